@@ -1,0 +1,43 @@
+"""From a folder of labelled photographs to a calibrated image classifier that any runtime can use.
+
+The public names are resolved at first use, so that `import fruitcnn` costs nothing and `Identifier` needs no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fruitcnn.card import ModelCard as ModelCard
+    from fruitcnn.config import Config as Config
+    from fruitcnn.config import load_config as load_config
+    from fruitcnn.errors import FruitcnnError as FruitcnnError
+    from fruitcnn.export import export as export
+    from fruitcnn.identify.identifier import Identification as Identification
+    from fruitcnn.identify.identifier import Identifier as Identifier
+    from fruitcnn.identify.identifier import Rejection as Rejection
+    from fruitcnn.training import train as train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Config": "fruitcnn.config",
+    "FruitcnnError": "fruitcnn.errors",
+    "Identification": "fruitcnn.identify.identifier",
+    "Identifier": "fruitcnn.identify.identifier",
+    "ModelCard": "fruitcnn.card",
+    "Rejection": "fruitcnn.identify.identifier",
+    "export": "fruitcnn.export",
+    "load_config": "fruitcnn.config",
+    "train": "fruitcnn.training",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

@@ -1,0 +1,86 @@
+"""The model card: all that a runtime must know to use a model, as JSON and as ONNX metadata."""
+
+import dataclasses
+import json
+from typing import Any
+
+from fruitcnn.errors import ModelError
+from fruitcnn.image import FILTERS, RESIZE_RULES
+
+FORMAT = "fruitcnn-card/1"
+# The key in the ONNX file's metadata_props under which the card lies as JSON.
+METADATA_KEY = "fruitcnn.card"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model expects and where it comes from.
+
+    labels: class names in the order of the output's columns.
+    size: side of the square input, in pixels.
+    resize, filter: how a picture of any shape becomes square (see `fruitcnn.image.resize`).
+    temperature: what the logits were divided by to calibrate the probabilities; it is already in the weights.
+    provenance: facts about the training, for people: architecture, parameters, images, accuracy, versions, date.
+    """
+
+    labels: tuple[str, ...]
+    size: int
+    resize: str = "squash"
+    filter: str = "bilinear"
+    temperature: float = 1.0
+    provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The card as JSON text."""
+        fields = {
+            "format": FORMAT,
+            "labels": self.labels,
+            "input": {
+                "name": "image",
+                "layout": "NCHW",
+                "colour": "RGB",
+                "range": [0, 255],
+                "size": self.size,
+                "resize": self.resize,
+                "filter": self.filter,
+            },
+            "output": {"name": "probabilities"},
+            "calibration": {"method": "temperature", "temperature": self.temperature},
+            "provenance": self.provenance,
+        }
+        return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, source: object) -> "ModelCard":
+        """Read a card; `source` is what errors name. Raises ModelError for one that is not understood."""
+        try:
+            fields = json.loads(text)
+            if fields["format"] != FORMAT:
+                raise _not_understood(source, f"has format {fields['format']!r}, this version reads {FORMAT!r}")
+            card = cls(
+                labels=tuple(fields["labels"]),
+                size=fields["input"]["size"],
+                resize=fields["input"]["resize"],
+                filter=fields["input"]["filter"],
+                temperature=float(fields["calibration"]["temperature"]),
+                provenance=dict(fields["provenance"]),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise _not_understood(source, f"is damaged ({type(error).__name__}: {error})") from error
+        card._check(source)
+        return card
+
+    def _check(self, source: object) -> None:
+        labels_fine = all(isinstance(label, str) and label for label in self.labels)
+        if not labels_fine or len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+            raise _not_understood(source, f"does not name two or more different labels: {list(self.labels)}")
+        if not isinstance(self.size, int) or not 1 <= self.size <= 4096:
+            raise _not_understood(source, f"has input size {self.size!r}")
+        if self.resize not in RESIZE_RULES:
+            raise _not_understood(source, f"has resize rule {self.resize!r}, known: {', '.join(RESIZE_RULES)}")
+        if self.filter not in FILTERS:
+            raise _not_understood(source, f"has resize filter {self.filter!r}, known: {', '.join(FILTERS)}")
+
+
+def _not_understood(source: object, what: str) -> ModelError:
+    return ModelError(f"its model card {what}", value=source, remedy="export the model again, or update fruitcnn")

@@ -1,0 +1,77 @@
+"""The checkpoint directory: the names of its files, writing them whole, finding the one to use."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from fruitcnn.errors import ModelError
+
+KERAS = "model.keras"
+ONNX = "model.onnx"
+CARD = "card.json"
+CONFIG = "config.yaml"
+SPLIT = "split.csv"
+METRICS_BY_EPOCH = "metrics.csv"
+METRICS = "metrics.json"
+CURVES = "curves.png"
+CONFUSION = "confusion.png"
+LAST = "last.ckpt"
+# What a finished run holds, besides the folder of TensorBoard logs.
+FILES = (KERAS, ONNX, CARD, CONFIG, SPLIT, METRICS_BY_EPOCH, METRICS, CURVES, CONFUSION, LAST)
+LOGS = "logs"
+
+ROOT = Path("checkpoints")
+_PACKAGE = Path(__file__).parent
+# In the wheel the shipped model lies inside the package, in a source tree beside it.
+SHIPPED = next(
+    (path for path in (_PACKAGE / "checkpoints/fruits", _PACKAGE.parent / "checkpoints/fruits") if path.is_dir()), None
+)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success it is flushed to disk and renamed, on failure removed.
+
+    A reader, a crash or a second writer sees the old file or the new one, never a part of either.
+    """
+    # The ending stays: writers such as Keras and matplotlib choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, as UTF-8."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def newest(root: Path = ROOT) -> Path | None:
+    """The run below `root` whose model was written last; None where there is none."""
+    models = [path for path in root.glob(f"*/{ONNX}") if not path.parent.name.startswith(".")]
+    return max(models, key=lambda path: path.stat().st_mtime).parent if models else None
+
+
+def find_model(path: str | os.PathLike[str] | None = None) -> Path:
+    """The ONNX file meant by `path`: itself, the one in that checkpoint directory, or (None) the default model.
+
+    The default is the newest run in ./checkpoints, else the model that comes with fruitcnn. Raises ModelError.
+    """
+    if path is None:
+        folder = newest() or SHIPPED
+        if folder is None:
+            raise ModelError("no model in ./checkpoints", remedy="train one (`fruitcnn train`), or name one (--model)")
+        return folder / ONNX
+    path = Path(path)
+    model = path / ONNX if path.is_dir() else path
+    if not model.is_file():
+        problem = f"no {ONNX} in this folder" if path.is_dir() else "no such model"
+        raise ModelError(problem, value=path, remedy="give a checkpoint directory or an .onnx file")
+    return model

@@ -1,0 +1,143 @@
+"""The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
+
+import enum
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fruitcnn import __version__
+from fruitcnn.errors import FruitcnnError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+dataset_app = typer.Typer(no_args_is_help=True, help="Make and look after sets of photographs.")
+app.add_typer(dataset_app, name="dataset")
+
+INTERRUPTED = 130
+# Top-level modules of the `train` extra whose absence means that it was not installed.
+_EXTRA = frozenset(
+    "torch torchvision lightning keras onnx torchmetrics tensorboard matplotlib pydantic yaml imagehash rich".split()
+)
+
+
+class Format(enum.StrEnum):
+    """How results are written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+class Device(enum.StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """From a folder of labelled photographs to a calibrated image classifier that any runtime can use."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def identify(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Picture, folder, glob, or - for standard input.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint directory or .onnx file.", show_default="newest in ./checkpoints, else shipped"),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to write the results; json is one object a line.")] = Format.table,
+    top: Annotated[int | None, typer.Option(min=1, help="Show only the K likeliest labels.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+) -> None:
+    """Say what is in pictures. Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected."""
+    from fruitcnn.identify.command import identify_paths
+
+    raise typer.Exit(identify_paths(paths, model=model, format=format.value, top=top, output=output))
+
+
+@app.command()
+def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint directory or .onnx file.")]) -> None:
+    """Show the model card: labels, input, calibration, where the model comes from."""
+    from fruitcnn.identify.info import describe
+
+    print(describe(model))
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="Recipe: a YAML file, or quick, fruit_net, ...")],
+    data: Annotated[Path | None, typer.Option(help="Folder or CSV of labelled pictures.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override, as train.epochs=3.")] = None,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+) -> None:
+    """Train a network, export it and prove that the exported files agree with it."""
+    from fruitcnn.config import load_config
+    from fruitcnn.training import train as run
+
+    run(load_config(config, set_ or [], data=data), name=name, device=device.value, resume=resume)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint directory of a finished run.")],
+    to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
+) -> None:
+    """Export a finished run again: .keras and .onnx, compared on its validation pictures."""
+    from fruitcnn.export import export as run
+
+    print(run(checkpoint, to=to))
+
+
+@dataset_app.command()
+def draw(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
+    per_class: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures of each fruit.")] = 100,
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Side of a picture in pixels.")] = 160,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+) -> None:
+    """Draw a set of grapes, pineapples and strawberries to try things out with."""
+    from fruitcnn.dataset.draw import draw_dataset
+
+    print(f"{len(draw_dataset(out, per_class=per_class, size=size, seed=seed))} pictures in {out}")
+
+
+def main() -> None:
+    """Run the command; every error ends as one line on standard error, or as a traceback with --debug."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except FruitcnnError as error:
+        _fail(str(error), error.exit_code, debug)
+    except ModuleNotFoundError as error:
+        extra = (error.name or "").partition(".")[0] in _EXTRA
+        _fail(f"{error.name} is missing; run: pip install 'fruitcnn[train]'" if extra else str(error), 2, debug)
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; without this Python would complain once more while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1, debug)
+
+
+def _fail(message: str, status: int, debug: bool) -> None:
+    if debug:
+        raise  # noqa: PLE0704
+    print(f"fruitcnn: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,171 @@
+"""One frozen, validated configuration from a YAML recipe and `--set a.b=c`."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import Field
+
+from fruitcnn.errors import ConfigError
+
+_PACKAGE = Path(__file__).parent
+# In the wheel the recipes lie inside the package, in a source tree beside it.
+RECIPES = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Side = Annotated[int, Field(ge=16, le=1024)]
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataConfig(_Section):
+    """Which pictures, at which size, split how."""
+
+    path: str | None = None
+    size: Side = Field(description="side of the model's input, in pixels")
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+
+
+class ModelConfig(_Section):
+    """Which network."""
+
+    architecture: Literal["simple_cnn", "fruit_net"]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class TrainConfig(_Section):
+    """How the network learns."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    image_size: Side | None = Field(None, description="train on views of this size (default: data.size)")
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Positive
+    weight_decay: NotNegative = 0.0
+    schedule: Literal["one_cycle", "inverse_time"]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: NotNegative = Field(0.0, description="alpha of the Beta distribution; 0: off")
+    cutmix: NotNegative = Field(0.0, description="alpha; with mixup on too, each batch takes one of them at random")
+    class_balance: Share = Field(0.0, description="0: every picture counts alike; 1: every class does")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay a step of the averaged weights; 0: off")
+    best: Literal["loss", "accuracy"] = Field("loss", description="what of the validation picks the best epoch")
+
+
+class AugmentConfig(_Section):
+    """Random changes to a training picture; see `fruitcnn.training.augment`."""
+
+    rotation: NotNegative = Field(0.0, description="degrees to either side")
+    zoom: tuple[Positive, Positive] = Field((1.0, 1.0), description="side of the view, as a share of the picture's")
+    aspect: Annotated[float, Field(ge=1)] = Field(1.0, description="largest change of the aspect ratio, as a factor")
+    shift: Share = Field(0.0, description="share of the side, to either side")
+    shear: Annotated[float, Field(ge=0, lt=90)] = Field(0.0, description="degrees to either side")
+    flip: bool = Field(False, description="mirror every other picture")
+    fill: Literal["edge", "reflect"] = "edge"
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    tint: Share = Field(0.0, description="gain of each colour channel")
+    cutout: Share = Field(0.0, description="probability of a grey square")
+
+
+class Config(_Section):
+    """A whole recipe, resolved."""
+
+    name: str = Field(exclude=True)
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    augment: AugmentConfig = AugmentConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "Config":
+        if self.model.architecture == "simple_cnn" and self.train.image_size not in (None, self.data.size):
+            raise ValueError("simple_cnn ends in Flatten and needs train.image_size = data.size")
+        if self.augment.zoom[0] > self.augment.zoom[1]:
+            raise ValueError("augment.zoom must be [smallest, largest]")
+        return self
+
+    @property
+    def image_size(self) -> int:
+        """Side of the views that the network is trained on, in pixels."""
+        return self.train.image_size or self.data.size
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML that `load_config` reads back to an equal Config."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(recipe: str | Path, overrides: Iterable[str] = (), *, data: str | Path | None = None) -> Config:
+    """Read a recipe: a YAML file, or the name of one that comes with fruitcnn; then apply `a.b=c` overrides.
+
+    `data` replaces data.path. Raises ConfigError naming the key, with the nearest known one for an unknown key.
+    """
+    path = _find(recipe)
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"can't be read as YAML ({error})", value=path, remedy="mend the file") from error
+    if not isinstance(fields, dict):
+        raise ConfigError("holds no keys", value=path, remedy=f"start from {RECIPES / 'quick.yaml'}")
+    for override in overrides:
+        _apply(fields, override)
+    if data is not None:
+        fields["data"] = {**(fields.get("data") or {}), "path": str(data)}
+    try:
+        return Config.model_validate({**fields, "name": path.stem}, strict=False)
+    except pydantic.ValidationError as error:
+        raise _readable(error, path) from None
+
+
+def _find(recipe: str | Path) -> Path:
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    named = RECIPES / f"{recipe}.yaml"
+    if named.is_file():
+        return named
+    known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    raise ConfigError("no such recipe", value=recipe, remedy=f"give a YAML file or one of: {known}")
+
+
+def _apply(fields: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError("is not of the form key=value", value=override, remedy="write for example train.epochs=3")
+    *sections, last = key.split(".")
+    for section in sections:
+        # A recipe may leave a section out, or empty (None in YAML).
+        fields[section] = inner = fields.get(section) or {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{section!r} has no keys below it", value=override, remedy="see the recipe's sections")
+        fields = inner
+    try:
+        fields[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError("its value is no YAML", value=override, remedy="quote it") from error
+
+
+def _readable(error: pydantic.ValidationError, path: Path) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return ConfigError(f"{key}: {first['msg']}" if key else first["msg"], value=path, remedy="mend the value")
+    near = difflib.get_close_matches(key, _keys(Config), n=1, cutoff=0)
+    return ConfigError(f"unknown key {key!r}", value=path, remedy=f"did you mean {near[0]!r}?")
+
+
+def _keys(section: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in section.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel):
+            keys += _keys(field.annotation, f"{prefix}{name}.")
+    return keys

@@ -1,0 +1,25 @@
+"""Temperature scaling (Guo et al. 2017, On Calibration of Modern Neural Networks)."""
+
+import torch
+from torch.nn import functional
+
+
+def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    """The T that minimises the cross-entropy of logits [N, C] / T against class indices [N].
+
+    It is fitted on pictures that the network was not trained on, does not change any answer, and makes a percentage
+    mean what it says. Kept within 0.05..20: where every picture is right, the best T would be 0.
+    """
+    # In the inverse the problem is convex; its logarithm keeps it positive.
+    log_inverse = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_inverse], max_iter=100, line_search_fn="strong_wolfe")
+    logits = logits.double()
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(logits * log_inverse.exp(), targets)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return float((-log_inverse).exp().clamp(0.05, 20))

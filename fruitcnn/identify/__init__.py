@@ -1,0 +1,1 @@
+"""Identify pictures with an exported model: numpy, Pillow and onnxruntime, nothing heavier."""

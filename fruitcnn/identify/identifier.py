@@ -1,0 +1,170 @@
+"""One onnxruntime session around one model file, from pictures to typed results."""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fruitcnn.card import METADATA_KEY, ModelCard
+from fruitcnn.checkpoint import find_model
+from fruitcnn.errors import ImageError, ModelError
+from fruitcnn.image import Pixels, Source, load_pixels, source_name
+
+# Pictures that go through the network at once: large enough to use all cores, small enough to bound the memory.
+_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Identification:
+    """What a model says of one picture. `probabilities` (they sum to 1) stand in the order of `labels`."""
+
+    file: str
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def identify_label(self) -> str:
+        """The likeliest label."""
+        return self.labels[max(range(len(self.labels)), key=self.probabilities.__getitem__)]
+
+    @property
+    def identify_rate(self) -> str:
+        """Its probability as the original system prints it: `99.39%`."""
+        return f"{max(self.probabilities):.2%}"
+
+    @property
+    def prediction(self) -> dict[str, str]:
+        """Every label's percentage, in class order."""
+        return {label: f"{p:.2%}" for label, p in zip(self.labels, self.probabilities, strict=True)}
+
+    def top(self, count: int | None) -> "Identification":
+        """The same, with only the `count` likeliest labels (still in class order); None keeps all."""
+        order = np.argsort(self.probabilities, kind="stable")[::-1][:count]
+        kept = sorted(order.tolist())
+        return Identification(
+            self.file, tuple(self.labels[i] for i in kept), tuple(self.probabilities[i] for i in kept)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """`file`, the original system's three keys, and the probabilities as numbers."""
+        return {
+            "file": self.file,
+            "identify_label": self.identify_label,
+            "identify_rate": self.identify_rate,
+            "prediction": self.prediction,
+            "probabilities": dict(zip(self.labels, self.probabilities, strict=True)),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """A picture that could not be read, and why."""
+
+    file: str
+    error: str
+
+    @classmethod
+    def of(cls, file: str, error: ImageError) -> "Rejection":
+        """The rejection that an error means for a file."""
+        return cls(file, f"{error.problem}; {error.remedy}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """`file` and `error`."""
+        return {"file": self.file, "error": self.error}
+
+
+class Identifier:
+    """A loaded model. Safe to share between threads: the session is, and nothing else changes."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+        self.card = card
+        self._session = session
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> "Identifier":
+        """Load a checkpoint directory or an .onnx file; None is the newest run, else the shipped model.
+
+        Raises ModelError where there is no model, or one that this version does not understand.
+        """
+        file = find_model(path)
+        options = onnxruntime.SessionOptions()
+        # A one-shot command must not leave its threads spinning for the next run that never comes.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            # onnxruntime raises a dozen unrelated types for a damaged file.
+            raise ModelError(f"not a usable ONNX model ({error})", value=file, remedy="export it again") from error
+        return cls(session, _card_of(session, file))
+
+    def identify(self, source: Source) -> Identification:
+        """Identify one picture: a path, encoded bytes, a PIL image or a uint8 array. Raises ImageError."""
+        pixels = self._pixels(source)
+        return self._results([source_name(source)], [pixels])[0]
+
+    def identify_many(self, sources: Iterable[Source]) -> Iterator[Identification | Rejection]:
+        """Identify pictures one after the other, in order; a bad one becomes a Rejection and stops nothing."""
+        sources = iter(sources)
+        batch = list(itertools.islice(sources, _BATCH))
+        if len(batch) == 1:
+            # One picture needs no pool, whose import alone would cost a command start-up time.
+            yield from self._in_order(batch, [self._try_pixels(batch[0])])
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor() as pool:
+            pending = [pool.submit(self._try_pixels, source) for source in batch]
+            while batch:
+                decoded = [future.result() for future in pending]
+                # The next batch is decoded while the network runs on this one.
+                following = list(itertools.islice(sources, _BATCH))
+                pending = [pool.submit(self._try_pixels, source) for source in following]
+                yield from self._in_order(batch, decoded)
+                batch = following
+
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
+        image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+        result: NDArray[np.float32] = self._session.run(["probabilities"], {"image": image})[0]
+        return result
+
+    def _in_order(
+        self, sources: list[Source], decoded: list[Pixels | ImageError]
+    ) -> Iterator[Identification | Rejection]:
+        good = [(source_name(s), d) for s, d in zip(sources, decoded, strict=True) if not isinstance(d, ImageError)]
+        results = iter(self._results([name for name, _ in good], [pixels for _, pixels in good]))
+        for source, item in zip(sources, decoded, strict=True):
+            yield Rejection.of(source_name(source), item) if isinstance(item, ImageError) else next(results)
+
+    def _results(self, names: list[str], pixels: list[Pixels]) -> list[Identification]:
+        if not names:
+            return []
+        rows = self.probabilities(np.stack(pixels)).tolist()
+        return [Identification(name, self.card.labels, tuple(row)) for name, row in zip(names, rows, strict=True)]
+
+    def _pixels(self, source: Source) -> Pixels:
+        return load_pixels(source, self.card.size, rule=self.card.resize, filter=self.card.filter)
+
+    def _try_pixels(self, source: Source) -> Pixels | ImageError:
+        try:
+            return self._pixels(source)
+        except ImageError as error:
+            return error
+
+
+def _card_of(session: onnxruntime.InferenceSession, file: Path) -> ModelCard:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ModelError("carries no fruitcnn model card", value=file, remedy="export it with `fruitcnn export`")
+    card = ModelCard.from_json(text, source=file)
+    shapes = {item.name: item.shape[1:] for item in (*session.get_inputs(), *session.get_outputs())}
+    if shapes != {"image": [3, card.size, card.size], "probabilities": [len(card.labels)]}:
+        raise ModelError(f"its graph and its card disagree ({shapes})", value=file, remedy="export it again")
+    return card

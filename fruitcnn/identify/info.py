@@ -1,0 +1,23 @@
+"""The model card as a person reads it."""
+
+import json
+
+from fruitcnn.checkpoint import find_model
+from fruitcnn.identify.identifier import Identifier
+
+
+def describe(model: str) -> str:
+    """A readable description of a model, from the card inside its ONNX file. Raises ModelError."""
+    file = find_model(model)
+    card = Identifier.load(file).card
+    rows = {
+        "model": f"{file} ({file.stat().st_size / 1e6:.1f} MB)",
+        "labels": ", ".join(card.labels),
+        "input": f"image: float32 [batch, 3, {card.size}, {card.size}], RGB, 0..255",
+        "resize": f"{card.resize}, {card.filter}",
+        "output": f"probabilities: float32 [batch, {len(card.labels)}]",
+        "calibration": f"temperature {card.temperature:.3f}, already in the weights",
+        **{key: value if isinstance(value, str) else json.dumps(value) for key, value in card.provenance.items()},
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{key.replace('_', ' '):<{width}}  {value}" for key, value in rows.items())

@@ -1,0 +1,276 @@
+"""`train`: from a configuration to a finished checkpoint directory, resumable at every epoch."""
+
+import datetime
+import json
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks.progress import TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+import fruitcnn
+from fruitcnn import checkpoint
+from fruitcnn.card import ModelCard
+from fruitcnn.config import Config, load_config
+from fruitcnn.dataset.scan import Dataset, apply_split, scan
+from fruitcnn.dataset.sources import SPLITS, TRAIN, VALIDATION
+from fruitcnn.errors import ConfigError, DatasetError, FruitcnnError, UsageError
+from fruitcnn.evaluation.calibration import fit_temperature
+from fruitcnn.evaluation.metrics import classification_report, evaluate
+from fruitcnn.evaluation.plots import plot_confusion, plot_curves
+from fruitcnn.export import export_model
+from fruitcnn.model import build_model, keras, training_twin
+from fruitcnn.training.callbacks import AveragedWeights, BestWeights, History, LastCheckpoint, load_weights
+from fruitcnn.training.data import PixelData
+from fruitcnn.training.module import ClassifierModule
+
+Say = Callable[[str], object]
+
+
+class Interrupted(FruitcnnError):
+    """Training was stopped by Ctrl-C or SIGTERM; what was learned up to the last whole epoch is kept."""
+
+    exit_code = 130
+
+
+def train(
+    config: Config,
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    root: Path = checkpoint.ROOT,
+    say: Say = print,
+) -> Path:
+    """Train, evaluate, calibrate and export; returns the finished checkpoint directory below `root`.
+
+    name: of the run; default: the recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with
+    the run of that name (default: the newest unfinished one of the recipe). say: takes a line of text for people.
+    Raises UsageError, ConfigError, DatasetError, ExportError, and Interrupted on Ctrl-C or SIGTERM.
+    """
+    where = _device(device)
+    folder = _folder(config, name, resume, root)
+    quiet = not sys.stderr.isatty()
+    with keras.device(where.type):
+        dataset = _read_data(config, folder, resume, quiet=quiet)
+        for line in [_describe(dataset), *dataset.report]:
+            say(line)
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_text(folder / checkpoint.CONFIG, config.to_yaml())
+        checkpoint.write_text(folder / checkpoint.SPLIT, dataset.split_csv())
+        say(f"training {config.model.architecture} on the {where.type} in {folder}")
+        keras.utils.set_random_seed(config.seed)
+        model = build_model(
+            config.model.architecture,
+            classes=len(dataset.labels),
+            size=config.data.size,
+            dropout=config.model.dropout,
+        )
+        module, history, best = _fit(model, config, dataset, folder, where, quiet=quiet)
+        load_weights(module, best.weights)
+        _finish(model, module, config, dataset, folder, history.rows, best, say)
+    return folder
+
+
+def _device(wanted: str) -> torch.device:
+    available = torch.cuda.is_available()
+    if wanted == "gpu" and not available:
+        raise UsageError("no GPU that torch can use", value="--device gpu", remedy="use --device cpu, or auto")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def _folder(config: Config, name: str | None, resume: bool, root: Path) -> Path:
+    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+        raise UsageError("is not a plain name", value=f"--name {name}", remedy="give a name without folders")
+    if resume:
+        return _unfinished(config, name, root)
+    if name is None:
+        taken = {path.name for path in root.glob("*")}
+        names = (config.name if number == 1 else f"{config.name}-{number}" for number in range(1, len(taken) + 2))
+        name = next(candidate for candidate in names if candidate not in taken)
+    folder = root / name
+    if folder.exists():
+        raise UsageError("exists already", value=folder, remedy="choose another --name, or go on with --resume")
+    return folder
+
+
+def _unfinished(config: Config, name: str | None, root: Path) -> Path:
+    begun = [path.parent for path in root.glob(f"{name or f'{config.name}*'}/{checkpoint.CONFIG}")]
+    open_ = [folder for folder in begun if not (folder / checkpoint.CONFUSION).exists()]
+    if not open_:
+        problem = "is finished already" if begun else "no such run"
+        raise UsageError(problem, value=root / (name or config.name), remedy="start one without --resume")
+    folder = max(open_, key=lambda path: (path / checkpoint.CONFIG).stat().st_mtime)
+    before = load_config(folder / checkpoint.CONFIG).model_dump()
+    changed = [key for key, value in config.model_dump().items() if before[key] != value]
+    if changed:
+        problem = f"was begun with other settings in: {', '.join(changed)}"
+        raise ConfigError(problem, value=folder, remedy="give the same recipe, --data and --set as at its start")
+    return folder
+
+
+def _read_data(config: Config, folder: Path, resume: bool, *, quiet: bool) -> Dataset:
+    if config.data.path is None:
+        raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
+    data = Path(config.data.path)
+    dataset = scan(
+        data, size=config.data.size, share=config.data.validation_share, seed=config.seed, quiet=quiet
+    )
+    return apply_split(dataset, folder / checkpoint.SPLIT) if resume else dataset
+
+
+def _describe(dataset: Dataset) -> str:
+    parts = []
+    for split in SPLITS:
+        counts = np.bincount(dataset.part(split)[1], minlength=len(dataset.labels))
+        if counts.any():
+            classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
+            parts.append(f"{split} {counts.sum()} ({classes})")
+    return f"{len(dataset.files)} pictures: " + "; ".join(parts)
+
+
+def _fit(
+    model: keras.Model, config: Config, dataset: Dataset, folder: Path, where: torch.device, *, quiet: bool
+) -> tuple[ClassifierModule, History, BestWeights]:
+    twin = training_twin(model)
+    counts = np.bincount(dataset.part(TRAIN)[1], minlength=len(dataset.labels)).tolist()
+    module = ClassifierModule(twin, config.train, class_counts=counts, seed=config.seed)
+    history, best = History(folder), BestWeights(config.train.best)
+    # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
+    averaged: list[Callback] = [AveragedWeights(config.train.ema)] if config.train.ema else []
+    callbacks = [*averaged, best, history, LastCheckpoint(folder), *([] if quiet else [TQDMProgressBar()])]
+    _silence_lightning()
+    trainer = lightning.Trainer(
+        max_epochs=config.train.epochs,
+        accelerator="gpu" if where.type == "cuda" else "cpu",
+        devices=1,
+        precision="bf16-mixed" if where.type == "cuda" else "32-true",
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder, name=None, version=checkpoint.LOGS),
+        log_every_n_steps=1,
+        enable_model_summary=False,
+        enable_progress_bar=not quiet,
+        num_sanity_val_steps=0,
+    )
+    last = folder / checkpoint.LAST
+    _run(trainer, module, PixelData(dataset, config, where), last if last.exists() else None, folder)
+    if not best.weights:
+        raise FruitcnnError(
+            "the loss is not a number in any epoch", value=folder, remedy="lower train.learning_rate"
+        )
+    return module, history, best
+
+
+def _run(
+    trainer: lightning.Trainer, module: ClassifierModule, data: PixelData, last: Path | None, folder: Path
+) -> None:
+    """`trainer.fit`, with Ctrl-C and SIGTERM alike ending in Interrupted."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGTERM, stop)
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    except (KeyboardInterrupt, SystemExit):
+        # Lightning turns the first into the second.
+        done = trainer.current_epoch
+        raise Interrupted(
+            f"stopped after {done} of {trainer.max_epochs} epochs",
+            value=folder,
+            remedy=f"go on with the same command and --name {folder.name} --resume",
+        ) from None
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _silence_lightning() -> None:
+    # Hints for people who write their own training loop, not for those who call this one.
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+
+
+def _finish(
+    model: keras.Model,
+    module: ClassifierModule,
+    config: Config,
+    dataset: Dataset,
+    folder: Path,
+    rows: list[dict[str, float]],
+    best: BestWeights,
+    say: Say,
+) -> None:
+    """Evaluate every split, calibrate, export, plot: everything that follows the last epoch."""
+    parts = {split: dataset.part(split) for split in SPLITS if split in dataset.split}
+    logits = {split: _logits(module, pixels) for split, (pixels, _) in parts.items()}
+    temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(parts[VALIDATION][1]))
+    probabilities = {split: (values / temperature).softmax(1).numpy() for split, values in logits.items()}
+    metrics = {
+        split: evaluate(probabilities[split], targets, dataset.labels) for split, (_, targets) in parts.items()
+    }
+    _calibrated_copy(module.net, model, temperature)
+    card = _card(model, config, dataset, temperature, metrics, best)
+    pixels, _ = parts[VALIDATION]
+    parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
+    summary = {"best_epoch": best.epoch, "temperature": temperature, **metrics}
+    checkpoint.write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    plot_curves(rows, folder / checkpoint.CURVES, best_epoch=best.epoch)
+    shown = metrics[VALIDATION]
+    title = f"Validation: {shown['accuracy']:.1%} of {shown['images']} right"
+    plot_confusion(shown["confusion"], dataset.labels, folder / checkpoint.CONFUSION, title=title)
+    for split, of in metrics.items():
+        if split != TRAIN:
+            say(f"\n{split}, epoch {best.epoch} (best validation {config.train.best}):")
+            say(classification_report(of))
+    say(f"\n{parity}")
+
+
+@torch.no_grad()
+def _logits(module: ClassifierModule, pixels: np.ndarray) -> torch.Tensor:
+    """Float32 logits [N, C] on the CPU, of uint8 pixels [N, S, S, 3]."""
+    batches = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(64)
+    device = module.class_weight.device
+    return torch.cat([module.net(batch.to(device).float(), training=False).float().cpu() for batch in batches])
+
+
+def _calibrated_copy(trained: keras.Model, model: keras.Model, temperature: float) -> None:
+    """Put the trained weights into the channels_last model, the last layer divided by the temperature."""
+    weights = {variable.path: variable.numpy() for variable in trained.weights}
+    for variable in model.weights:
+        scale = temperature if variable.path.startswith("logits/") else 1.0
+        variable.assign(weights[variable.path] / np.float32(scale))
+
+
+def _card(
+    model: keras.Model,
+    config: Config,
+    dataset: Dataset,
+    temperature: float,
+    metrics: dict[str, Any],
+    best: BestWeights,
+) -> ModelCard:
+    provenance = {
+        "architecture": config.model.architecture,
+        "parameters": model.count_params(),
+        "recipe": config.name,
+        "seed": config.seed,
+        "epoch": best.epoch,
+        "images": {split: of["images"] for split, of in metrics.items()},
+        "accuracy": {split: round(of["accuracy"], 4) for split, of in metrics.items()},
+        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "fruitcnn": fruitcnn.__version__,
+    }
+    return ModelCard(
+        labels=tuple(dataset.labels), size=config.data.size, temperature=temperature, provenance=provenance
+    )
