@@ -30,7 +30,7 @@ _HOME = {
     "load_config": "fruitcnn.config",
     "train": "fruitcnn.training",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

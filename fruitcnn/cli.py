@@ -3,6 +3,7 @@
 import enum
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +18,10 @@ app.add_typer(dataset_app, name="dataset")
 
 INTERRUPTED = 130
 # Top-level modules of the `train` extra whose absence means that it was not installed.
-_EXTRA = frozenset(
-    "torch torchvision lightning keras onnx torchmetrics tensorboard matplotlib pydantic yaml imagehash rich".split()
-)
+_EXTRA = {
+    *("torch", "torchvision", "lightning", "keras", "onnx", "torchmetrics"),
+    *("tensorboard", "matplotlib", "pydantic", "yaml", "imagehash", "rich"),
+}
 
 
 class Format(enum.StrEnum):
@@ -119,6 +121,8 @@ def draw(
 def main() -> None:
     """Run the command; every error ends as one line on standard error, or as a traceback with --debug."""
     debug = "--debug" in sys.argv[1:]
+    # Pillow warns of pictures that are odd but readable; here a picture is either identified or rejected.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         app()
     except FruitcnnError as error:
@@ -138,6 +142,6 @@ def main() -> None:
 
 def _fail(message: str, status: int, debug: bool) -> None:
     if debug:
-        raise  # noqa: PLE0704
+        raise
     print(f"fruitcnn: {message}", file=sys.stderr)
     sys.exit(status)

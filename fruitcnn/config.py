@@ -22,7 +22,7 @@ Side = Annotated[int, Field(ge=16, le=1024)]
 
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
 class DataConfig(_Section):
@@ -120,7 +120,7 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = (), *, data: str 
     if data is not None:
         fields["data"] = {**(fields.get("data") or {}), "path": str(data)}
     try:
-        return Config.model_validate({**fields, "name": path.stem}, strict=False)
+        return Config.model_validate({**fields, "name": path.stem})
     except pydantic.ValidationError as error:
         raise _readable(error, path) from None
 

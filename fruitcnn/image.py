@@ -5,13 +5,12 @@ Training, evaluation and identification all come through `load_pixels`, so a mod
 
 import io
 import os
-import warnings
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fruitcnn.errors import ImageError
 
@@ -22,13 +21,10 @@ Pixels: TypeAlias = NDArray[np.uint8]
 FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 RESIZE_RULES = ("squash",)
 
-# The only decoders that are ever tried, whatever a file calls itself. MPO is what many phones write as .jpg.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP")
+# The only decoders that are ever tried, whatever a file calls itself.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
-
-# Pillow warns above 89 megapixels and refuses above twice that. Here a picture is either read or refused.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def source_name(source: Source) -> str:
@@ -69,8 +65,10 @@ def decode(source: Source, *, at_least: int = 0) -> Image.Image:
         raise ImageError("is a folder, not a picture", value=name, remedy="name a file in it") from None
     except PermissionError:
         raise ImageError("may not be read", value=name, remedy="check its permissions") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(*_unidentified(source), value=name, remedy="give a JPEG, PNG, WebP, GIF, TIFF or BMP") from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            *_unidentified(source), value=name, remedy="give a JPEG, PNG, WebP, GIF, TIFF or BMP"
+        ) from None
     except Exception as error:
         # Decoders fail on hostile bytes in every way there is (struct.error, IndexError, zlib.error, ...): whatever
         # it was, this picture is unreadable and the next one is not.
@@ -94,7 +92,12 @@ def _open(source: Source) -> Image.Image:
     if isinstance(source, Image.Image):
         return source.copy()
     if isinstance(source, np.ndarray):
-        if source.dtype != np.uint8 or source.ndim not in (2, 3) or source.shape[2:] not in ((), (3,)) or not source.size:
+        if (
+            source.dtype != np.uint8
+            or source.ndim not in (2, 3)
+            or source.shape[2:] not in ((), (3,))
+            or not source.size
+        ):
             got = f"{source.dtype} {list(source.shape)}"
             raise ImageError(f"an array must be uint8 [H, W] or [H, W, 3], not {got}", remedy="convert it to RGB uint8")
         return Image.fromarray(source)

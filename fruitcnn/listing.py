@@ -25,7 +25,8 @@ def is_ignored(path: Path) -> bool:
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
     """All pictures below `folder` and all files that are none, each in natural order. Hidden folders stay closed."""
-    pictures, others = [], []
+    pictures: list[Path] = []
+    others: list[Path] = []
     for path in sorted(_walk(folder), key=natural_key):
         (others if is_ignored(path) or not is_picture(path) else pictures).append(path)
     return pictures, others

@@ -1,6 +1,5 @@
 """The sample data set: pictures of fruit that a program draws, so that fruitcnn can be tried without any download."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -29,8 +28,8 @@ def draw_picture(label: str, rng: Generator, size: int) -> Image.Image:
 
     About one in seven is a drawing on paper; the others look like photographs.
     """
-    # Light, style and background are drawn without regard to the label, so that they can't give it away.
-    light, by_hand = any_light(rng), rng.random() < SKETCHES
+    # Style, light and background are drawn without regard to the label, so that they can't give it away.
+    by_hand, light = rng.random() < SKETCHES, any_light(rng)
     canvas = Canvas(round(OVERSAMPLING * size), light)
     if not by_hand:
         canvas.rgb += background(canvas.size, rng) * (light.colour * light.direction[2] + light.ambient)
@@ -52,7 +51,7 @@ def draw_dataset(out: Path, *, per_class: int, size: int = 160, seed: int = 0) -
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         work = Path(scratch, target.name)
         names = [name for index in range(len(LABELS)) for name in _draw_label(work, index, per_class, size, seed)]
-        os.replace(work, target)
+        work.replace(target)
     return [out / name for name in names]
 
 

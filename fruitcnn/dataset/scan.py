@@ -97,9 +97,7 @@ def _check_classes(data: Path, labels: list[str], photos: list[Photo]) -> None:
     raise DatasetError(f"{problem} (pictures: {listing})", value=data, remedy=remedy)
 
 
-def _split(
-    data: Path, photos: list[Photo], groups: NDArray[np.int64], *, share: float, seed: int
-) -> list[str]:
+def _split(data: Path, photos: list[Photo], groups: NDArray[np.int64], *, share: float, seed: int) -> list[str]:
     given = [photo.split for photo in photos]
     split = [name or TRAIN for name in given]
     if VALIDATION not in split:

@@ -30,7 +30,8 @@ def duplicate_groups(hashes: NDArray[np.uint64], *, known: list[str | None] | No
 def assign_split(labels: list[str], groups: NDArray[np.int64], *, share: float, seed: int) -> list[str]:
     """Give whole groups to the validation split until each class has its share; the rest is for training.
 
-    labels: of N pictures; groups: int [N], equal for pictures that must stay on one side. Raises DatasetError where a class has only one group, which can't be on both sides.
+    labels: of N pictures; groups: int [N], equal for pictures that must stay on one side.
+    Raises DatasetError where a class has only one group, which can't be on both sides.
     """
     rng = np.random.default_rng(seed)
     split = np.full(len(labels), TRAIN, dtype=object)

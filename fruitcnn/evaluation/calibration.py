@@ -22,4 +22,4 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
         return loss
 
     optimizer.step(closure)
-    return float((-log_inverse).exp().clamp(0.05, 20))
+    return float((-log_inverse.detach()).exp().clamp(0.05, 20))

@@ -20,7 +20,6 @@ from fruitcnn.model import keras
 OPSET = 17
 IR_VERSION = 8
 
-layers = keras.layers
 Floats = NDArray[np.float32]
 
 
@@ -38,12 +37,12 @@ class _Graph:
         tensors = layer.input if isinstance(layer.input, list) else [layer.input]
         names = [self.names[id(tensor)] for tensor in tensors]
         pending = [name for name in names if name in self.factors]
-        if pending and not isinstance(layer, layers.Conv2D):
+        if pending and not isinstance(layer, keras.layers.Conv2D):
             raise ExportError("only a Conv2D may follow a Rescaling", value=layer.name, remedy="reorder the layers")
         return names
 
     def add(self, kind: str, layer: keras.Layer, inputs: list[str], suffix: str = "", **attributes: Any) -> str:
-        name = layer.name + suffix
+        name = f"{layer.name}{suffix}"
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
@@ -76,11 +75,11 @@ def to_onnx(model: keras.Model) -> onnx.ModelProto:
     return result
 
 
-def _input(graph: _Graph, layer: layers.InputLayer) -> str:
+def _input(graph: _Graph, layer: keras.layers.InputLayer) -> str:
     return "image"
 
 
-def _rescaling(graph: _Graph, layer: layers.Rescaling) -> str:
+def _rescaling(graph: _Graph, layer: keras.layers.Rescaling) -> str:
     if np.any(layer.offset):
         # Zero padding happens after the offset: it can't move into the convolution's bias.
         raise ExportError("a Rescaling with an offset can't be folded", value=layer.name, remedy="use a scale only")
@@ -89,7 +88,7 @@ def _rescaling(graph: _Graph, layer: layers.Rescaling) -> str:
     return name
 
 
-def _conv(graph: _Graph, layer: layers.Conv2D) -> str:
+def _conv(graph: _Graph, layer: keras.layers.Conv2D) -> str:
     (name,) = graph.inputs(layer)
     kernel = np.asarray(layer.kernel.numpy()).transpose(3, 2, 0, 1) * np.float32(graph.factors.get(name, 1.0))
     bias = layer.bias.numpy() if layer.use_bias else np.zeros(layer.filters, np.float32)
@@ -107,7 +106,7 @@ def _conv(graph: _Graph, layer: layers.Conv2D) -> str:
     )
 
 
-def _pads(layer: layers.Conv2D) -> list[int]:
+def _pads(layer: keras.layers.Conv2D) -> list[int]:
     """Keras' `same` as explicit paddings [top, left, bottom, right]; the odd pixel goes to the end."""
     if layer.padding == "valid":
         return [0, 0, 0, 0]
@@ -117,7 +116,7 @@ def _pads(layer: layers.Conv2D) -> list[int]:
     return [total // 2 for total in totals] + [total - total // 2 for total in totals]
 
 
-def _batch_norm(graph: _Graph, layer: layers.BatchNormalization) -> str:
+def _batch_norm(graph: _Graph, layer: keras.layers.BatchNormalization) -> str:
     (name,) = graph.inputs(layer)
     weight, bias = f"{name}.weight", f"{name}.bias"
     if weight not in graph.weights:
@@ -130,14 +129,14 @@ def _batch_norm(graph: _Graph, layer: layers.BatchNormalization) -> str:
     return name
 
 
-def _flatten(graph: _Graph, layer: layers.Flatten) -> str:
+def _flatten(graph: _Graph, layer: keras.layers.Flatten) -> str:
     return graph.add("Flatten", layer, graph.inputs(layer), axis=1)
 
 
-def _dense(graph: _Graph, layer: layers.Dense) -> str:
+def _dense(graph: _Graph, layer: keras.layers.Dense) -> str:
     kernel = layer.kernel.numpy()
     source = layer.input._keras_history.operation
-    if isinstance(source, layers.Flatten):
+    if isinstance(source, keras.layers.Flatten):
         # Keras flattened height, width, channels; the graph flattens channels, height, width.
         height, width, channels = source.input.shape[1:]
         kernel = kernel.reshape(height, width, channels, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
@@ -146,8 +145,8 @@ def _dense(graph: _Graph, layer: layers.Dense) -> str:
     return graph.add("Gemm", layer, [*graph.inputs(layer), weight, bias], transB=1)
 
 
-def _pool(kind: str) -> Callable[[_Graph, layers.Layer], str]:
-    def convert(graph: _Graph, layer: layers.Layer) -> str:
+def _pool(kind: str) -> Callable[[_Graph, keras.Layer], str]:
+    def convert(graph: _Graph, layer: keras.Layer) -> str:
         if layer.padding != "valid":
             raise ExportError("only pooling without padding is known", value=layer.name, remedy="pool with 'valid'")
         shape, strides = list(layer.pool_size), list(layer.strides)
@@ -156,27 +155,27 @@ def _pool(kind: str) -> Callable[[_Graph, layers.Layer], str]:
     return convert
 
 
-def _global_pool(graph: _Graph, layer: layers.GlobalAveragePooling2D) -> str:
+def _global_pool(graph: _Graph, layer: keras.layers.GlobalAveragePooling2D) -> str:
     pooled = graph.add("GlobalAveragePool", layer, graph.inputs(layer))
     return graph.add("Flatten", layer, [pooled], suffix="_flatten", axis=1)
 
 
-def _same(kind: str, **attributes: Any) -> Callable[[_Graph, layers.Layer], str]:
+def _same(kind: str, **attributes: Any) -> Callable[[_Graph, keras.Layer], str]:
     return lambda graph, layer: graph.add(kind, layer, graph.inputs(layer), **attributes)
 
 
-_CONVERTERS: dict[type[layers.Layer], Callable[[_Graph, Any], str]] = {
-    layers.InputLayer: _input,
-    layers.Rescaling: _rescaling,
-    layers.Conv2D: _conv,
-    layers.BatchNormalization: _batch_norm,
-    layers.ReLU: _same("Relu"),
-    layers.MaxPooling2D: _pool("MaxPool"),
-    layers.AveragePooling2D: _pool("AveragePool"),
-    layers.GlobalAveragePooling2D: _global_pool,
-    layers.Add: _same("Add"),
-    layers.Flatten: _flatten,
-    layers.Dropout: lambda graph, layer: graph.inputs(layer)[0],  # does nothing outside training
-    layers.Dense: _dense,
-    layers.Softmax: _same("Softmax", axis=-1),
+_CONVERTERS: dict[type[keras.Layer], Callable[[_Graph, Any], str]] = {
+    keras.layers.InputLayer: _input,
+    keras.layers.Rescaling: _rescaling,
+    keras.layers.Conv2D: _conv,
+    keras.layers.BatchNormalization: _batch_norm,
+    keras.layers.ReLU: _same("Relu"),
+    keras.layers.MaxPooling2D: _pool("MaxPool"),
+    keras.layers.AveragePooling2D: _pool("AveragePool"),
+    keras.layers.GlobalAveragePooling2D: _global_pool,
+    keras.layers.Add: _same("Add"),
+    keras.layers.Flatten: _flatten,
+    keras.layers.Dropout: lambda graph, layer: graph.inputs(layer)[0],  # does nothing outside training
+    keras.layers.Dense: _dense,
+    keras.layers.Softmax: _same("Softmax", axis=-1),
 }

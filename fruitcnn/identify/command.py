@@ -40,7 +40,10 @@ def identify_paths(
         for line in lines:
             sys.stdout.write(line)
     else:
-        with written_whole(output) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with (
+            written_whole(output) as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.writelines(lines)
     return SOME_REJECTED if rejected else FINE
 

@@ -26,7 +26,8 @@ def expand(argument: str) -> list[str]:
             raise ImageError("no pictures in this folder", value=argument, remedy="name a folder of photographs")
         return [str(picture) for picture in pictures]
     if glob.has_magic(argument):
-        matches = sorted(glob.glob(argument, recursive=True), key=natural_key)
+        # Unlike Path.glob, this takes absolute patterns too, and leaves hidden files alone as a shell does.
+        matches = sorted(glob.glob(argument, recursive=True), key=natural_key)  # noqa: PTH207
         files = [match for match in matches if Path(match).is_file()]
         if not files:
             raise ImageError("matches no file", value=argument, remedy="check the pattern")

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 
-class FusedBatchNormalization(keras.layers.BatchNormalization):
+class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras has no types
     """Keras' batch norm through torch's fused kernel: one pass instead of seven, and one node in the graph.
 
     The moving variance is torch's unbiased one; for the N*H*W samples of an image batch the two do not differ.

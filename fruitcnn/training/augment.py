@@ -18,9 +18,7 @@ _CUTOUT = (0.15, 0.45)
 def augment(pixels: torch.Tensor, config: AugmentConfig, *, size: int) -> torch.Tensor:
     """Random views of a batch: uint8 [N, 3, S, S] in, float32 [N, 3, size, size] in 0..255 out."""
     count = len(pixels)
-    grid = functional.affine_grid(
-        _affine(count, config, pixels.device), [count, 3, size, size], align_corners=False
-    )
+    grid = functional.affine_grid(_affine(count, config, pixels.device), [count, 3, size, size], align_corners=False)
     views = functional.grid_sample(pixels.float(), grid, padding_mode=_PADDING[config.fill], align_corners=False)
     views = _colour(views, config).clamp(0, 255)
     return _cutout(views, config.cutout) if config.cutout else views

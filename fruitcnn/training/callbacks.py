@@ -11,13 +11,15 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from fruitcnn.checkpoint import LAST, METRICS_BY_EPOCH, written_whole
+from fruitcnn.model import keras
 
 Weights = list[torch.Tensor]
 
 
 def weights_of(module: lightning.LightningModule) -> Weights:
-    """The tensors of all weights of a module's Keras net, moving statistics included, in the net's order."""
-    return [variable.value.data for variable in module.net.weights]
+    """The tensors of all weights of a ClassifierModule's net, moving statistics included, in the net's order."""
+    net: keras.Model = module.net
+    return [variable.value.data for variable in net.weights]
 
 
 def load_weights(module: lightning.LightningModule, weights: Weights) -> None:
@@ -42,9 +44,7 @@ class AveragedWeights(Callback):
             for kept, value in zip(self.average or weights, weights, strict=True)
         ]
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, *args: object
-    ) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *args: object) -> None:
         """Move the average towards the weights; faster in the first steps, to forget the random beginning."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))

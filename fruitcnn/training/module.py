@@ -1,11 +1,10 @@
 """The LightningModule around the Keras twin: loss, optimizer, schedule, accuracy."""
 
-from typing import Any
-
 import lightning
 import numpy as np
 import torch
 import torchmetrics
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn import functional
 
 from fruitcnn.config import TrainConfig
@@ -15,6 +14,8 @@ from fruitcnn.training.data import Batch
 
 class ClassifierModule(lightning.LightningModule):
     """Trains `net`, a Keras model from pixels [N, 3, S, S] to logits [N, C]."""
+
+    class_weight: torch.Tensor
 
     def __init__(self, net: keras.Model, config: TrainConfig, *, class_counts: list[int], seed: int) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class ClassifierModule(lightning.LightningModule):
         pixels, shares = batch
         # Keras layers ask this argument, not .train() and .eval(), how they shall behave.
         logits = self.net(pixels, training=True)
-        loss = functional.cross_entropy(
+        loss: torch.Tensor = functional.cross_entropy(
             logits, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
         )
         # The list is filled by the call.
@@ -55,7 +56,7 @@ class ClassifierModule(lightning.LightningModule):
         self.log("validation_loss", self.validation_loss)
         self.log("validation_accuracy", self.validation_accuracy, prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam or AdamW, with a schedule by step. Weight decay is for kernels, not for biases and batch norm."""
         trainable = [variable.value for variable in self.net.trainable_variables]
         kernels = [value for value in trainable if value.ndim > 1]

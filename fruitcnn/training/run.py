@@ -1,42 +1,32 @@
 """`train`: from a configuration to a finished checkpoint directory, resumable at every epoch."""
 
-import datetime
-import json
+import contextlib
 import logging
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.callbacks.progress import TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-import fruitcnn
 from fruitcnn import checkpoint
-from fruitcnn.card import ModelCard
 from fruitcnn.config import Config, load_config
 from fruitcnn.dataset.scan import Dataset, apply_split, scan
-from fruitcnn.dataset.sources import SPLITS, TRAIN, VALIDATION
-from fruitcnn.errors import ConfigError, DatasetError, FruitcnnError, UsageError
-from fruitcnn.evaluation.calibration import fit_temperature
-from fruitcnn.evaluation.metrics import classification_report, evaluate
-from fruitcnn.evaluation.plots import plot_confusion, plot_curves
-from fruitcnn.export import export_model
+from fruitcnn.dataset.sources import SPLITS, TRAIN
+from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
 from fruitcnn.model import build_model, keras, training_twin
-from fruitcnn.training.callbacks import AveragedWeights, BestWeights, History, LastCheckpoint, load_weights
+from fruitcnn.training.callbacks import AveragedWeights, BestWeights, History, LastCheckpoint
 from fruitcnn.training.data import PixelData
+from fruitcnn.training.finish import Say, finish
 from fruitcnn.training.module import ClassifierModule
 
-Say = Callable[[str], object]
 
-
-class Interrupted(FruitcnnError):
+class InterruptedTrainingError(FruitcnnError):
     """Training was stopped by Ctrl-C or SIGTERM; what was learned up to the last whole epoch is kept."""
 
     exit_code = 130
@@ -55,7 +45,7 @@ def train(
 
     name: of the run; default: the recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with
     the run of that name (default: the newest unfinished one of the recipe). say: takes a line of text for people.
-    Raises UsageError, ConfigError, DatasetError, ExportError, and Interrupted on Ctrl-C or SIGTERM.
+    Raises UsageError, ConfigError, DatasetError, ExportError, and InterruptedTrainingError on Ctrl-C or SIGTERM.
     """
     where = _device(device)
     folder = _folder(config, name, resume, root)
@@ -76,8 +66,7 @@ def train(
             dropout=config.model.dropout,
         )
         module, history, best = _fit(model, config, dataset, folder, where, quiet=quiet)
-        load_weights(module, best.weights)
-        _finish(model, module, config, dataset, folder, history.rows, best, say)
+        finish(model, module, config, dataset, folder, history, best, say)
     return folder
 
 
@@ -122,9 +111,7 @@ def _read_data(config: Config, folder: Path, resume: bool, *, quiet: bool) -> Da
     if config.data.path is None:
         raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
     data = Path(config.data.path)
-    dataset = scan(
-        data, size=config.data.size, share=config.data.validation_share, seed=config.seed, quiet=quiet
-    )
+    dataset = scan(data, size=config.data.size, share=config.data.validation_share, seed=config.seed, quiet=quiet)
     return apply_split(dataset, folder / checkpoint.SPLIT) if resume else dataset
 
 
@@ -148,32 +135,29 @@ def _fit(
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
     averaged: list[Callback] = [AveragedWeights(config.train.ema)] if config.train.ema else []
     callbacks = [*averaged, best, history, LastCheckpoint(folder), *([] if quiet else [TQDMProgressBar()])]
-    _silence_lightning()
-    trainer = lightning.Trainer(
-        max_epochs=config.train.epochs,
-        accelerator="gpu" if where.type == "cuda" else "cpu",
-        devices=1,
-        precision="bf16-mixed" if where.type == "cuda" else "32-true",
-        callbacks=callbacks,
-        logger=TensorBoardLogger(folder, name=None, version=checkpoint.LOGS),
-        log_every_n_steps=1,
-        enable_model_summary=False,
-        enable_progress_bar=not quiet,
-        num_sanity_val_steps=0,
-    )
     last = folder / checkpoint.LAST
-    _run(trainer, module, PixelData(dataset, config, where), last if last.exists() else None, folder)
-    if not best.weights:
-        raise FruitcnnError(
-            "the loss is not a number in any epoch", value=folder, remedy="lower train.learning_rate"
+    with _lightning_silent():
+        trainer = lightning.Trainer(
+            max_epochs=config.train.epochs,
+            accelerator="gpu" if where.type == "cuda" else "cpu",
+            devices=1,
+            precision="bf16-mixed" if where.type == "cuda" else "32-true",
+            callbacks=callbacks,
+            logger=TensorBoardLogger(folder, name=None, version=checkpoint.LOGS),
+            enable_model_summary=False,
+            enable_progress_bar=not quiet,
+            num_sanity_val_steps=0,
         )
+        _run(trainer, module, PixelData(dataset, config, where), last if last.exists() else None, folder)
+    if not best.weights:
+        raise FruitcnnError("the loss is not a number in any epoch", value=folder, remedy="lower train.learning_rate")
     return module, history, best
 
 
 def _run(
     trainer: lightning.Trainer, module: ClassifierModule, data: PixelData, last: Path | None, folder: Path
 ) -> None:
-    """`trainer.fit`, with Ctrl-C and SIGTERM alike ending in Interrupted."""
+    """`trainer.fit`, with Ctrl-C and SIGTERM alike ending in InterruptedTrainingError."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -185,7 +169,7 @@ def _run(
     except (KeyboardInterrupt, SystemExit):
         # Lightning turns the first into the second.
         done = trainer.current_epoch
-        raise Interrupted(
+        raise InterruptedTrainingError(
             f"stopped after {done} of {trainer.max_epochs} epochs",
             value=folder,
             remedy=f"go on with the same command and --name {folder.name} --resume",
@@ -195,82 +179,15 @@ def _run(
             signal.signal(number, handler)
 
 
-def _silence_lightning() -> None:
-    # Hints for people who write their own training loop, not for those who call this one.
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning\.")
-
-
-def _finish(
-    model: keras.Model,
-    module: ClassifierModule,
-    config: Config,
-    dataset: Dataset,
-    folder: Path,
-    rows: list[dict[str, float]],
-    best: BestWeights,
-    say: Say,
-) -> None:
-    """Evaluate every split, calibrate, export, plot: everything that follows the last epoch."""
-    parts = {split: dataset.part(split) for split in SPLITS if split in dataset.split}
-    logits = {split: _logits(module, pixels) for split, (pixels, _) in parts.items()}
-    temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(parts[VALIDATION][1]))
-    probabilities = {split: (values / temperature).softmax(1).numpy() for split, values in logits.items()}
-    metrics = {
-        split: evaluate(probabilities[split], targets, dataset.labels) for split, (_, targets) in parts.items()
-    }
-    _calibrated_copy(module.net, model, temperature)
-    card = _card(model, config, dataset, temperature, metrics, best)
-    pixels, _ = parts[VALIDATION]
-    parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
-    summary = {"best_epoch": best.epoch, "temperature": temperature, **metrics}
-    checkpoint.write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    plot_curves(rows, folder / checkpoint.CURVES, best_epoch=best.epoch)
-    shown = metrics[VALIDATION]
-    title = f"Validation: {shown['accuracy']:.1%} of {shown['images']} right"
-    plot_confusion(shown["confusion"], dataset.labels, folder / checkpoint.CONFUSION, title=title)
-    for split, of in metrics.items():
-        if split != TRAIN:
-            say(f"\n{split}, epoch {best.epoch} (best validation {config.train.best}):")
-            say(classification_report(of))
-    say(f"\n{parity}")
-
-
-@torch.no_grad()
-def _logits(module: ClassifierModule, pixels: np.ndarray) -> torch.Tensor:
-    """Float32 logits [N, C] on the CPU, of uint8 pixels [N, S, S, 3]."""
-    batches = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(64)
-    device = module.class_weight.device
-    return torch.cat([module.net(batch.to(device).float(), training=False).float().cpu() for batch in batches])
-
-
-def _calibrated_copy(trained: keras.Model, model: keras.Model, temperature: float) -> None:
-    """Put the trained weights into the channels_last model, the last layer divided by the temperature."""
-    weights = {variable.path: variable.numpy() for variable in trained.weights}
-    for variable in model.weights:
-        scale = temperature if variable.path.startswith("logits/") else 1.0
-        variable.assign(weights[variable.path] / np.float32(scale))
-
-
-def _card(
-    model: keras.Model,
-    config: Config,
-    dataset: Dataset,
-    temperature: float,
-    metrics: dict[str, Any],
-    best: BestWeights,
-) -> ModelCard:
-    provenance = {
-        "architecture": config.model.architecture,
-        "parameters": model.count_params(),
-        "recipe": config.name,
-        "seed": config.seed,
-        "epoch": best.epoch,
-        "images": {split: of["images"] for split, of in metrics.items()},
-        "accuracy": {split: round(of["accuracy"], 4) for split, of in metrics.items()},
-        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "fruitcnn": fruitcnn.__version__,
-    }
-    return ModelCard(
-        labels=tuple(dataset.labels), size=config.data.size, temperature=temperature, provenance=provenance
-    )
+@contextlib.contextmanager
+def _lightning_silent() -> Iterator[None]:
+    # Its hints are for people who write their own training loop, not for those who call this one.
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            log.setLevel(logging.ERROR)
+            yield
+    finally:
+        log.setLevel(level)

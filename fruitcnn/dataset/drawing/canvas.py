@@ -135,15 +135,11 @@ class Canvas:
 
     def paint(self, window: Window, colour: Array, alpha: Array) -> None:
         """Lay a colour or a map of colours over the window by `alpha` (h, w), as a shape with an outline of its own."""
-        self.tint(window, colour, alpha)
+        under = self.rgb[:, *window.where]
+        under += (colour - under) * alpha
         self.alpha[window.where] += alpha * (1 - self.alpha[window.where])
         self._painted += 1
         self.layer[window.where][alpha > 0.5] = self._painted
-
-    def tint(self, window: Window, colour: Array, alpha: Array) -> None:
-        """Colour what is painted already by `alpha` (h, w), within the shapes that are there."""
-        under = self.rgb[:, *window.where]
-        under += (colour - under) * alpha
 
     def halo(self, pose: Pose, strength: float = 0.6) -> None:
         """Darken what is painted already around a round thing of radius 1 that is about to be laid on it."""

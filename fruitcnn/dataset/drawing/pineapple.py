@@ -119,8 +119,10 @@ class Half:
         albedo = mix(self.flesh, self.pale, 0.2 + 0.6 * smooth(0.3, 0.8, streaks))
         eyes = smooth(0.6, 0.95, np.cos(window.v * 26)) * smooth(0.12, 0.0, np.abs(across - 0.84))
         albedo = mix(albedo, self.flesh * 0.55, 0.8 * eyes)
-        core = smooth(0.24, 0.17, across + 0.03 * np.sin(window.v * 9)) * smooth(1.0, 0.8, np.abs(window.v))
-        return mix(albedo, CORE * (0.9 + 0.2 * streaks), 0.85 * core)
+        within = across + 0.03 * np.sin(window.v * 9)
+        core = smooth(0.24, 0.17, within) * smooth(1.0, 0.8, np.abs(window.v))
+        albedo = mix(albedo, CORE * (0.9 + 0.2 * streaks), 0.85 * core)
+        return mix(albedo, self.flesh * 0.5, 0.5 * smooth(0.05, 0.0, np.abs(within - 0.23)))
 
 
 class Ring:
@@ -162,6 +164,7 @@ class Ring:
         pits = smooth(0.55, 0.95, np.cos(angle * 16)) * smooth(0.07, 0.0, np.abs(radius - rim + 0.16))
         albedo = mix(albedo, self.flesh * 0.5, 0.8 * pits)
         albedo = mix(albedo, CORE * (0.88 + 0.2 * streaks), 0.85 * smooth(0.27, 0.22, radius))
+        albedo = mix(albedo, self.flesh * 0.5, 0.55 * smooth(0.04, 0.0, np.abs(radius - 0.26)))
         if not self.peeled:
             knobs = RIND * (0.5 + 0.5 * np.abs(np.sin(angle * 8)) + 0.5 * noise(rng, radius.shape, (40, 40)))
             albedo = mix(albedo, knobs, smooth(0.085, 0.06, rim - radius))

@@ -13,12 +13,14 @@ from fruitcnn.dataset.drawing.canvas import Array, Canvas, Light, Pose, Window, 
 
 def noise(rng: Generator, shape: tuple[int, int], cells: tuple[int, int], octaves: int = 1) -> Array:
     """Smooth noise (h, w), about 0 to 1 around 0.5, with `cells` bumps down and across; octaves add finer ones."""
-    total = np.zeros(shape, np.float32)
+    # Pillow makes no empty images, but a shape that lies off the canvas has an empty window.
+    height, width = shape
+    size = max(width, 1), max(height, 1)
+    total = np.full(shape, 0.5, np.float32)
     for octave in range(octaves):
-        grid = rng.random((cells[0] * 2**octave, cells[1] * 2**octave), np.float32)
-        smooth = Image.fromarray(grid).resize((max(shape[1], 1), max(shape[0], 1)), Image.Resampling.BICUBIC)
-        total += (np.asarray(smooth)[: shape[0], : shape[1]] - 0.5) / 2**octave
-    return total + 0.5
+        grid = Image.fromarray(rng.random((cells[0] * 2**octave, cells[1] * 2**octave), np.float32))
+        total += (np.asarray(grid.resize(size, Image.Resampling.BICUBIC))[:height, :width] - 0.5) / 2**octave
+    return total
 
 
 def lookup(table: Array, down: Array, across: Array) -> Array:

@@ -33,7 +33,7 @@ def sketch(canvas: Canvas, size: int, rng: Generator) -> Image.Image:
     sheet = Sheet(paper, colour, tones(colour, drawn), linear(INKS[rng.integers(len(INKS))]))
     medium, weight = ((pen, 0.9), (wash, 0.9), (crayon, 0.6))[rng.integers(3)]
     filled = np.where(drawn, medium(sheet, rng), paper)
-    details = smooth(0.03, 0.12, blur(sheet.tone, n / 60) - sheet.tone) * drawn
+    details = smooth(0.02, 0.09, blur(sheet.tone, n / 60) - sheet.tone) * drawn
     finished = mix(filled, sheet.ink, weight * np.maximum(outline(layer, rng), details))
     return as_image(finished ** (1 / GAMMA)).resize((size, size), Image.Resampling.BOX)
 

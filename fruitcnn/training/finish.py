@@ -1,0 +1,100 @@
+"""From the best weights to the files of a finished checkpoint directory."""
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import fruitcnn
+from fruitcnn import checkpoint
+from fruitcnn.card import ModelCard
+from fruitcnn.config import Config
+from fruitcnn.dataset.scan import Dataset
+from fruitcnn.dataset.sources import SPLITS, TRAIN, VALIDATION
+from fruitcnn.evaluation.calibration import fit_temperature
+from fruitcnn.evaluation.metrics import classification_report, evaluate
+from fruitcnn.evaluation.plots import plot_confusion, plot_curves
+from fruitcnn.export import export_model
+from fruitcnn.model import keras
+from fruitcnn.training.callbacks import BestWeights, History, load_weights
+from fruitcnn.training.module import ClassifierModule
+
+Say = Callable[[str], object]
+
+
+def finish(
+    model: keras.Model,
+    module: ClassifierModule,
+    config: Config,
+    dataset: Dataset,
+    folder: Path,
+    history: History,
+    best: BestWeights,
+    say: Say,
+) -> None:
+    """Evaluate every split, calibrate, export, plot: everything that follows the last epoch."""
+    load_weights(module, best.weights)
+    parts = {split: dataset.part(split) for split in SPLITS if split in dataset.split}
+    logits = {split: _logits(module, pixels) for split, (pixels, _) in parts.items()}
+    temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(parts[VALIDATION][1]))
+    probabilities = {split: (values / temperature).softmax(1).numpy() for split, values in logits.items()}
+    metrics = {split: evaluate(probabilities[split], targets, dataset.labels) for split, (_, targets) in parts.items()}
+    _calibrated_copy(module.net, model, temperature)
+    card = _card(model, config, dataset, temperature, metrics, best)
+    pixels, _ = parts[VALIDATION]
+    parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
+    summary = {"best_epoch": best.epoch, "temperature": temperature, **metrics}
+    checkpoint.write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    plot_curves(history.rows, folder / checkpoint.CURVES, best_epoch=best.epoch)
+    shown = metrics[VALIDATION]
+    title = f"Validation: {shown['accuracy']:.1%} of {shown['images']} right"
+    plot_confusion(shown["confusion"], dataset.labels, folder / checkpoint.CONFUSION, title=title)
+    for split, of in metrics.items():
+        if split != TRAIN:
+            say(f"\n{split}, epoch {best.epoch} (best validation {config.train.best}):")
+            say(classification_report(of))
+    say(f"\n{parity}")
+
+
+@torch.no_grad()
+def _logits(module: ClassifierModule, pixels: np.ndarray) -> torch.Tensor:
+    """Float32 logits [N, C] on the CPU, of uint8 pixels [N, S, S, 3]."""
+    batches = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(64)
+    device = module.class_weight.device
+    return torch.cat([module.net(batch.to(device).float(), training=False).float().cpu() for batch in batches])
+
+
+def _calibrated_copy(trained: keras.Model, model: keras.Model, temperature: float) -> None:
+    """Put the trained weights into the channels_last model, the last layer divided by the temperature."""
+    weights = {variable.path: variable.numpy() for variable in trained.weights}
+    for variable in model.weights:
+        scale = temperature if variable.path.startswith("logits/") else 1.0
+        variable.assign(weights[variable.path] / np.float32(scale))
+
+
+def _card(
+    model: keras.Model,
+    config: Config,
+    dataset: Dataset,
+    temperature: float,
+    metrics: dict[str, Any],
+    best: BestWeights,
+) -> ModelCard:
+    provenance = {
+        "architecture": config.model.architecture,
+        "parameters": model.count_params(),
+        "recipe": config.name,
+        "seed": config.seed,
+        "epoch": best.epoch,
+        "images": {split: of["images"] for split, of in metrics.items()},
+        "accuracy": {split: round(of["accuracy"], 4) for split, of in metrics.items()},
+        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "fruitcnn": fruitcnn.__version__,
+    }
+    return ModelCard(
+        labels=tuple(dataset.labels), size=config.data.size, temperature=temperature, provenance=provenance
+    )

@@ -1,0 +1,33 @@
+"""Which files count as pictures, and in which order."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from fruitcnn.listing import find_pictures, natural_key
+
+
+def test_natural_order() -> None:
+    names = ["b/1.jpg", "grape_10.jpg", "Grape_2.jpg", "grape_1.jpg", "7", "a10b2", "a10b10", "a9"]
+    wanted = ["7", "a9", "a10b2", "a10b10", "b/1.jpg", "grape_1.jpg", "Grape_2.jpg", "grape_10.jpg"]
+    assert sorted(names, key=natural_key) == wanted
+
+
+def test_pictures_by_content_or_extension_and_nothing_hidden(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    picture = Image.new("RGB", (8, 8))
+    for name in ("b.png", "sub/c.png", ".a.png", ".hidden/d.png"):
+        picture.save(tmp_path / name)
+    picture.save(tmp_path / "no_extension", "JPEG")
+    (tmp_path / "broken.jpg").write_bytes(b"")
+    for name in ("notes.txt", "Thumbs.db"):
+        (tmp_path / name).write_text("x")
+
+    pictures, others = find_pictures(tmp_path)
+
+    def names(paths: list[Path]) -> list[str]:
+        return [path.relative_to(tmp_path).as_posix() for path in paths]
+
+    assert names(pictures) == ["b.png", "broken.jpg", "no_extension", "sub/c.png"]
+    assert names(others) == [".a.png", "notes.txt", "Thumbs.db"]
