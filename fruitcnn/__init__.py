@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fruitcnn.config import Config as Config
     from fruitcnn.config import load_config as load_config
     from fruitcnn.errors import FruitcnnError as FruitcnnError
-    from fruitcnn.export import export as export
+    from fruitcnn.export import export_checkpoint as export_checkpoint
     from fruitcnn.identify.identifier import Identification as Identification
     from fruitcnn.identify.identifier import Identifier as Identifier
     from fruitcnn.identify.identifier import Rejection as Rejection
@@ -26,7 +26,7 @@ _HOME = {
     "Identifier": "fruitcnn.identify.identifier",
     "ModelCard": "fruitcnn.card",
     "Rejection": "fruitcnn.identify.identifier",
-    "export": "fruitcnn.export",
+    "export_checkpoint": "fruitcnn.export",
     "load_config": "fruitcnn.config",
     "train": "fruitcnn.training",
 }

@@ -100,9 +100,9 @@ def export(
     to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
 ) -> None:
     """Export a finished run again: .keras and .onnx, compared on its validation pictures."""
-    from fruitcnn.export import export as run
+    from fruitcnn.export import export_checkpoint
 
-    print(run(checkpoint, to=to))
+    print(export_checkpoint(checkpoint, to=to))
 
 
 @dataset_app.command()

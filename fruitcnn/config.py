@@ -30,6 +30,9 @@ class DataConfig(_Section):
 
     path: str | None = None
     size: Side = Field(description="side of the model's input, in pixels")
+    training_size: Side | None = Field(
+        None, description="size at which training pictures are kept, so that zoomed views stay sharp (default: size)"
+    )
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
 
 
@@ -45,7 +48,6 @@ class TrainConfig(_Section):
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
-    image_size: Side | None = Field(None, description="train on views of this size (default: data.size)")
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
     weight_decay: NotNegative = 0.0
@@ -87,16 +89,9 @@ class Config(_Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Config":
-        if self.model.architecture == "simple_cnn" and self.train.image_size not in (None, self.data.size):
-            raise ValueError("simple_cnn ends in Flatten and needs train.image_size = data.size")
         if self.augment.zoom[0] > self.augment.zoom[1]:
             raise ValueError("augment.zoom must be [smallest, largest]")
         return self
-
-    @property
-    def image_size(self) -> int:
-        """Side of the views that the network is trained on, in pixels."""
-        return self.train.image_size or self.data.size
 
     def to_yaml(self) -> str:
         """The recipe as YAML that `load_config` reads back to an equal Config."""

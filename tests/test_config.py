@@ -56,8 +56,3 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
             load_config(path)
     with pytest.raises(ConfigError, match="fruit_net, quick, simple_cnn"):
         load_config("fruitnet")
-
-
-def test_simple_cnn_trains_at_the_size_it_is_used_at() -> None:
-    with pytest.raises(ConfigError, match=r"train\.image_size"):
-        load_config("simple_cnn", ["train.image_size=64"])

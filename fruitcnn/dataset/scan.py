@@ -21,6 +21,7 @@ class Dataset:
     """N photographs that could be read. `targets` [N] are class indices into `labels`; pixels: uint8 [N, S, S, 3]."""
 
     files: list[str]
+    paths: list[Path]
     sha256: list[str]
     labels: list[str]
     targets: NDArray[np.int64]
@@ -28,10 +29,12 @@ class Dataset:
     pixels: Pixels
     report: list[str]
 
-    def part(self, name: str) -> tuple[Pixels, NDArray[np.int64]]:
-        """Pixels [M, S, S, 3] and class indices [M] of one split."""
-        chosen = np.array([split == name for split in self.split])
-        return self.pixels[chosen], self.targets[chosen]
+    def part(self, name: str, *, size: int | None = None) -> tuple[Pixels, NDArray[np.int64]]:
+        """Pixels [M, S, S, 3] and class indices [M] of one split; `size` (pixels) for another S than the set's."""
+        chosen = np.flatnonzero([split == name for split in self.split])
+        if size in (None, self.pixels.shape[1]):
+            return self.pixels[chosen], self.targets[chosen]
+        return decode_set([self.paths[index] for index in chosen], size).pixels, self.targets[chosen]
 
     def split_csv(self) -> str:
         """The split as CSV: file, sha256, label, split."""
@@ -60,7 +63,8 @@ def scan(data: Path, *, size: int, share: float, seed: int, quiet: bool = True) 
     split = _split(data, good, groups, share=share, seed=seed)
     report = _report(source, photos, decoded) + _leaks(good, split, groups)
     targets = np.array([source.labels.index(photo.label) for photo in good])
-    return Dataset([photo.file for photo in good], sha256, source.labels, targets, split, decoded.pixels, report)
+    files, paths = [photo.file for photo in good], [photo.path for photo in good]
+    return Dataset(files, paths, sha256, source.labels, targets, split, decoded.pixels, report)
 
 
 def apply_split(dataset: Dataset, saved: Path) -> Dataset:

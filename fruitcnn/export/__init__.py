@@ -70,7 +70,7 @@ def export_model(
         )
 
 
-def export(folder: Path, *, to: Path | None = None) -> Parity:
+def export_checkpoint(folder: Path, *, to: Path | None = None) -> Parity:
     """Export a finished run again, into its own folder or `to`, compared on the pictures that it was validated on.
 
     Raises ModelError for a folder that is no finished run, DatasetError where its pictures are not what they were.

@@ -43,7 +43,8 @@ class PixelData(lightning.LightningDataModule):
         super().__init__()
         self.config = config
         self.classes = len(dataset.labels)
-        self.parts = {name: _on_device(*dataset.part(name), device) for name in (TRAIN, VALIDATION)}
+        training = dataset.part(TRAIN, size=config.data.training_size)
+        self.parts = {TRAIN: _on_device(*training, device), VALIDATION: _on_device(*dataset.part(VALIDATION), device)}
         mixes = [(v2.MixUp, config.train.mixup), (v2.CutMix, config.train.cutmix)]
         self.mixes = [mix(alpha=alpha, num_classes=self.classes) for mix, alpha in mixes if alpha]
 
@@ -60,7 +61,7 @@ class PixelData(lightning.LightningDataModule):
         pixels, targets = batch
         if not self.trainer or not self.trainer.training:
             return pixels.float().contiguous(memory_format=torch.channels_last), targets
-        views = augment(pixels, self.config.augment, size=self.config.image_size)
+        views = augment(pixels, self.config.augment, size=self.config.data.size)
         shares = functional.one_hot(targets, self.classes).float()
         if self.mixes:
             mix = self.mixes[int(torch.randint(len(self.mixes), ()))]

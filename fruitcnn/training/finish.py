@@ -58,6 +58,7 @@ def finish(
             say(f"\n{split}, epoch {best.epoch} (best validation {config.train.best}):")
             say(classification_report(of))
     say(f"\n{parity}")
+    say(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}")
 
 
 @torch.no_grad()

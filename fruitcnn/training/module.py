@@ -72,9 +72,11 @@ class ClassifierModule(lightning.LightningModule):
     def _schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
         rate = self.config.learning_rate
         if self.config.schedule == "one_cycle":
-            # Smith and Topin 2017. Adam's momentum stays: cycling it brings nothing here.
+            # Smith and Topin 2017. Adam's momentum stays: cycling it brings nothing here. The rise has to take two
+            # steps at least, or torch divides by its length.
+            steps = max(2, steps)
             return torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+                optimizer, rate, total_steps=steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
             )
         decay = rate / self.config.epochs
         return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + decay * step))

@@ -1,0 +1,26 @@
+# `make` lists the targets; each works alone on a machine with only python3 (3.11 or newer) and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup run test
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## Make .venv and install everything into it
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: setup ## Train on the embedded pictures, export, check, identify a handful
+	$(BIN)/fruitcnn train quick
+	@echo
+	$(BIN)/fruitcnn identify dataset/sample/*/*_00[01].jpg
+
+test: setup ## Lint, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest

@@ -1,0 +1,81 @@
+"""Random views: nothing where nothing is asked for, each change what it says, each picture its own."""
+
+import pytest
+import torch
+
+from fruitcnn.config import AugmentConfig
+from fruitcnn.training.augment import augment
+
+PIXELS = torch.randint(0, 256, (6, 3, 24, 24), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def test_no_augmentation_is_the_picture_itself() -> None:
+    assert torch.allclose(augment(PIXELS, AugmentConfig(), size=24), PIXELS.float(), atol=1e-2)
+
+
+def test_a_flip_is_an_exact_mirror_image_of_about_every_other_picture() -> None:
+    torch.manual_seed(0)
+    pixels = PIXELS.repeat(50, 1, 1, 1)
+    views = augment(pixels, AugmentConfig(flip=True), size=24)
+    same = (views - pixels).abs().amax((1, 2, 3)) < 1e-2
+    mirrored = (views - pixels.flip(3)).abs().amax((1, 2, 3)) < 1e-2
+    assert bool((same ^ mirrored).all())
+    assert 110 < int(mirrored.sum()) < 190
+
+
+def test_a_zoomed_view_is_a_part_of_the_picture() -> None:
+    ramp = torch.arange(64, dtype=torch.uint8).expand(200, 3, 64, 64)
+    torch.manual_seed(0)
+    views = augment(ramp, AugmentConfig(zoom=(0.5, 0.5)), size=32)
+    width = views[:, 0, 0, -1] - views[:, 0, 0, 0]
+    assert torch.allclose(width, torch.full_like(width, 31.0), atol=0.5), "half of the side: 32 of 64 columns"
+    left = views[:, 0, 0, 0]
+    assert float(left.min()) < 3 and float(left.max()) > 29, "anywhere in the picture"
+
+
+def test_rotation_by_a_right_angle_in_pixels() -> None:
+    pixels = torch.zeros(1, 3, 9, 17, dtype=torch.uint8)[:, :, :, :9]
+    pixels[:, :, 0, :] = 200
+    seen = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        view = augment(pixels, AugmentConfig(rotation=90), size=9)[0, 0]
+        seen.add(tuple((view > 100).nonzero().float().mean(0).round().int().tolist()))
+    assert {row for row, _ in seen} >= {0, 2} and len({column for _, column in seen}) > 4, "swings to both sides"
+
+
+def test_shift_fills_with_the_edge() -> None:
+    pixels = torch.full((64, 3, 16, 16), 90, dtype=torch.uint8)
+    assert torch.allclose(augment(pixels, AugmentConfig(shift=0.4, shear=20, fill="edge"), size=16), torch.tensor(90.0))
+
+
+@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "tint"])
+def test_colours_stay_within_their_bounds(change: str) -> None:
+    torch.manual_seed(0)
+    views = augment(PIXELS.repeat(40, 1, 1, 1), AugmentConfig(**{change: 0.5}), size=24)
+    assert float(views.min()) >= 0 and float(views.max()) <= 255
+    assert (views - PIXELS.repeat(40, 1, 1, 1)).abs().amax((1, 2, 3)).min() > 0.1
+    if change == "contrast":
+        grey = torch.full((4, 3, 8, 8), 100, dtype=torch.uint8)
+        assert torch.allclose(augment(grey, AugmentConfig(contrast=0.5), size=8), torch.tensor(100.0), atol=1e-3)
+
+
+def test_cutout_is_one_grey_square_in_the_share_of_pictures() -> None:
+    pixels = torch.full((400, 3, 40, 40), 10, dtype=torch.uint8)
+    torch.manual_seed(0)
+    grey = augment(pixels, AugmentConfig(cutout=0.5), size=40) == 127.5
+    share = grey.any(1).float().mean((1, 2))
+    assert 140 < int((share > 0).sum()) < 260
+    assert float(share.max()) < 0.45**2 + 0.05
+    assert bool((grey[:, 0] == grey[:, 2]).all())
+
+
+def test_pictures_of_one_batch_differ_and_a_seed_repeats_them() -> None:
+    config = AugmentConfig(rotation=30, zoom=(0.6, 1.0), brightness=0.3, cutout=0.5)
+    same = PIXELS[:1].repeat(6, 1, 1, 1)
+    torch.manual_seed(3)
+    first = augment(same, config, size=20)
+    torch.manual_seed(3)
+    again = augment(same, config, size=20)
+    assert first.shape == (6, 3, 20, 20) and torch.equal(first, again)
+    assert all(not torch.equal(first[0], view) for view in first[1:])

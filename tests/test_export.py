@@ -1,0 +1,148 @@
+"""Exported files: clean graphs, the same numbers everywhere, and nothing written where the numbers differ."""
+
+import collections
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from fruitcnn import checkpoint, export_checkpoint
+from fruitcnn.card import METADATA_KEY, ModelCard
+from fruitcnn.errors import DatasetError, ExportError, ModelError
+from fruitcnn.export import export_model, keras_probabilities
+from fruitcnn.export.graph import OPSET, to_onnx
+from fruitcnn.model import keras
+from tests.test_model import SIZES, randomised
+
+CENSUS = {
+    "simple_cnn": {"Conv": 6, "Relu": 7, "MaxPool": 3, "Flatten": 1, "Gemm": 2, "Softmax": 1},
+    "fruit_net": {
+        "Conv": 12, "Relu": 9, "AveragePool": 3, "Add": 4, "GlobalAveragePool": 1, "Flatten": 1, "Gemm": 1, "Softmax": 1
+    },
+}  # fmt: skip
+
+
+def pixels_for(architecture: str, count: int = 9) -> np.ndarray:
+    size = SIZES[architecture]
+    return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+@pytest.mark.parametrize("architecture", CENSUS)
+def test_the_graph_holds_what_the_network_is_and_no_more(architecture: str) -> None:
+    model = to_onnx(randomised(architecture))
+    assert collections.Counter(node.op_type for node in model.graph.node) == CENSUS[architecture]
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)] and OPSET <= 18
+    (image,), (probabilities,) = model.graph.input, model.graph.output
+    size = SIZES[architecture]
+    shape = [d.dim_param or d.dim_value for d in image.type.tensor_type.shape.dim]
+    assert (image.name, shape) == ("image", ["batch", 3, size, size])
+    assert (probabilities.name, probabilities.type.tensor_type.elem_type) == ("probabilities", onnx.TensorProto.FLOAT)
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+    onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("architecture", CENSUS)
+def test_keras_onnxruntime_and_the_reference_evaluator_agree(architecture: str) -> None:
+    model, pixels = randomised(architecture), pixels_for(architecture)
+    graph = to_onnx(model)
+    expected = keras_probabilities(model, pixels)
+    image = pixels.transpose(0, 3, 1, 2).astype(np.float32)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert np.ptp(expected) > 0.05, "the comparison must be able to fail"
+    for batch in (1, 4, 9):
+        found = session.run(None, {"image": image[:batch]})[0]
+        assert np.abs(found - expected[:batch]).max() < 1e-5
+    reference = ReferenceEvaluator(graph).run(None, {"image": image[:2]})[0]
+    assert np.abs(reference - expected[:2]).max() < 1e-5
+
+
+def test_odd_sizes_are_padded_as_keras_pads() -> None:
+    image = keras.Input((11, 14, 3), name="image")
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="a")(image)
+    x = keras.layers.Conv2D(4, 4, padding="same", name="b")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(image, keras.layers.Softmax(name="probabilities")(keras.layers.Dense(3, name="logits")(x)))
+    pixels = np.random.default_rng(0).random((3, 11, 14, 3), np.float32)
+    graph = to_onnx(model)
+    graph.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 14
+    found = ReferenceEvaluator(graph).run(None, {"image": pixels.transpose(0, 3, 1, 2)})[0]
+    assert np.abs(found - model.predict_on_batch(pixels)).max() < 1e-6
+
+
+@pytest.mark.parametrize("case", ["unknown layer", "offset", "batch norm first"])
+def test_what_can_not_be_converted_is_refused(case: str) -> None:
+    image = keras.Input((8, 8, 3), name="image")
+    layer = {
+        "unknown layer": lambda: keras.layers.UpSampling2D(name="odd"),
+        "offset": lambda: keras.layers.Rescaling(1 / 127.5, offset=-1, name="odd"),
+        "batch norm first": lambda: keras.layers.BatchNormalization(name="odd"),
+    }[case]()
+    x = keras.layers.Flatten(name="flatten")(layer(image))
+    model = keras.Model(image, keras.layers.Softmax(name="probabilities")(keras.layers.Dense(2, name="logits")(x)))
+    with pytest.raises(ExportError, match="odd"):
+        to_onnx(model)
+
+
+def test_the_gate_leaves_no_file_where_the_numbers_differ(tmp_path: Path) -> None:
+    model, pixels = randomised("fruit_net"), pixels_for("fruit_net")
+    card = ModelCard(labels=("a", "b", "c"), size=SIZES["fruit_net"])
+    reference = keras_probabilities(model, pixels)
+    for wrong in (reference + np.float32(2e-4), np.roll(reference, 1, axis=1), reference * np.nan):
+        with pytest.raises(ExportError, match="disagrees with the trained model"):
+            export_model(model, card, tmp_path, pixels=pixels, reference=wrong)
+        assert list(tmp_path.iterdir()) == []
+    parity = export_model(model, card, tmp_path, pixels=pixels, reference=reference)
+    assert parity.onnx < 1e-5 and parity.images == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["card.json", "model.keras", "model.onnx"]
+
+
+def test_the_card_in_the_onnx_file_is_the_one_beside_it(finished: Path) -> None:
+    graph = onnx.load(finished / checkpoint.ONNX, load_external_data=False)
+    stored = {entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY]
+    assert json.loads(stored) == json.loads((finished / checkpoint.CARD).read_text())
+
+
+def test_the_keras_file_loads_in_plain_keras_without_fruitcnn(finished: Path, tmp_path: Path) -> None:
+    size = json.loads((finished / checkpoint.CARD).read_text())["input"]["size"]
+    pixels = np.random.default_rng(0).integers(0, 256, (5, size, size, 3), np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels)
+    script = f"""
+import os, sys
+os.environ["KERAS_BACKEND"] = "torch"
+sys.modules["fruitcnn"] = None
+import keras, numpy
+model = keras.saving.load_model({str(finished / checkpoint.KERAS)!r})
+numpy.save("found.npy", model.predict(numpy.load("pixels.npy").astype("float32"), verbose=0))
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    session = onnxruntime.InferenceSession(finished / checkpoint.ONNX, providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"image": pixels.transpose(0, 3, 1, 2).astype(np.float32)})[0]
+    assert np.abs(np.load(tmp_path / "found.npy") - expected).max() <= 1e-5
+
+
+def test_export_again_of_a_finished_run(finished: Path, tmp_path: Path) -> None:
+    parity = export_checkpoint(finished, to=tmp_path / "new")
+    assert parity.onnx <= 1e-5 and parity.images > 0
+    assert (tmp_path / "new/card.json").read_text() == (finished / "card.json").read_text()
+    with pytest.raises(ModelError, match=r"has no model\.keras"):
+        export_checkpoint(tmp_path)
+
+
+def test_export_again_notices_other_pictures(finished: Path, drawn: Path, tmp_path: Path) -> None:
+    import shutil
+
+    other, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(drawn, other)
+    (other / "grape" / "grape_000.jpg").unlink()
+    shutil.copytree(finished, run)
+    config = (run / "config.yaml").read_text()
+    assert str(drawn) in config
+    (run / "config.yaml").write_text(config.replace(str(drawn), str(other)))
+    with pytest.raises(DatasetError, match=r"grape/grape_000\.jpg first"):
+        export_checkpoint(run)

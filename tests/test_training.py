@@ -1,0 +1,175 @@
+"""Training through the public API: the files of the contract, the same weights from the same seed, exact resumes."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fruitcnn import checkpoint, load_config, train
+from fruitcnn.config import Config
+from fruitcnn.dataset.scan import scan
+from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
+from fruitcnn.evaluation.metrics import evaluate
+from fruitcnn.export import keras_probabilities
+from fruitcnn.model import build_model, keras, training_twin
+from fruitcnn.training.data import PixelData
+from fruitcnn.training.module import ClassifierModule
+from tests.conftest import TINY
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    return keras.saving.load_model(folder / checkpoint.KERAS, compile=False).get_weights()
+
+
+def quiet_train(config: Config, root: Path, **options: object) -> Path:
+    return train(config, root=root, device="cpu", say=lambda line: None, **options)
+
+
+def test_a_finished_run_holds_exactly_the_files_of_the_contract(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == {*checkpoint.FILES, checkpoint.LOGS}
+    assert any(path.name.startswith("events.out") for path in (finished / checkpoint.LOGS).iterdir())
+    with (finished / checkpoint.METRICS_BY_EPOCH).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(0 <= float(row["validation_accuracy"]) <= 1 and float(row["train_loss"]) > 0 for row in rows)
+    with (finished / checkpoint.SPLIT).open() as file:
+        split = list(csv.DictReader(file))
+    assert len(split) == 48 and {row["split"] for row in split} == {"train", "validation"}
+
+
+def test_the_metrics_are_those_of_the_exported_model(finished: Path, drawn: Path) -> None:
+    metrics = json.loads((finished / checkpoint.METRICS).read_text())
+    config = load_config(finished / checkpoint.CONFIG)
+    data = scan(drawn, size=config.data.size, share=config.data.validation_share, seed=config.seed)
+    model = keras.saving.load_model(finished / checkpoint.KERAS, compile=False)
+    for split in ("train", "validation"):
+        pixels, targets = data.part(split)
+        found = evaluate(keras_probabilities(model, pixels), targets, data.labels)
+        assert found["confusion"] == metrics[split]["confusion"]
+        assert found["loss"] == pytest.approx(metrics[split]["loss"], abs=1e-5)
+        assert found["accuracy_95"] == pytest.approx(metrics[split]["accuracy_95"])
+    # The history is of the same (averaged) weights, before calibration: accuracy is the same, the loss no better.
+    with (finished / checkpoint.METRICS_BY_EPOCH).open() as file:
+        row = list(csv.DictReader(file))[metrics["best_epoch"] - 1]
+    assert float(row["validation_accuracy"]) == pytest.approx(metrics["validation"]["accuracy"], abs=1e-5)
+    assert float(row["validation_loss"]) >= metrics["validation"]["loss"] - 1e-5
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    finished: Path, drawn: Path, tmp_path: Path
+) -> None:
+    same = quiet_train(load_config("quick", TINY, data=drawn), tmp_path)
+    other = quiet_train(load_config("quick", [*TINY, "seed=1"], data=drawn), tmp_path)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(finished), weights(same), strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(weights(finished), weights(other), strict=True))
+    assert other.name == "quick-2", "a taken name is numbered"
+
+
+# Everything that carries state or draws random numbers: dropout, mixing, averaging, schedule, best epoch.
+STATEFUL = [*TINY, "train.epochs=4", "train.mixup=0.2", "train.cutmix=1.0", "model.dropout=0.3", "augment.cutout=0.5"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_is_resumed_to_the_same_weights(number: int, drawn: Path, tmp_path: Path) -> None:
+    settings = [argument for setting in STATEFUL for argument in ("--set", setting)]
+    command = [sys.executable, "-m", "fruitcnn", "train", "quick", "--data", drawn, "--device", "cpu", *settings]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    folder = tmp_path / "checkpoints" / "quick"
+    while not (folder / checkpoint.LAST).exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+
+    assert process.returncode == 130, errors
+    assert "of 4 epochs" in errors and "--name quick --resume" in errors and "Traceback" not in errors
+    assert not (folder / checkpoint.KERAS).exists()
+    resumed = subprocess.run([*command, "--name", "quick", "--resume"], cwd=tmp_path, capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stderr
+
+    straight = quiet_train(load_config("quick", STATEFUL, data=drawn), tmp_path / "straight")
+    assert all(np.array_equal(a, b) for a, b in zip(weights(folder), weights(straight), strict=True))
+    assert {path.name for path in folder.iterdir()} == {*checkpoint.FILES, checkpoint.LOGS}
+
+    def rows(run: Path) -> list[list[str]]:
+        with (run / checkpoint.METRICS_BY_EPOCH).open() as file:
+            return [row[:-1] for row in csv.reader(file)]
+
+    assert rows(folder) == rows(straight), "all but the seconds"
+
+
+def test_resume_refuses_what_is_not_the_same_run(finished: Path, drawn: Path) -> None:
+    config = load_config("quick", TINY, data=drawn)
+    with pytest.raises(UsageError, match="finished already"):
+        quiet_train(config, finished.parent, resume=True)
+    with pytest.raises(UsageError, match="no such run"):
+        quiet_train(config, finished.parent, name="other", resume=True)
+    with pytest.raises(UsageError, match="exists already"):
+        quiet_train(config, finished.parent, name="quick")
+    begun = finished.parent / "begun"
+    begun.mkdir()
+    (begun / "config.yaml").write_text(config.to_yaml())
+    with pytest.raises(ConfigError, match="other settings in: train"):
+        quiet_train(
+            load_config("quick", [*TINY, "train.epochs=9"], data=drawn), finished.parent, name="begun", resume=True
+        )
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".."])
+def test_names_that_would_leave_the_folder(name: str, drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a plain name"):
+        quiet_train(load_config("quick", TINY, data=drawn), tmp_path, name=name)
+
+
+def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(UsageError, match="no GPU"):
+        train(load_config("quick", TINY, data=drawn), root=tmp_path, device="gpu")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_diverged_run_says_so(drawn: Path, tmp_path: Path) -> None:
+    config = load_config("quick", [*TINY, "train.learning_rate=1e30", "train.epochs=1"], data=drawn)
+    with pytest.raises(FruitcnnError, match=r"lower train\.learning_rate"):
+        quiet_train(config, tmp_path)
+
+
+def test_class_balance_weighs_rare_classes_up_and_keeps_the_mean() -> None:
+    config = load_config("quick", ["train.class_balance=1.0"]).train
+    net = training_twin(build_model("fruit_net", classes=3, size=32, dropout=0.0))
+    weight = ClassifierModule(net, config, class_counts=[10, 30, 60], seed=0).class_weight
+    assert weight.tolist() == pytest.approx([10 / 3, 10 / 9, 5 / 9])
+    even = ClassifierModule(net, load_config("quick").train, class_counts=[10, 30, 60], seed=0).class_weight
+    assert even.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_schedules_and_weight_decay_are_what_the_recipes_say() -> None:
+    net = training_twin(build_model("fruit_net", classes=3, size=32, dropout=0.0))
+    config = load_config("simple_cnn").train
+    module = ClassifierModule(net, config, class_counts=[1, 1, 1], seed=0)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.learning_rate)
+    schedule = module._schedule(optimizer, steps=9000)
+    for _ in range(1000):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 / (1 + 1e-3 / 200 * 1000))
+
+
+def test_batches_hold_every_picture_once(drawn: Path) -> None:
+    config = load_config("quick", TINY, data=drawn)
+    dataset = scan(drawn, size=32, share=0.15, seed=0)
+    data = PixelData(dataset, config, torch.device("cpu"))
+    batches = list(data.train_dataloader())
+    pictures = torch.cat([pixels for pixels, _ in batches])
+    assert len(batches) == len(data.train_dataloader()) == 5 and len(pictures) == 40
+    assert len(torch.unique(pictures.flatten(1), dim=0)) == 40, "none twice"
+    seen = torch.cat([targets for _, targets in data.val_dataloader()])
+    assert seen.tolist() == dataset.part("validation")[1].tolist()
