@@ -14,8 +14,14 @@ def in_turn(ours: Callable[[], float], theirs: Callable[[], float], rounds: int)
 
 
 def show_ratio(names: tuple[str, str], ours: list[float], theirs: list[float], *, unit: str, bar: str) -> None:
-    """Print the median and the quartiles of both, and the ratio of the medians beside the bar it is held to."""
+    """Print medians and quartiles of both and of the rounds' ratios, and the ratio of the medians beside its bar."""
+    ratio = statistics.median(ours) / statistics.median(theirs)
     for name, values in zip(names, (ours, theirs), strict=True):
-        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-        print(f"{name:<24} {middle:10.3f} {unit} (quartiles {low:.3f} to {high:.3f}, {len(values)} rounds)")
-    print(f"{'ratio':<24} {statistics.median(ours) / statistics.median(theirs):10.3f} (bar: {bar})")
+        print(f"{name:<24} {statistics.median(values):10.3f} {unit} ({_quartiles(values)}, {len(values)} rounds)")
+    by_round = [our / their for our, their in zip(ours, theirs, strict=True)]
+    print(f"{'ratio':<24} {ratio:10.3f} (bar: {bar}; of single rounds: {_quartiles(by_round)})")
+
+
+def _quartiles(values: list[float]) -> str:
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"quartiles {low:.3f} to {high:.3f}"

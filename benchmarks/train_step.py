@@ -17,10 +17,12 @@ import torch
 from compare import in_turn, show_ratio
 from lightning.pytorch.callbacks import Callback
 from torch.nn import functional
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from torch_twin import CLASSES, FruitNet, random_pair
 
 from fruitcnn.config import Config, TrainConfig, load_config
-from fruitcnn.model import keras, training_twin
+from fruitcnn.model import TorchForward, keras
 from fruitcnn.training.augment import augment
 from fruitcnn.training.callbacks import AveragedWeights
 from fruitcnn.training.data import Batch
@@ -45,12 +47,10 @@ class Repeated:
 class Clock(Callback):
     """The seconds from the end of the warm-up to the end of the last step; the last of the callbacks."""
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: object, batch: Batch, index: int
-    ) -> None:
-        if index + 1 == WARM_UP:
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *args: object) -> None:
+        if trainer.global_step == WARM_UP:
             self.start = now(module.device)
-        elif index + 1 == trainer.num_training_batches:
+        elif trainer.global_step == trainer.num_training_batches:
             self.seconds = now(module.device) - self.start
 
 
@@ -99,16 +99,15 @@ def torch_seconds(net: FruitNet, config: TrainConfig, weight: torch.Tensor, load
     return now(weight.device) - start
 
 
-def optimization(
-    net: FruitNet, config: TrainConfig, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+def optimization(net: FruitNet, config: TrainConfig, steps: int) -> tuple[Optimizer, LRScheduler]:
     kernels = [value for value in net.parameters() if value.ndim > 1]
     others = [value for value in net.parameters() if value.ndim <= 1]
     groups = [{"params": kernels, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, eps=1e-7)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+    optimizer = AdamW(groups, lr=config.learning_rate, eps=1e-7)
+    schedule = OneCycleLR(
+        optimizer, config.learning_rate, total_steps=max(steps, 10), pct_start=0.2, cycle_momentum=False
     )
+    return optimizer, schedule
 
 
 def augmented_batch(config: Config, count: int, device: torch.device) -> Batch:
@@ -121,14 +120,12 @@ def augmented_batch(config: Config, count: int, device: torch.device) -> Batch:
 def compare(config: Config, device: torch.device, count: int, steps: int, rounds: int) -> None:
     model, twin = random_pair(config)
     with keras.device(device.type):
-        module = ClassifierModule(training_twin(model), config.train, class_counts=[3, 2, 1], seed=0)
+        module = ClassifierModule(TorchForward(model), config.train, class_counts=[3, 2, 1], seed=0)
         twin = twin.to(device, memory_format=torch.channels_last).train()
         loader = Repeated(augmented_batch(config, count, device), WARM_UP + steps)
-        # Lightning takes the module's own copy back to the CPU after every fit.
-        weight = module.class_weight.to(device)
         ours, theirs = in_turn(
             lambda: count * steps / lightning_seconds(module, loader, device),
-            lambda: count * steps / torch_seconds(twin, config.train, weight, loader),
+            lambda: count * steps / torch_seconds(twin, config.train, module.class_weight.to(device), loader),
             rounds,
         )
     show_ratio(("Keras in Lightning", "torch by hand"), ours, theirs, unit="images/s", bar="at least 0.9")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     A reader, a crash or a second writer sees the old file or the new one, never a part of either.
     """
     # The ending stays: writers such as Keras and matplotlib choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.urandom(4).hex()}.tmp{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:

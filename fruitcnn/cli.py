@@ -89,9 +89,12 @@ def train(
 ) -> None:
     """Train a network, export it and prove that the exported files agree with it."""
     from fruitcnn.config import load_config
+
+    # A mistake in the recipe is told before the seconds that importing torch takes.
+    loaded = load_config(config, set_ or [], data=data)
     from fruitcnn.training import train as run
 
-    run(load_config(config, set_ or [], data=data), name=name, device=device.value, resume=resume)
+    run(loaded, name=name, device=device.value, resume=resume)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
 from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.export import keras_probabilities
-from fruitcnn.model import build_model, keras, training_twin
+from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from tests.conftest import TINY
@@ -144,15 +144,31 @@ def test_a_diverged_run_says_so(drawn: Path, tmp_path: Path) -> None:
 
 def test_class_balance_weighs_rare_classes_up_and_keeps_the_mean() -> None:
     config = load_config("quick", ["train.class_balance=1.0"]).train
-    net = training_twin(build_model("fruit_net", classes=3, size=32, dropout=0.0))
+    net = TorchForward(build_model("fruit_net", classes=3, size=32, dropout=0.0))
     weight = ClassifierModule(net, config, class_counts=[10, 30, 60], seed=0).class_weight
     assert weight.tolist() == pytest.approx([10 / 3, 10 / 9, 5 / 9])
     even = ClassifierModule(net, load_config("quick").train, class_counts=[10, 30, 60], seed=0).class_weight
     assert even.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_schedules_and_weight_decay_are_what_the_recipes_say() -> None:
-    net = training_twin(build_model("fruit_net", classes=3, size=32, dropout=0.0))
+@pytest.mark.parametrize("steps", [1, 2, 5, 9, 10, 50])
+def test_one_cycle_rises_to_the_rate_and_falls_to_nothing(steps: int) -> None:
+    net = TorchForward(build_model("fruit_net", classes=3, size=32, dropout=0.0))
+    module = ClassifierModule(net, load_config("quick").train, class_counts=[1, 1, 1], seed=0)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = module._schedule(optimizer, steps=steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] <= 0.003 / 20 and max(rates) <= 0.003
+    if steps >= 5:
+        assert max(rates) > 0.0025 and rates[-1] < 0.0002
+
+
+def test_inverse_time_decay_is_the_original_one() -> None:
+    net = TorchForward(build_model("fruit_net", classes=3, size=32, dropout=0.0))
     config = load_config("simple_cnn").train
     module = ClassifierModule(net, config, class_counts=[1, 1, 1], seed=0)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.learning_rate)

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from fruitcnn.errors import ExportError
 from fruitcnn.model import keras
+from fruitcnn.model.forward import conv_pads
 
 # Old enough for every runtime in use, new enough for all that is needed here.
 OPSET = 17
@@ -100,20 +101,10 @@ def _conv(graph: _Graph, layer: keras.layers.Conv2D) -> str:
         [name, weight, f"{layer.name}.bias"],
         kernel_shape=list(layer.kernel_size),
         strides=list(layer.strides),
-        pads=_pads(layer),
+        pads=conv_pads(layer, layer.input.shape[1:3]),
         dilations=list(layer.dilation_rate),
         group=layer.groups,
     )
-
-
-def _pads(layer: keras.layers.Conv2D) -> list[int]:
-    """Keras' `same` as explicit paddings [top, left, bottom, right]; the odd pixel goes to the end."""
-    if layer.padding == "valid":
-        return [0, 0, 0, 0]
-    totals = []
-    for length, kernel, stride in zip(layer.input.shape[1:3], layer.kernel_size, layer.strides, strict=True):
-        totals.append(max(0, (-(-length // stride) - 1) * stride + kernel - length))
-    return [total // 2 for total in totals] + [total - total // 2 for total in totals]
 
 
 def _batch_norm(graph: _Graph, layer: keras.layers.BatchNormalization) -> str:

@@ -8,6 +8,6 @@ os.environ["KERAS_BACKEND"] = "torch"
 import keras
 
 from fruitcnn.model.builders import build_model
-from fruitcnn.model.twin import training_twin
+from fruitcnn.model.forward import TorchForward
 
-__all__ = ["build_model", "keras", "training_twin"]
+__all__ = ["TorchForward", "build_model", "keras"]

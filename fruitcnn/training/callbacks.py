@@ -4,22 +4,21 @@ import csv
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from fruitcnn.checkpoint import LAST, METRICS_BY_EPOCH, written_whole
-from fruitcnn.model import keras
+from fruitcnn.training.module import ClassifierModule
 
 Weights = list[torch.Tensor]
 
 
 def weights_of(module: lightning.LightningModule) -> Weights:
     """The tensors of all weights of a ClassifierModule's net, moving statistics included, in the net's order."""
-    net: keras.Model = module.net
-    return [variable.value.data for variable in net.weights]
+    return [variable.value.data for variable in cast(ClassifierModule, module).net.model.weights]
 
 
 def load_weights(module: lightning.LightningModule, weights: Weights) -> None:

@@ -27,7 +27,6 @@ Say = Callable[[str], object]
 
 
 def finish(
-    model: keras.Model,
     module: ClassifierModule,
     config: Config,
     dataset: Dataset,
@@ -38,12 +37,14 @@ def finish(
 ) -> None:
     """Evaluate every split, calibrate, export, plot: everything that follows the last epoch."""
     load_weights(module, best.weights)
+    model = module.net.model
     parts = {split: dataset.part(split) for split in SPLITS if split in dataset.split}
     logits = {split: _logits(module, pixels) for split, (pixels, _) in parts.items()}
     temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(parts[VALIDATION][1]))
     probabilities = {split: (values / temperature).softmax(1).numpy() for split, values in logits.items()}
     metrics = {split: evaluate(probabilities[split], targets, dataset.labels) for split, (_, targets) in parts.items()}
-    _calibrated_copy(module.net, model, temperature)
+    for variable in model.get_layer("logits").weights:
+        variable.assign(variable.value / temperature)
     card = _card(model, config, dataset, temperature, metrics, best)
     pixels, _ = parts[VALIDATION]
     parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
@@ -64,17 +65,9 @@ def finish(
 @torch.no_grad()
 def _logits(module: ClassifierModule, pixels: np.ndarray) -> torch.Tensor:
     """Float32 logits [N, C] on the CPU, of uint8 pixels [N, S, S, 3]."""
+    net, device = module.net.eval(), module.class_weight.device
     batches = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(64)
-    device = module.class_weight.device
-    return torch.cat([module.net(batch.to(device).float(), training=False).float().cpu() for batch in batches])
-
-
-def _calibrated_copy(trained: keras.Model, model: keras.Model, temperature: float) -> None:
-    """Put the trained weights into the channels_last model, the last layer divided by the temperature."""
-    weights = {variable.path: variable.numpy() for variable in trained.weights}
-    for variable in model.weights:
-        scale = temperature if variable.path.startswith("logits/") else 1.0
-        variable.assign(weights[variable.path] / np.float32(scale))
+    return torch.cat([net(batch.to(device).float()).cpu() for batch in batches])
 
 
 def _card(

@@ -1,4 +1,4 @@
-"""The LightningModule around the Keras twin: loss, optimizer, schedule, accuracy."""
+"""The LightningModule around the Keras model: loss, optimizer, schedule, accuracy."""
 
 import lightning
 import numpy as np
@@ -8,24 +8,26 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn import functional
 
 from fruitcnn.config import TrainConfig
-from fruitcnn.model import keras
+from fruitcnn.model import TorchForward
 from fruitcnn.training.data import Batch
 
 
 class ClassifierModule(lightning.LightningModule):
-    """Trains `net`, a Keras model from pixels [N, 3, S, S] to logits [N, C]."""
+    """Trains the Keras model inside `net`, which runs it from pixels [N, 3, S, S] to logits [N, C]."""
 
     class_weight: torch.Tensor
 
-    def __init__(self, net: keras.Model, config: TrainConfig, *, class_counts: list[int], seed: int) -> None:
+    def __init__(self, net: TorchForward, config: TrainConfig, *, class_counts: list[int], seed: int) -> None:
         super().__init__()
         self.net, self.config, self.seed = net, config, seed
         frequency = torch.tensor(class_counts) / sum(class_counts)
         weight = frequency**-config.class_balance
         # Scaled so that the average picture counts as one, whatever the balance: the rate keeps its meaning.
         self.register_buffer("class_weight", weight / (weight * frequency).sum(), persistent=False)
-        self.accuracy = torchmetrics.MeanMetric()
-        self.validation_loss, self.validation_accuracy = torchmetrics.MeanMetric(), torchmetrics.MeanMetric()
+        # A loss that is not a number shall be seen, not left out of the mean.
+        self.accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
+        self.validation_loss = torchmetrics.MeanMetric(nan_strategy="disable")
+        self.validation_accuracy = torchmetrics.MeanMetric(nan_strategy="disable")
 
     def on_train_epoch_start(self) -> None:
         """Seed every epoch by its number: order, views, mixing and dropout need no saved state to be resumed."""
@@ -35,13 +37,11 @@ class ClassifierModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Cross-entropy of the logits against target distributions [N, C], plus the Keras regularisation losses."""
         pixels, shares = batch
-        # Keras layers ask this argument, not .train() and .eval(), how they shall behave.
-        logits = self.net(pixels, training=True)
+        logits = self.net(pixels)
         loss: torch.Tensor = functional.cross_entropy(
             logits, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
         )
-        # The list is filled by the call.
-        loss = loss + sum(self.net.losses)
+        loss = loss + sum(self.net.model.losses)
         self.accuracy.update((logits.argmax(1) == shares.argmax(1)).float())
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
         self.log("train_accuracy", self.accuracy, on_step=False, on_epoch=True, prog_bar=True)
@@ -50,7 +50,7 @@ class ClassifierModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Plain cross-entropy and accuracy, without smoothing, weights or regularisation."""
         pixels, targets = batch
-        logits = self.net(pixels, training=False).float()
+        logits = self.net(pixels).float()
         self.validation_loss.update(functional.cross_entropy(logits, targets, reduction="none"))
         self.validation_accuracy.update((logits.argmax(1) == targets).float())
         self.log("validation_loss", self.validation_loss)
@@ -58,7 +58,7 @@ class ClassifierModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam or AdamW, with a schedule by step. Weight decay is for kernels, not for biases and batch norm."""
-        trainable = [variable.value for variable in self.net.trainable_variables]
+        trainable = [variable.value for variable in self.net.model.trainable_variables]
         kernels = [value for value in trainable if value.ndim > 1]
         others = [value for value in trainable if value.ndim <= 1]
         optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.config.optimizer](
@@ -73,8 +73,8 @@ class ClassifierModule(lightning.LightningModule):
         rate = self.config.learning_rate
         if self.config.schedule == "one_cycle":
             # Smith and Topin 2017. Adam's momentum stays: cycling it brings nothing here. The rise has to take two
-            # steps at least, or torch divides by its length.
-            steps = max(2, steps)
+            # steps at least and the fall one, or torch divides by their length.
+            steps = max(3, steps)
             return torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, rate, total_steps=steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
             )

@@ -19,7 +19,7 @@ from fruitcnn.config import Config, load_config
 from fruitcnn.dataset.scan import Dataset, apply_split, scan
 from fruitcnn.dataset.sources import SPLITS, TRAIN
 from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
-from fruitcnn.model import build_model, keras, training_twin
+from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.callbacks import AveragedWeights, BestWeights, History, LastCheckpoint
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.finish import Say, finish
@@ -66,7 +66,7 @@ def train(
             dropout=config.model.dropout,
         )
         module, history, best = _fit(model, config, dataset, folder, where, quiet=quiet)
-        finish(model, module, config, dataset, folder, history, best, say)
+        finish(module, config, dataset, folder, history, best, say)
     return folder
 
 
@@ -128,9 +128,8 @@ def _describe(dataset: Dataset) -> str:
 def _fit(
     model: keras.Model, config: Config, dataset: Dataset, folder: Path, where: torch.device, *, quiet: bool
 ) -> tuple[ClassifierModule, History, BestWeights]:
-    twin = training_twin(model)
     counts = np.bincount(dataset.part(TRAIN)[1], minlength=len(dataset.labels)).tolist()
-    module = ClassifierModule(twin, config.train, class_counts=counts, seed=config.seed)
+    module = ClassifierModule(TorchForward(model), config.train, class_counts=counts, seed=config.seed)
     history, best = History(folder), BestWeights(config.train.best)
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
     averaged: list[Callback] = [AveragedWeights(config.train.ema)] if config.train.ema else []

@@ -1,0 +1,112 @@
+"""The command as a newcomer meets it, and the border between the light and the heavy world."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fruitcnn import __version__
+from tests.conftest import Run
+
+HEAVY = ["torch", "torchvision", "keras", "lightning", "onnx", "onnxscript", "torchmetrics", "matplotlib", "pydantic",
+         "yaml", "imagehash", "scipy", "sklearn", "rich", "tensorboard"]  # fmt: skip
+
+
+def loaded_after(code: str, cwd: Path) -> set[str]:
+    script = f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit:\n    pass\nprint('\\n' + ' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("command", ["identify", "info", "import", "dataset"])
+def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Path, drawn: Path, tmp_path: Path) -> None:
+    arguments = {
+        "identify": ["identify", str(drawn), str(drawn / "none.jpg"), "--model", str(finished)],
+        "info": ["info", str(finished)],
+        "dataset": ["dataset", "draw", "out", "--per-class", "1", "--size", "32"],
+    }
+    code = (
+        "from fruitcnn import Identifier, Identification, Rejection, ModelCard, FruitcnnError"
+        if command == "import"
+        else f"sys.argv = ['fruitcnn', *{arguments[command]!r}]\nfrom fruitcnn.cli import main\nmain()"
+    )
+    loaded = loaded_after(code, tmp_path)
+    assert "fruitcnn" in loaded and "PIL" in loaded
+    assert loaded & set(HEAVY) == set()
+
+
+def test_importing_fruitcnn_loads_nothing_else(tmp_path: Path) -> None:
+    loaded = loaded_after("import fruitcnn\nfruitcnn.__version__\ndir(fruitcnn)", tmp_path)
+    assert loaded & {"numpy", "PIL", "onnxruntime", "typer", *HEAVY} == set()
+
+
+def test_public_names_resolve() -> None:
+    import fruitcnn
+
+    assert all(getattr(fruitcnn, name) is not None for name in fruitcnn.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = fruitcnn.nonsense
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [(("train", "quick"), "pydantic"), (("train", "quick"), "lightning"), (("export", "checkpoints/x"), "keras")],
+)
+def test_a_missing_extra_names_the_install_line(missing: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    # A finder that refuses the module, as if it had never been installed.
+    script = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+sys.argv = ["fruitcnn", *{list(command)!r}]
+from fruitcnn.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert f"{missing} is missing; run: pip install 'fruitcnn[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_version_and_no_arguments(cli: Run) -> None:
+    assert cli("--version").stdout.strip() == __version__
+    shown = cli("--help").stdout
+    for command in ("train", "export", "identify", "info", "dataset"):
+        assert command in shown and cli(command, "--help").returncode == 0
+    assert "Usage" in cli().stdout + cli().stderr
+    assert "Usage" in cli("dataset").stdout + cli("dataset").stderr
+
+
+def test_train_mistakes_are_one_line(cli: Run, drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "one" / "apple").mkdir(parents=True)
+    for arguments, status, message in [
+        (("train", "nonsense"), 2, "no such recipe"),
+        (("train", "fruit_net"), 2, "no data set"),
+        (("train", "fruit_net", "--data", "nowhere"), 1, "no such folder or file"),
+        (("train", "fruit_net", "--data", "one"), 1, "no readable picture in: apple"),
+        (("train", "fruit_net", "--data", drawn, "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
+        (("export", "nowhere"), 1, "has no model.keras"),
+        (("dataset", "draw", drawn), 1, str(drawn)),
+    ]:
+        done = cli(*arguments)
+        assert done.returncode == status and message in done.stderr, (arguments, done.stderr)
+        assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "checkpoints").exists(), "nothing is left of what could not begin"
+
+
+def test_debug_shows_the_traceback(cli: Run) -> None:
+    done = cli("--debug", "identify", "x.jpg", "--model", "nowhere")
+    assert done.returncode == 1 and "Traceback" in done.stderr and "no such model" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough(finished: Path, drawn: Path) -> None:
+    command = [sys.executable, "-m", "fruitcnn", "identify", *[str(drawn)] * 40, "--model", str(finished)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""

@@ -1,0 +1,156 @@
+"""Identification through the Python API and the command line, on real files and real processes."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from fruitcnn import Identification, Identifier, Rejection
+from fruitcnn.errors import ImageError, ModelError
+from tests.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def identifier(finished: Path) -> Identifier:
+    return Identifier.load(finished)
+
+
+def test_every_kind_of_source_gives_the_same_answer(identifier: Identifier, drawn: Path) -> None:
+    path = drawn / "grape" / "grape_001.jpg"
+    image = Image.open(path).convert("RGB")
+    sources = [str(path), path, path.read_bytes(), image, np.asarray(image)]
+    results = [identifier.identify(source) for source in sources]
+    assert [result.file for result in results] == [str(path), str(path), "<bytes>", "<Image>", "<ndarray>"]
+    assert all(result.probabilities == results[0].probabilities for result in results)
+    assert sum(results[0].probabilities) == pytest.approx(1, abs=1e-5)
+    many = list(identifier.identify_many(sources))
+    assert [m.probabilities for m in many] == [pytest.approx(r.probabilities, abs=1e-6) for r in results]
+
+
+def test_the_original_systems_result() -> None:
+    result = Identification("x.jpg", ("grape", "pineapple", "strawberry"), (0.99394, 0.00601, 0.00005))
+    assert json.dumps(result.to_dict()) == (
+        '{"file": "x.jpg", "identify_label": "grape", "identify_rate": "99.39%", '
+        '"prediction": {"grape": "99.39%", "pineapple": "0.60%", "strawberry": "0.01%"}, '
+        '"probabilities": {"grape": 0.99394, "pineapple": 0.00601, "strawberry": 5e-05}}'
+    )
+    assert result.top(2).labels == ("grape", "pineapple") and result.top(9) == result == result.top(None)
+    last = Identification("x", ("a", "b", "c"), (0.2, 0.3, 0.5)).top(2)
+    assert last.prediction == {"b": "30.00%", "c": "50.00%"}, "class order stays"
+
+
+def test_many_keep_their_order_and_a_bad_one_stops_nothing(identifier: Identifier, drawn: Path) -> None:
+    paths = sorted(drawn.rglob("*.jpg"))
+    sources = [*paths, b"no picture", *paths]
+    results = list(identifier.identify_many(iter(sources)))
+    assert [r.file for r in results] == [*map(str, paths), "<bytes>", *map(str, paths)]
+    assert [type(r) for r in results].count(Rejection) == 1 and isinstance(results[len(paths)], Rejection)
+    alone = [identifier.identify(path).probabilities for path in paths]
+    together = [r.probabilities for r in results if isinstance(r, Identification)]
+    assert np.allclose(together, alone + alone, atol=1e-6)
+    assert list(identifier.identify_many([])) == []
+    with pytest.raises(ImageError, match="no such file"):
+        identifier.identify("missing.jpg")
+
+
+def test_models_that_are_none(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("not a model")
+    (tmp_path / "empty.onnx").touch()
+    whole = (finished / "model.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    graph = onnx.load(finished / "model.onnx")
+    card = graph.metadata_props[0].value
+    del graph.metadata_props[:]
+    onnx.save(graph, tmp_path / "no_card.onnx")
+    onnx.helper.set_model_props(graph, {"fruitcnn.card": card.replace('"grape",', '"grape", "extra",')})
+    onnx.save(graph, tmp_path / "other_labels.onnx")
+    for name, problem in {
+        "text": "not a usable ONNX model",
+        "empty": "not a usable ONNX model",
+        "cut": "not a usable ONNX model",
+        "no_card": "carries no fruitcnn model card",
+        "other_labels": "disagree",
+    }.items():
+        with pytest.raises(ModelError, match=problem) as caught:
+            Identifier.load(tmp_path / f"{name}.onnx")
+        assert f"{name}.onnx" in str(caught.value)
+
+
+def test_command_json_lines(cli: Run, finished: Path, drawn: Path) -> None:
+    done = cli("identify", drawn, "--model", finished, "--format", "json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and done.stderr == "" and len(rows) == 48
+    assert [Path(row["file"]).name for row in rows[:2]] == ["grape_000.jpg", "grape_001.jpg"]
+    assert list(rows[0]) == ["file", "identify_label", "identify_rate", "prediction", "probabilities"]
+    for row in rows:
+        best = max(row["probabilities"], key=row["probabilities"].get)
+        assert row["identify_label"] == best
+        assert row["identify_rate"] == f"{row['probabilities'][best]:.2%}" == row["prediction"][best]
+
+
+def test_command_with_bad_inputs_among_good_ones(cli: Run, finished: Path, drawn: Path, tmp_path: Path) -> None:
+    good = drawn / "grape" / "grape_000.jpg"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.jpg").write_bytes(good.read_bytes()[:200])
+    arguments = [good, "missing.jpg", "broken.jpg", "*.gif", "empty", "-", drawn / "grape" / "grape_00[12].jpg"]
+    done = cli("identify", *arguments, "--model", finished, "--format", "json", stdin=good.read_bytes())
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 3 and done.stderr == ""
+    matched = [str(drawn / "grape" / f"grape_00{number}.jpg") for number in (1, 2)]
+    names = [row["file"] for row in rows]
+    assert names == [str(good), "missing.jpg", "broken.jpg", "*.gif", "empty", "-", *matched]
+    assert ["error" in row for row in rows] == [False, True, True, True, True, False, False, False]
+    assert rows[0]["probabilities"] == pytest.approx(rows[5]["probabilities"], abs=1e-6)
+    assert "no pictures in this folder" in rows[4]["error"] and "matches no file" in rows[3]["error"]
+
+
+def test_command_csv_table_top_and_output(cli: Run, finished: Path, drawn: Path, tmp_path: Path) -> None:
+    strange = tmp_path / 'a "b", c\n\x1b[31m.jpg'
+    shutil.copy(drawn / "grape" / "grape_000.jpg", strange)
+    out = tmp_path / "out.csv"
+    done = cli("identify", strange, "missing", "--model", finished, "--format", "csv", "--top", 1, "--output", out)
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert done.returncode == 3 and done.stdout == ""
+    assert list(rows[0]) == ["file", "identify_label", "identify_rate", "grape", "pineapple", "strawberry", "error"]
+    assert rows[0]["file"] == str(strange) and rows[1]["error"].startswith("no such file")
+    assert [rows[0][label] != "" for label in ("grape", "pineapple", "strawberry")].count(True) == 1
+
+    table = cli("identify", strange, "--model", finished).stdout
+    assert len(table.splitlines()) == 1 and "\x1b" not in table and r"\x1b[31m.jpg" in table
+    assert "%" in table and table.count("(") == 1
+    assert "(" not in cli("identify", strange, "--model", finished, "--top", 1).stdout
+
+
+def test_command_usage_errors(cli: Run, finished: Path, tmp_path: Path) -> None:
+    for arguments, status, message in [
+        (("identify",), 2, "PATH"),
+        (("identify", "x.jpg", "--top", "0"), 2, "--top"),
+        (("identify", "x.jpg", "--format", "xml"), 2, "xml"),
+        (("identify", "x.jpg", "--model", "nowhere"), 1, "no such model"),
+        (("identify", "x.jpg", "--model", tmp_path), 1, "no model.onnx in this folder"),
+        (("identify", "x.jpg", "--model", finished, "--output", "no/such/out"), 2, "no such folder"),
+        (("identify", "x.jpg", "--model", finished, "--output", tmp_path), 2, "is a folder"),
+    ]:
+        done = cli(*arguments)
+        assert done.returncode == status and message in done.stderr and done.stdout == "", arguments
+        assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_fails_leaves_the_old_output(cli: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("old")
+    assert cli("identify", "x.jpg", "--model", "nowhere", "--output", out).returncode == 1
+    assert out.read_text() == "old"
+
+
+def test_info_shows_the_card(cli: Run, finished: Path) -> None:
+    done = cli("info", finished)
+    assert done.returncode == 0
+    for text in ("grape, pineapple, strawberry", "float32 [batch, 3, 32, 32]", "fruit_net", "temperature"):
+        assert text in done.stdout

@@ -1,0 +1,24 @@
+"""The whole arrow through the command line: draw, train, export, identify."""
+
+import json
+from pathlib import Path
+
+from tests.conftest import TINY, Run
+
+
+def test_from_nothing_to_an_identified_picture(cli: Run, tmp_path: Path) -> None:
+    drawn = cli("dataset", "draw", "pictures", "--per-class", 12, "--size", 48, "--seed", 3)
+    assert drawn.returncode == 0 and "36 pictures" in drawn.stdout
+    settings = [argument for setting in TINY for argument in ("--set", setting)]
+    trained = cli("train", "simple_cnn", "--data", "pictures", "--device", "cpu", "--name", "mine", *settings)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stderr == "", "quiet in a pipe"
+    for text in ("36 pictures: train 30 (grape 10", "precision", "95 % interval", "all labels are equal"):
+        assert text in trained.stdout
+
+    again = cli("export", "checkpoints/mine", "--to", "elsewhere")
+    assert again.returncode == 0 and "all labels are equal" in again.stdout, again.stderr
+    default = cli("identify", "pictures/grape", "--format", "json")
+    other = cli("identify", "pictures/grape", "--format", "json", "--model", "elsewhere")
+    assert default.returncode == 0 and default.stdout == other.stdout, "the newest run is the default"
+    assert len([json.loads(line) for line in default.stdout.splitlines()]) == 12
