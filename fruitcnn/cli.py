@@ -64,7 +64,10 @@ def identify(
     top: Annotated[int | None, typer.Option(min=1, help="Show only the K likeliest labels.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
 ) -> None:
-    """Say what is in pictures. Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected."""
+    """Say what is in pictures.
+
+    Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected.
+    """
     from fruitcnn.identify.command import identify_paths
 
     raise typer.Exit(identify_paths(paths, model=model, format=format.value, top=top, output=output))

@@ -25,6 +25,14 @@ from fruitcnn.training.data import PixelData
 from fruitcnn.training.finish import Say, finish
 from fruitcnn.training.module import ClassifierModule
 
+Metrics = dict[str, int | str | float | dict[str, float]]
+
+
+class _Progress(TQDMProgressBar):
+    def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> Metrics:
+        # The logger's version says nothing about the training.
+        return {name: value for name, value in super().get_metrics(trainer, module).items() if name != "v_num"}
+
 
 class InterruptedTrainingError(FruitcnnError):
     """Training was stopped by Ctrl-C or SIGTERM; what was learned up to the last whole epoch is kept."""
@@ -133,7 +141,7 @@ def _fit(
     history, best = History(folder), BestWeights(config.train.best)
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
     averaged: list[Callback] = [AveragedWeights(config.train.ema)] if config.train.ema else []
-    callbacks = [*averaged, best, history, LastCheckpoint(folder), *([] if quiet else [TQDMProgressBar()])]
+    callbacks = [*averaged, best, history, LastCheckpoint(folder), *([] if quiet else [_Progress()])]
     last = folder / checkpoint.LAST
     with _lightning_silent():
         trainer = lightning.Trainer(
