@@ -1,7 +1,6 @@
 """The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
 
 import enum
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -16,7 +15,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 dataset_app = typer.Typer(no_args_is_help=True, help="Make and look after sets of photographs.")
 app.add_typer(dataset_app, name="dataset")
 
-INTERRUPTED = 130
 # Top-level modules of the `train` extra whose absence means that it was not installed.
 _EXTRA = {
     *("torch", "torchvision", "lightning", "keras", "onnx", "torchmetrics"),
@@ -136,12 +134,6 @@ def main() -> None:
     except ModuleNotFoundError as error:
         extra = (error.name or "").partition(".")[0] in _EXTRA
         _fail(f"{error.name} is missing; run: pip install 'fruitcnn[train]'" if extra else str(error), 2, debug)
-    except BrokenPipeError:
-        # The reader (`| head`) has seen enough; without this Python would complain once more while closing stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except Exception as error:
         _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1, debug)
 

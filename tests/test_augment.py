@@ -49,7 +49,7 @@ def test_shift_fills_with_the_edge() -> None:
     assert torch.allclose(augment(pixels, AugmentConfig(shift=0.4, shear=20, fill="edge"), size=16), torch.tensor(90.0))
 
 
-@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "tint"])
+@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation"])
 def test_colours_stay_within_their_bounds(change: str) -> None:
     torch.manual_seed(0)
     views = augment(PIXELS.repeat(40, 1, 1, 1), AugmentConfig(**{change: 0.5}), size=24)
@@ -58,6 +58,21 @@ def test_colours_stay_within_their_bounds(change: str) -> None:
     if change == "contrast":
         grey = torch.full((4, 3, 8, 8), 100, dtype=torch.uint8)
         assert torch.allclose(augment(grey, AugmentConfig(contrast=0.5), size=8), torch.tensor(100.0), atol=1e-3)
+
+
+def test_hue_and_grey_keep_the_luma() -> None:
+    pixels = (PIXELS.float() * 0.2 + 100).to(torch.uint8).repeat(40, 1, 1, 1)
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    before = (pixels * luma).sum(1)
+    torch.manual_seed(0)
+    for config in (AugmentConfig(hue=40), AugmentConfig(grey=1.0)):
+        views = augment(pixels, config, size=24)
+        assert (views - pixels).abs().amax((1, 2, 3)).median() > 5
+        assert torch.allclose((views * luma).sum(1), before, atol=0.1)
+    assert float((views.amax(1) - views.amin(1)).max()) < 0.01, "grey"
+    assert torch.allclose(
+        augment(pixels[:, :1].expand_as(pixels), AugmentConfig(hue=40), size=24), pixels[:, :1].float(), atol=0.1
+    )
 
 
 def test_cutout_is_one_grey_square_in_the_share_of_pictures() -> None:

@@ -13,6 +13,8 @@ from fruitcnn.config import AugmentConfig
 _PADDING = {"edge": "border", "reflect": "reflection"}
 # Side of a cutout square, as a share of the picture's (DeVries and Taylor 2017 use about a half).
 _CUTOUT = (0.15, 0.45)
+# From RGB to luma and the two colour axes of NTSC television.
+_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
 
 def augment(pixels: torch.Tensor, config: AugmentConfig, *, size: int) -> torch.Tensor:
@@ -51,16 +53,29 @@ def _affine(count: int, config: AugmentConfig, device: torch.device) -> torch.Te
 
 
 def _colour(views: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
-    def gain(strength: float, channels: int = 1) -> torch.Tensor:
-        return 1 + _uniform(len(views) * channels, -strength, strength, views.device).view(-1, channels, 1, 1)
+    def strength(limit: float) -> torch.Tensor:
+        return 1 + _uniform(len(views), -limit, limit, views.device).view(-1, 1, 1, 1)
 
     if config.contrast or config.brightness:
         mean = views.mean((1, 2, 3), keepdim=True)
-        views = ((views - mean) * gain(config.contrast) + mean) * gain(config.brightness)
-    if config.saturation:
-        grey = views.mean(1, keepdim=True)
-        views = (views - grey) * gain(config.saturation) + grey
-    return views * gain(config.tint, channels=3) if config.tint else views
+        views = ((views - mean) * strength(config.contrast) + mean) * strength(config.brightness)
+    if config.saturation or config.hue or config.grey:
+        lost = torch.rand(len(views), 1, 1, 1, device=views.device) < config.grey
+        turned = _turn_hue(views, config.hue)
+        luma = torch.einsum("c,nchw->nhw", _YIQ.to(views.device)[0], views)[:, None]
+        views = luma + (turned - luma) * strength(config.saturation).masked_fill(lost, 0.0)
+    return views
+
+
+def _turn_hue(views: torch.Tensor, limit: float) -> torch.Tensor:
+    """Turn the colours of each picture by an angle of its own, in the plane of equal luma."""
+    yiq = _YIQ.to(views.device)
+    angle = _uniform(len(views), -math.radians(limit), math.radians(limit), views.device)
+    turn = torch.eye(3, device=views.device).repeat(len(views), 1, 1)
+    turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle)
+    turn[:, 2, 1] = torch.sin(angle)
+    turn[:, 1, 2] = -turn[:, 2, 1]
+    return torch.einsum("nij,njhw->nihw", torch.linalg.inv(yiq) @ turn @ yiq, views)
 
 
 def _cutout(views: torch.Tensor, probability: float) -> torch.Tensor:
