@@ -31,10 +31,18 @@ class Dataset:
 
     def part(self, name: str, *, size: int | None = None) -> tuple[Pixels, NDArray[np.int64]]:
         """Pixels [M, S, S, 3] and class indices [M] of one split; `size` (pixels) for another S than the set's."""
-        chosen = np.flatnonzero([split == name for split in self.split])
+        chosen = self._indices(name)
         if size in (None, self.pixels.shape[1]):
             return self.pixels[chosen], self.targets[chosen]
         return decode_set([self.paths[index] for index in chosen], size).pixels, self.targets[chosen]
+
+    def counts(self, name: str) -> list[int]:
+        """Pictures of each class in one split."""
+        counts: list[int] = np.bincount(self.targets[self._indices(name)], minlength=len(self.labels)).tolist()
+        return counts
+
+    def _indices(self, name: str) -> NDArray[np.intp]:
+        return np.flatnonzero([split == name for split in self.split])
 
     def split_csv(self) -> str:
         """The split as CSV: file, sha256, label, split."""

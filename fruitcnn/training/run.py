@@ -4,12 +4,12 @@ import contextlib
 import logging
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -126,17 +126,17 @@ def _read_data(config: Config, folder: Path, resume: bool, *, quiet: bool) -> Da
 def _describe(dataset: Dataset) -> str:
     parts = []
     for split in SPLITS:
-        counts = np.bincount(dataset.part(split)[1], minlength=len(dataset.labels))
-        if counts.any():
+        counts = dataset.counts(split)
+        if any(counts):
             classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
-            parts.append(f"{split} {counts.sum()} ({classes})")
+            parts.append(f"{split} {sum(counts)} ({classes})")
     return f"{len(dataset.files)} pictures: " + "; ".join(parts)
 
 
 def _fit(
     model: keras.Model, config: Config, dataset: Dataset, folder: Path, where: torch.device, *, quiet: bool
 ) -> tuple[ClassifierModule, History, BestWeights]:
-    counts = np.bincount(dataset.part(TRAIN)[1], minlength=len(dataset.labels)).tolist()
+    counts = dataset.counts(TRAIN)
     module = ClassifierModule(TorchForward(model), config.train, class_counts=counts, seed=config.seed)
     history, best = History(folder), BestWeights(config.train.best)
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
@@ -169,9 +169,12 @@ def _run(
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Python lets only the main thread handle signals; in another one the caller's handlers stay.
+    ours = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} if ours else {}
     try:
-        signal.signal(signal.SIGTERM, stop)
+        if ours:
+            signal.signal(signal.SIGTERM, stop)
         trainer.fit(module, data, ckpt_path=last, weights_only=True)
     except (KeyboardInterrupt, SystemExit):
         # Lightning turns the first into the second.
