@@ -41,6 +41,7 @@ class ModelConfig(_Section):
 
     architecture: Literal["simple_cnn", "fruit_net"]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weights: str | None = Field(None, description="model.keras of an earlier run of this network to start from")
 
 
 class TrainConfig(_Section):

@@ -20,6 +20,7 @@ from fruitcnn.dataset.scan import Dataset, apply_split, scan
 from fruitcnn.dataset.sources import SPLITS, TRAIN
 from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
 from fruitcnn.model import TorchForward, build_model, keras
+from fruitcnn.model.stored import load_initial
 from fruitcnn.training.callbacks import AveragedWeights, BestWeights, History, LastCheckpoint
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.finish import Say, finish
@@ -62,10 +63,6 @@ def train(
         dataset = _read_data(config, folder, resume, quiet=quiet)
         for line in [_describe(dataset), *dataset.report]:
             say(line)
-        folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_text(folder / checkpoint.CONFIG, config.to_yaml())
-        checkpoint.write_text(folder / checkpoint.SPLIT, dataset.split_csv())
-        say(f"training {config.model.architecture} on the {where.type} in {folder}")
         keras.utils.set_random_seed(config.seed)
         model = build_model(
             config.model.architecture,
@@ -73,6 +70,12 @@ def train(
             size=config.data.size,
             dropout=config.model.dropout,
         )
+        if config.model.weights:
+            load_initial(model, Path(config.model.weights))
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_text(folder / checkpoint.CONFIG, config.to_yaml())
+        checkpoint.write_text(folder / checkpoint.SPLIT, dataset.split_csv())
+        say(f"training {config.model.architecture} on the {where.type} in {folder}")
         module, history, best = _fit(model, config, dataset, folder, where, quiet=quiet)
         finish(module, config, dataset, folder, history, best, say)
     return folder

@@ -1,0 +1,27 @@
+"""Reading model.keras files."""
+
+from pathlib import Path
+
+import keras
+
+from fruitcnn.errors import ModelError
+
+
+def load_keras(path: Path) -> keras.Model:
+    """The model in a .keras file. Raises ModelError where it can't be loaded."""
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        # Keras raises what its many readers raise.
+        raise ModelError(f"can't be loaded ({error})", value=path, remedy="give the model.keras of a run") from error
+
+
+def load_initial(model: keras.Model, path: Path) -> None:
+    """Start `model` from the weights of an earlier run. Raises ModelError where they are not of the same network."""
+    stored = {variable.path: variable for variable in load_keras(path).weights}
+    shapes = {variable.path: tuple(variable.shape) for variable in model.weights}
+    if shapes != {name: tuple(variable.shape) for name, variable in stored.items()}:
+        problem = f"holds another network than {model.name}, or another number of classes"
+        raise ModelError(problem, value=path, remedy="start from a run of the same recipe and classes")
+    for variable in model.weights:
+        variable.assign(stored[variable.path])
