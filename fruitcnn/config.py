@@ -74,6 +74,7 @@ class AugmentConfig(_Section):
     brightness: Share = 0.0
     contrast: Share = 0.0
     saturation: Share = 0.0
+    tint: Share = Field(0.0, description="gain of each colour channel")
     hue: NotNegative = Field(0.0, description="degrees to either side on the colour wheel")
     grey: Share = Field(0.0, description="probability of losing all colour")
     cutout: Share = Field(0.0, description="probability of a grey square")

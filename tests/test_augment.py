@@ -49,7 +49,7 @@ def test_shift_fills_with_the_edge() -> None:
     assert torch.allclose(augment(pixels, AugmentConfig(shift=0.4, shear=20, fill="edge"), size=16), torch.tensor(90.0))
 
 
-@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation"])
+@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "tint"])
 def test_colours_stay_within_their_bounds(change: str) -> None:
     torch.manual_seed(0)
     views = augment(PIXELS.repeat(40, 1, 1, 1), AugmentConfig(**{change: 0.5}), size=24)

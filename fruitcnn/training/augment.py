@@ -53,8 +53,8 @@ def _affine(count: int, config: AugmentConfig, device: torch.device) -> torch.Te
 
 
 def _colour(views: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
-    def strength(limit: float) -> torch.Tensor:
-        return 1 + _uniform(len(views), -limit, limit, views.device).view(-1, 1, 1, 1)
+    def strength(limit: float, channels: int = 1) -> torch.Tensor:
+        return 1 + _uniform(len(views) * channels, -limit, limit, views.device).view(-1, channels, 1, 1)
 
     if config.contrast or config.brightness:
         mean = views.mean((1, 2, 3), keepdim=True)
@@ -64,7 +64,7 @@ def _colour(views: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
         turned = _turn_hue(views, config.hue)
         luma = torch.einsum("c,nchw->nhw", _YIQ.to(views.device)[0], views)[:, None]
         views = luma + (turned - luma) * strength(config.saturation).masked_fill(lost, 0.0)
-    return views
+    return views * strength(config.tint, channels=3) if config.tint else views
 
 
 def _turn_hue(views: torch.Tensor, limit: float) -> torch.Tensor:
