@@ -40,6 +40,7 @@ def test_overrides_and_data() -> None:
         ("model.architecture=resnet", "simple_cnn"),
         ("augment.zoom=[2.0, 1.0]", "smallest, largest"),
         ("train.learning_rate=-1", "learning_rate"),
+        ("train.keep_start=0.5", r"needs model\.weights"),
     ],
 )
 def test_mistakes_are_named(override: str, message: str) -> None:

@@ -151,6 +151,9 @@ def test_a_run_starts_from_the_weights_of_an_earlier_one(finished: Path, drawn: 
         for folder in (finished, run)
     )
     assert all(np.allclose(first[name], second[name], atol=1e-6) for name in first if not name.startswith("logits"))
+    moved = quiet_train(load_config("quick", [*TINY, "seed=5", "train.keep_start=1.0", start], data=drawn), tmp_path)
+    back = {v.path: v.numpy() for v in keras.saving.load_model(moved / checkpoint.KERAS).trainable_weights}
+    assert all(np.array_equal(first[name], back[name]) for name in first if not name.startswith("logits"))
     for wrong, message in (
         (tmp_path / "none.keras", "can't be loaded"),
         (finished / checkpoint.KERAS, "another network"),
