@@ -55,5 +55,5 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"recipe\.yaml"):
             load_config(path)
-    with pytest.raises(ConfigError, match="fruit_net, quick, simple_cnn"):
+    with pytest.raises(ConfigError, match="fruit_net, fruit_net_colour, quick, simple_cnn"):
         load_config("fruitnet")
