@@ -53,7 +53,8 @@ def decode(source: Source, *, at_least: int = 0) -> Image.Image:
     name = source_name(source)
     try:
         with _open(source) as image:
-            image.draft(None, (at_least, at_least)) if at_least else None
+            if at_least:
+                image.draft(None, (at_least, at_least))
             return _to_rgb(_upright(image))
     except ImageError as error:
         raise ImageError(error.problem, value=name, remedy=error.remedy) from None

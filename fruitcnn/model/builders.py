@@ -45,7 +45,7 @@ def simple_cnn(x: keras.KerasTensor, classes: int, dropout: float) -> keras.Kera
 
 
 def fruit_net(x: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
-    """Our own from-scratch network: a small pre-pooled ResNet (He et al. 2015; ResNet-D shortcuts, He et al. 2018).
+    """Our own from-scratch network: a small ResNet (He et al. 2015) with ResNet-D shortcuts (He et al. 2018).
 
     A stride-2 stem and four residual stages of 32, 64, 128 and 256 channels: 1.2 M parameters.
     """

@@ -37,11 +37,7 @@ class AveragedWeights(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Start from the first weights, or from the average of the run that is resumed."""
-        weights = weights_of(module)
-        self.average = [
-            kept.to(value.device) if self.average else value.clone()
-            for kept, value in zip(self.average or weights, weights, strict=True)
-        ]
+        self.average = [value.to(module.device, copy=True) for value in self.average or weights_of(module)]
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *args: object) -> None:
         """Move the average towards the weights; faster in the first steps, to forget the random beginning."""
