@@ -41,7 +41,6 @@ class ModelConfig(_Section):
 
     architecture: Literal["simple_cnn", "fruit_net"]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weights: str | None = Field(None, description="model.keras of an earlier run of this network to start from")
 
 
 class TrainConfig(_Section):
@@ -58,7 +57,6 @@ class TrainConfig(_Section):
     cutmix: NotNegative = Field(0.0, description="alpha; with mixup on too, each batch takes one of them at random")
     class_balance: Share = Field(0.0, description="0: every picture counts alike; 1: every class does")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay a step of the averaged weights; 0: off")
-    keep_start: Share = Field(0.0, description="share of model.weights in the final weights")
     best: Literal["loss", "accuracy"] = Field("loss", description="what of the validation picks the best epoch")
 
 
@@ -93,8 +91,6 @@ class Config(_Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Config":
-        if self.train.keep_start and not self.model.weights:
-            raise ValueError("train.keep_start needs model.weights")
         if self.augment.zoom[0] > self.augment.zoom[1]:
             raise ValueError("augment.zoom must be [smallest, largest]")
         return self

@@ -15,7 +15,7 @@ import torch
 from fruitcnn import checkpoint, load_config, train
 from fruitcnn.config import Config
 from fruitcnn.dataset.scan import scan
-from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError
+from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
 from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.export import keras_probabilities
 from fruitcnn.model import TorchForward, build_model, keras
@@ -140,27 +140,6 @@ def test_a_diverged_run_says_so(drawn: Path, tmp_path: Path) -> None:
     config = load_config("quick", [*TINY, "train.learning_rate=1e30", "train.epochs=1"], data=drawn)
     with pytest.raises(FruitcnnError, match=r"lower train\.learning_rate"):
         quiet_train(config, tmp_path)
-
-
-def test_a_run_starts_from_the_weights_of_an_earlier_one(finished: Path, drawn: Path, tmp_path: Path) -> None:
-    start = f"model.weights={finished / checkpoint.KERAS}"
-    still = [*TINY, "train.epochs=1", "train.learning_rate=1e-12", "train.ema=0.0", start]
-    run = quiet_train(load_config("quick", still, data=drawn), tmp_path)
-    first, second = (
-        {v.path: v.numpy() for v in keras.saving.load_model(folder / checkpoint.KERAS).trainable_weights}
-        for folder in (finished, run)
-    )
-    assert all(np.allclose(first[name], second[name], atol=1e-6) for name in first if not name.startswith("logits"))
-    moved = quiet_train(load_config("quick", [*TINY, "seed=5", "train.keep_start=1.0", start], data=drawn), tmp_path)
-    back = {v.path: v.numpy() for v in keras.saving.load_model(moved / checkpoint.KERAS).trainable_weights}
-    assert all(np.array_equal(first[name], back[name]) for name in first if not name.startswith("logits"))
-    for wrong, message in (
-        (tmp_path / "none.keras", "can't be loaded"),
-        (finished / checkpoint.KERAS, "another network"),
-    ):
-        other = [*TINY, "model.architecture=simple_cnn", f"model.weights={wrong}"]
-        with pytest.raises(ModelError, match=message):
-            quiet_train(load_config("quick", other, data=drawn), tmp_path)
 
 
 def test_class_balance_weighs_rare_classes_up_and_keeps_the_mean() -> None:

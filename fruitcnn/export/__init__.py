@@ -18,7 +18,6 @@ from fruitcnn.export.graph import to_onnx
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
-from fruitcnn.model.stored import load_keras
 
 Probabilities = NDArray[np.float32]
 
@@ -62,7 +61,7 @@ def export_model(
         onnx.helper.set_model_props(graph, {METADATA_KEY: card.to_json()})
         onnx.save(graph, onnx_file)
         card_file.write_text(card.to_json(), encoding="utf-8")
-        loaded = load_keras(keras_file)
+        loaded = keras.saving.load_model(keras_file, compile=False)
         return Parity(
             folder,
             len(pixels),
@@ -88,7 +87,11 @@ def export_checkpoint(folder: Path, *, to: Path | None = None) -> Parity:
     card = ModelCard.from_json(card_file.read_text(encoding="utf-8"), source=card_file)
     if config.data.path is None:
         raise ModelError("does not say where its pictures are", value=folder, remedy="set data.path in config.yaml")
-    model = load_keras(folder / checkpoint.KERAS)
+    try:
+        model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
+    except Exception as error:
+        # Keras raises what its many readers raise.
+        raise ModelError(f"can't be loaded ({error})", value=folder / checkpoint.KERAS, remedy="train again") from error
     data = scan(Path(config.data.path), size=card.size, share=config.data.validation_share, seed=config.seed)
     pixels, _ = apply_split(data, folder / checkpoint.SPLIT).part(VALIDATION)
     target = to or folder

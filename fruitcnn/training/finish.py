@@ -20,7 +20,6 @@ from fruitcnn.evaluation.metrics import classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.export import export_model
 from fruitcnn.model import keras
-from fruitcnn.model.stored import blend_weights
 from fruitcnn.training.callbacks import BestWeights, History, load_weights
 from fruitcnn.training.module import ClassifierModule
 
@@ -39,8 +38,6 @@ def finish(
     """Evaluate every split, calibrate, export, plot: everything that follows the last epoch."""
     load_weights(module, best.weights)
     model = module.net.model
-    if config.train.keep_start and config.model.weights:
-        blend_weights(model, Path(config.model.weights), share=config.train.keep_start)
     parts = {split: dataset.part(split) for split in SPLITS if split in dataset.split}
     logits = {split: _logits(module, pixels) for split, (pixels, _) in parts.items()}
     temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(parts[VALIDATION][1]))

@@ -20,7 +20,6 @@ from fruitcnn.dataset.scan import Dataset, apply_split, scan
 from fruitcnn.dataset.sources import SPLITS, TRAIN
 from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
 from fruitcnn.model import TorchForward, build_model, keras
-from fruitcnn.model.stored import blend_weights
 from fruitcnn.training.callbacks import AveragedWeights, BestWeights, History, LastCheckpoint
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.finish import Say, finish
@@ -70,8 +69,6 @@ def train(
             size=config.data.size,
             dropout=config.model.dropout,
         )
-        if config.model.weights:
-            blend_weights(model, Path(config.model.weights))
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint.write_text(folder / checkpoint.CONFIG, config.to_yaml())
         checkpoint.write_text(folder / checkpoint.SPLIT, dataset.split_csv())
