@@ -48,11 +48,10 @@ def test_the_wheel_carries_the_model_and_the_recipes(tmp_path: Path) -> None:
     assert str(tmp_path) in done.stdout and "'grape', 'pineapple', 'strawberry'" in done.stdout
 
 
-@pytest.mark.parametrize("label", ["grape", "pineapple", "strawberry"])
-def test_the_three_examples_of_the_original_system(label: str, photographs: Path, cli: Run) -> None:
-    (picture,) = (photographs / "examples").glob(f"{label}.*")
-    done = cli("identify", picture, "--model", SHIPPED, "--format", "json")
-    assert json.loads(done.stdout)["identify_label"] == label
+def test_the_three_examples_of_the_original_system(photographs: Path, cli: Run) -> None:
+    done = cli("identify", photographs / "examples", "--model", SHIPPED, "--format", "json")
+    found = {Path(row["file"]).stem: row["identify_label"] for row in map(json.loads, done.stdout.splitlines())}
+    assert found == {label: label for label in ("grape", "pineapple", "strawberry")}
 
 
 def test_the_shipped_model_is_as_good_as_its_card_says(photographs: Path) -> None:
