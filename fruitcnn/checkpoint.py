@@ -1,8 +1,6 @@
-"""The checkpoint directory: the names of its files, writing them whole, finding the one to use."""
+"""The checkpoint directory: the names of its files, and finding the one to use."""
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from fruitcnn.errors import ModelError
@@ -27,29 +25,6 @@ _PACKAGE = Path(__file__).parent
 SHIPPED = next(
     (path for path in (_PACKAGE / "checkpoints/fruits", _PACKAGE.parent / "checkpoints/fruits") if path.is_dir()), None
 )
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; on success it is flushed to disk and renamed, on failure removed.
-
-    A reader, a crash or a second writer sees the old file or the new one, never a part of either.
-    """
-    # The ending stays: writers such as Keras and matplotlib choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.urandom(4).hex()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole, as UTF-8."""
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def newest(root: Path = ROOT) -> Path | None:

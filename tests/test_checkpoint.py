@@ -7,17 +7,18 @@ import pytest
 
 from fruitcnn import checkpoint
 from fruitcnn.errors import ModelError
+from fruitcnn.files import write_text, written_whole
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
-    checkpoint.write_text(path, "old")
-    with pytest.raises(RuntimeError), checkpoint.written_whole(path) as temporary:
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), written_whole(path) as temporary:
         temporary.write_text("half of the n")
         assert path.read_text() == "old"
         raise RuntimeError
     assert path.read_text() == "old"
-    checkpoint.write_text(path, "new")
+    write_text(path, "new")
     assert [p.name for p in tmp_path.iterdir()] == ["card.json"] and path.read_text() == "new"
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 from rich.progress import track
 
-from fruitcnn.checkpoint import written_whole
 from fruitcnn.errors import ImageError
+from fruitcnn.files import written_whole
 from fruitcnn.image import Pixels, decode, resize
 
 # Part of the cache's key: raise it when decoding or hashing changes.

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fruitcnn.checkpoint import written_whole
+from fruitcnn.files import written_whole
 
 _TRAINING, _VALIDATION = "#1f77b4", "#d62728"
 

@@ -15,6 +15,7 @@ from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.dataset.sources import VALIDATION
 from fruitcnn.errors import ExportError, ModelError
 from fruitcnn.export.graph import to_onnx
+from fruitcnn.files import written_whole
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
@@ -53,9 +54,9 @@ def export_model(
     probabilities by more than the tolerance; then no file is left.
     """
     with contextlib.ExitStack() as stack:
-        keras_file = stack.enter_context(checkpoint.written_whole(folder / checkpoint.KERAS))
-        onnx_file = stack.enter_context(checkpoint.written_whole(folder / checkpoint.ONNX))
-        card_file = stack.enter_context(checkpoint.written_whole(folder / checkpoint.CARD))
+        keras_file = stack.enter_context(written_whole(folder / checkpoint.KERAS))
+        onnx_file = stack.enter_context(written_whole(folder / checkpoint.ONNX))
+        card_file = stack.enter_context(written_whole(folder / checkpoint.CARD))
         model.save(keras_file)
         graph = to_onnx(model)
         onnx.helper.set_model_props(graph, {METADATA_KEY: card.to_json()})

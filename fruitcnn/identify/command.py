@@ -8,8 +8,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
 
-from fruitcnn.checkpoint import written_whole
 from fruitcnn.errors import ImageError, UsageError
+from fruitcnn.files import written_whole
 from fruitcnn.identify.identifier import Identification, Identifier, Rejection
 from fruitcnn.identify.inputs import expand, read
 from fruitcnn.identify.writers import FORMATS

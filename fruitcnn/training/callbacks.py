@@ -10,7 +10,8 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
-from fruitcnn.checkpoint import LAST, METRICS_BY_EPOCH, written_whole
+from fruitcnn.checkpoint import LAST, METRICS_BY_EPOCH
+from fruitcnn.files import written_whole
 from fruitcnn.training.module import ClassifierModule
 
 Weights = list[torch.Tensor]

@@ -19,6 +19,7 @@ from fruitcnn.evaluation.calibration import fit_temperature
 from fruitcnn.evaluation.metrics import classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.export import export_model
+from fruitcnn.files import write_text
 from fruitcnn.model import keras
 from fruitcnn.training.callbacks import BestWeights, History, load_weights
 from fruitcnn.training.module import ClassifierModule
@@ -49,7 +50,7 @@ def finish(
     pixels, _ = parts[VALIDATION]
     parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
     summary = {"best_epoch": best.epoch, "temperature": temperature, **metrics}
-    checkpoint.write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     plot_curves(history.rows, folder / checkpoint.CURVES, best_epoch=best.epoch)
     shown = metrics[VALIDATION]
     title = f"Validation: {shown['accuracy']:.1%} of {shown['images']} right"

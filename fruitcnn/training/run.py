@@ -19,6 +19,7 @@ from fruitcnn.config import Config, load_config
 from fruitcnn.dataset.scan import Dataset, apply_split, scan
 from fruitcnn.dataset.sources import SPLITS, TRAIN
 from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
+from fruitcnn.files import write_text
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.callbacks import AveragedWeights, BestWeights, History, LastCheckpoint
 from fruitcnn.training.data import PixelData
@@ -70,8 +71,8 @@ def train(
             dropout=config.model.dropout,
         )
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_text(folder / checkpoint.CONFIG, config.to_yaml())
-        checkpoint.write_text(folder / checkpoint.SPLIT, dataset.split_csv())
+        write_text(folder / checkpoint.CONFIG, config.to_yaml())
+        write_text(folder / checkpoint.SPLIT, dataset.split_csv())
         say(f"training {config.model.architecture} on the {where.type} in {folder}")
         module, history, best = _fit(model, config, dataset, folder, where, quiet=quiet)
         finish(module, config, dataset, folder, history, best, say)
