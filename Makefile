@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup run test
+.PHONY: help setup run test mutants
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -24,3 +24,6 @@ test: setup ## Lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+mutants: setup ## Change one behaviour at a time; each change must fail the test that names it (SAMPLE=10 for a few)
+	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
