@@ -18,7 +18,7 @@ from compare import in_turn, show_ratio
 DRAW = """
 import sys
 from numpy.random import default_rng
-from fruitcnn.dataset.draw import draw_picture
+from dataset.drawing.draw import draw_picture
 draw_picture("strawberry", default_rng(1), 1024).save(sys.argv[1], quality=92)
 """
 MINIMAL = """
@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
-        subprocess.run([sys.executable, "-c", DRAW, str(photo)], check=True)
+        subprocess.run([sys.executable, "-c", DRAW, str(photo)], cwd=Path(__file__).parents[1], check=True)
         ours, theirs = command(photo, options.model), [sys.executable, "-c", MINIMAL, str(photo), str(options.model)]
         check_same_label(ours, theirs)
         our_peaks: list[float] = []

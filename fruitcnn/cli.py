@@ -12,8 +12,6 @@ from fruitcnn import __version__
 from fruitcnn.errors import FruitcnnError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-dataset_app = typer.Typer(no_args_is_help=True, help="Make and look after sets of photographs.")
-app.add_typer(dataset_app, name="dataset")
 
 # Top-level modules of the `train` extra whose absence means that it was not installed.
 _EXTRA = {
@@ -107,19 +105,6 @@ def export(
     from fruitcnn.export import export_checkpoint
 
     print(export_checkpoint(checkpoint, to=to))
-
-
-@dataset_app.command()
-def draw(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
-    per_class: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures of each fruit.")] = 100,
-    size: Annotated[int, typer.Option(min=32, max=1024, help="Side of a picture in pixels.")] = 160,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
-) -> None:
-    """Draw a set of grapes, pineapples and strawberries to try things out with."""
-    from fruitcnn.dataset.draw import draw_dataset
-
-    print(f"{len(draw_dataset(out, per_class=per_class, size=size, seed=seed))} pictures in {out}")
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def photographs() -> Path:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn data set of 3 x 16 pictures."""
-    from fruitcnn.dataset.draw import draw_dataset
+    from dataset.drawing.draw import draw_dataset
 
     folder = tmp_path_factory.mktemp("data") / "drawn"
     draw_dataset(folder, per_class=16, size=48, seed=7)

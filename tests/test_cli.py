@@ -19,12 +19,11 @@ def loaded_after(code: str, cwd: Path) -> set[str]:
     return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
-@pytest.mark.parametrize("command", ["identify", "info", "import", "dataset"])
+@pytest.mark.parametrize("command", ["identify", "info", "import"])
 def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Path, drawn: Path, tmp_path: Path) -> None:
     arguments = {
         "identify": ["identify", str(drawn), str(drawn / "none.jpg"), "--model", str(finished)],
         "info": ["info", str(finished)],
-        "dataset": ["dataset", "draw", "out", "--per-class", "1", "--size", "32"],
     }
     code = (
         "from fruitcnn import Identifier, Identification, Rejection, ModelCard, FruitcnnError"
@@ -75,10 +74,9 @@ main()
 def test_help_version_and_no_arguments(cli: Run) -> None:
     assert cli("--version").stdout.strip() == __version__
     shown = cli("--help").stdout
-    for command in ("train", "export", "identify", "info", "dataset"):
+    for command in ("train", "export", "identify", "info"):
         assert command in shown and cli(command, "--help").returncode == 0
     assert "Usage" in cli().stdout + cli().stderr
-    assert "Usage" in cli("dataset").stdout + cli("dataset").stderr
 
 
 def test_train_mistakes_are_one_line(cli: Run, drawn: Path, tmp_path: Path) -> None:
@@ -90,7 +88,6 @@ def test_train_mistakes_are_one_line(cli: Run, drawn: Path, tmp_path: Path) -> N
         (("train", "fruit_net", "--data", "one"), 1, "no readable picture in: apple"),
         (("train", "fruit_net", "--data", drawn, "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
         (("export", "nowhere"), 1, "has no model.keras"),
-        (("dataset", "draw", drawn), 1, str(drawn)),
     ]:
         done = cli(*arguments)
         assert done.returncode == status and message in done.stderr, (arguments, done.stderr)

@@ -1,5 +1,8 @@
 """The sample data set is drawn whole or not at all, the same every time, and shows what it says."""
 
+import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fruitcnn.dataset.draw import LABELS, draw_dataset, draw_picture
+from dataset.drawing.draw import LABELS, draw_dataset, draw_picture
 from fruitcnn.errors import DatasetError
+from tests.conftest import REPOSITORY
 
 SIZE = 48
 
@@ -119,3 +123,25 @@ def test_the_pictures_are_in_colour_and_full_of_contrast() -> None:
             assert picture.dtype == np.uint8
             assert picture.shape == (SIZE, SIZE, 3)
             assert picture.std() > 10
+
+
+def test_the_program_draws_the_sample_set_and_tells_mistakes_in_a_line(tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dataset.drawing", *arguments]
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+
+    out = str(tmp_path / "sample")
+    done = run(out, "--per-class", "1")
+    assert (done.returncode, done.stdout) == (0, f"3 pictures in {out}\n"), done.stderr
+    shipped = contents(REPOSITORY / "dataset" / "sample")
+    drawn = contents(tmp_path / "sample")
+    assert drawn.keys() == {f"{label}/{label}_000.jpg" for label in LABELS}
+    for name in drawn:
+        # Not the bytes: JPEG encoders differ a little from one version to the next.
+        views = [np.asarray(Image.open(io.BytesIO(files[name])), np.int16) for files in (drawn, shipped)]
+        assert np.abs(views[0] - views[1]).mean() < 2, name
+    again = run(out)
+    assert again.returncode == 1 and again.stderr.strip() == f"dataset.drawing: {out}: is there already; " + (
+        "name a folder that does not exist, or an empty one"
+    )
+    assert run(out, "--seed", "-1").returncode == 2

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
+from dataset.drawing.draw import draw_dataset
 from tests.conftest import TINY, Run
 
 
 def test_from_nothing_to_an_identified_picture(cli: Run, tmp_path: Path) -> None:
-    drawn = cli("dataset", "draw", "pictures", "--per-class", 12, "--size", 48, "--seed", 3)
-    assert drawn.returncode == 0 and "36 pictures" in drawn.stdout
+    draw_dataset(tmp_path / "pictures", per_class=12, size=48, seed=3)
     settings = [argument for setting in TINY for argument in ("--set", setting)]
     trained = cli("train", "simple_cnn", "--data", "pictures", "--device", "cpu", "--name", "mine", *settings)
     assert trained.returncode == 0, trained.stderr

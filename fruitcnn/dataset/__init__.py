@@ -1,1 +1,1 @@
-"""Photographs: drawing, scanning, splitting and keeping them as pixels."""
+"""Photographs: scanning, splitting and keeping them as pixels."""

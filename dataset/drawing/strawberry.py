@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.random import Generator
 
-from fruitcnn.dataset.drawing.canvas import Array, Canvas, Pose, Window, linear, mix
-from fruitcnn.dataset.drawing.shapes import Blade, Body, lattice, noise, revolve, shade, smooth, unit
+from dataset.drawing.canvas import Array, Canvas, Pose, Window, linear, mix
+from dataset.drawing.shapes import Blade, Body, lattice, noise, revolve, shade, smooth, unit
 
 REDS = (("#c3121f", "#e2382c"), ("#a80f22", "#cf2435"), ("#cf2a1c", "#ee5a3a"), ("#8f0d1c", "#b91c2c"))
 SEEDS = ("#e8c860", "#d9a441", "#f0dc8c", "#b9a646")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from fruitcnn.dataset.drawing.canvas import Array, blur, linear, mix
-from fruitcnn.dataset.drawing.props import any_colour
-from fruitcnn.dataset.drawing.shapes import lookup, noise, smooth
+from dataset.drawing.canvas import Array, blur, linear, mix
+from dataset.drawing.props import any_colour
+from dataset.drawing.shapes import lookup, noise, smooth
 
 WOODS = (
     ("#6b4426", "#a87848"),

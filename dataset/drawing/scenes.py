@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 from numpy.random import Generator
 
-from fruitcnn.dataset.drawing import grape, pineapple, strawberry
-from fruitcnn.dataset.drawing.canvas import Canvas, Pose
-from fruitcnn.dataset.drawing.props import Bowl, foreground, plate
+from dataset.drawing import grape, pineapple, strawberry
+from dataset.drawing.canvas import Canvas, Pose
+from dataset.drawing.props import Bowl, foreground, plate
 
 Item: TypeAlias = Callable[[Canvas, Pose, Generator], None]
 # From how far items may lean (radians), their poses, the farthest first.

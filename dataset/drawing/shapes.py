@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from fruitcnn.dataset.drawing.canvas import Array, Canvas, Light, Pose, Window, clamp, mix
+from dataset.drawing.canvas import Array, Canvas, Light, Pose, Window, clamp, mix
 
 
 def noise(rng: Generator, shape: tuple[int, int], cells: tuple[int, int], octaves: int = 1) -> Array:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.random import Generator
 
-from fruitcnn.dataset.drawing.canvas import Array, Canvas, Pose, Window, linear, mix
-from fruitcnn.dataset.drawing.shapes import Blade, Body, lattice, lookup, noise, revolve, shade, smooth, unit
+from dataset.drawing.canvas import Array, Canvas, Pose, Window, linear, mix
+from dataset.drawing.shapes import Blade, Body, lattice, lookup, noise, revolve, shade, smooth, unit
 
 # From the base of the fruit to its crown, as it ripens from green to gold.
 RIPENESS = (

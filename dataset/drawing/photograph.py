@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
-from fruitcnn.dataset.drawing.canvas import GAMMA, Canvas, as_image
+from dataset.drawing.canvas import GAMMA, Canvas, as_image
 
 
 def photograph(canvas: Canvas, size: int, rng: Generator) -> Image.Image:

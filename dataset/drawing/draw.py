@@ -7,11 +7,11 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from fruitcnn.dataset.drawing.backgrounds import background
-from fruitcnn.dataset.drawing.canvas import Canvas, any_light
-from fruitcnn.dataset.drawing.photograph import photograph
-from fruitcnn.dataset.drawing.scenes import place
-from fruitcnn.dataset.drawing.sketch import sketch
+from dataset.drawing.backgrounds import background
+from dataset.drawing.canvas import Canvas, any_light
+from dataset.drawing.photograph import photograph
+from dataset.drawing.scenes import place
+from dataset.drawing.sketch import sketch
 from fruitcnn.errors import DatasetError
 
 LABELS = ("grape", "pineapple", "strawberry")

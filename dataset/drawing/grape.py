@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from fruitcnn.dataset.drawing.canvas import Array, Canvas, Pose, linear, mix
-from fruitcnn.dataset.drawing.props import vine_leaf
-from fruitcnn.dataset.drawing.shapes import Blade, dot, noise, revolve, shade, smooth
+from dataset.drawing.canvas import Array, Canvas, Pose, linear, mix
+from dataset.drawing.props import vine_leaf
+from dataset.drawing.shapes import Blade, dot, noise, revolve, shade, smooth
 
 
 @dataclass(frozen=True)

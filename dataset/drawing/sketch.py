@@ -8,8 +8,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fruitcnn.dataset.drawing.canvas import GAMMA, Array, Canvas, Layers, as_image, blur, clamp, linear, mix
-from fruitcnn.dataset.drawing.shapes import noise, smooth
+from dataset.drawing.canvas import GAMMA, Array, Canvas, Layers, as_image, blur, clamp, linear, mix
+from dataset.drawing.shapes import noise, smooth
 
 PAPERS = ("#fbfaf5", "#f4ecd8", "#fefefe", "#e7dcc4", "#dfe6ea", "#d2b48c")
 INKS = ("#1c1a1a", "#20254a", "#3a2618", "#4a4a4a")

@@ -6,8 +6,8 @@ import math
 import numpy as np
 from numpy.random import Generator
 
-from fruitcnn.dataset.drawing.canvas import GAMMA, Array, Canvas, Pose, linear, mix
-from fruitcnn.dataset.drawing.shapes import Blade, noise, shade, smooth, unit
+from dataset.drawing.canvas import GAMMA, Array, Canvas, Pose, linear, mix
+from dataset.drawing.shapes import Blade, noise, shade, smooth, unit
 
 GREENS = (("#2f6b22", "#7fae4a"), ("#3f7d33", "#9cc466"), ("#55702a", "#aab65a"), ("#24522e", "#6c9c62"))
 
