@@ -52,9 +52,9 @@ def test_the_metrics_are_those_of_the_exported_model(finished: Path, drawn: Path
     for split in ("train", "validation"):
         pixels, targets = data.part(split)
         found = evaluate(keras_probabilities(model, pixels), targets, data.labels)
-        assert found["confusion"] == metrics[split]["confusion"]
-        assert found["loss"] == pytest.approx(metrics[split]["loss"], abs=1e-5)
-        assert found["accuracy_95"] == pytest.approx(metrics[split]["accuracy_95"])
+        assert found.confusion == metrics[split]["confusion"]
+        assert found.loss == pytest.approx(metrics[split]["loss"], abs=1e-5)
+        assert found.accuracy_95 == pytest.approx(metrics[split]["accuracy_95"])
     # The history is of the same (averaged) weights, before calibration: accuracy is the same, the loss no better.
     with (finished / checkpoint.METRICS_BY_EPOCH).open() as file:
         row = list(csv.DictReader(file))[metrics["best_epoch"] - 1]

@@ -1,1 +1,1 @@
-"""Metrics with their uncertainty, calibration, plots."""
+"""What a classifier is worth: metrics with their uncertainty, refusals, suspicious labels; calibration and plots."""

@@ -4,7 +4,6 @@ import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from fruitcnn.config import Config
 from fruitcnn.dataset.scan import Dataset
 from fruitcnn.dataset.sources import SPLITS, TRAIN, VALIDATION
 from fruitcnn.evaluation.calibration import fit_temperature
-from fruitcnn.evaluation.metrics import classification_report, evaluate
+from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.export import export_model
 from fruitcnn.files import write_text
@@ -49,16 +48,17 @@ def finish(
     card = _card(model, config, dataset, temperature, metrics, best)
     pixels, _ = parts[VALIDATION]
     parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
-    summary = {"best_epoch": best.epoch, "temperature": temperature, **metrics}
+    measured = {split: one.to_dict() for split, one in metrics.items()}
+    summary = {"best_epoch": best.epoch, "temperature": temperature, **measured}
     write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     plot_curves(history.rows, folder / checkpoint.CURVES, best_epoch=best.epoch)
     shown = metrics[VALIDATION]
-    title = f"Validation: {shown['accuracy']:.1%} of {shown['images']} right"
-    plot_confusion(shown["confusion"], dataset.labels, folder / checkpoint.CONFUSION, title=title)
-    for split, of in metrics.items():
+    title = f"Validation: {shown.accuracy:.1%} of {shown.images} right"
+    plot_confusion(shown.confusion, dataset.labels, folder / checkpoint.CONFUSION, title=title)
+    for split, one in metrics.items():
         if split != TRAIN:
             say(f"\n{split}, epoch {best.epoch} (best validation {config.train.best}):")
-            say(classification_report(of))
+            say(classification_report(one))
     say(f"\n{parity}")
     say(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}")
 
@@ -76,7 +76,7 @@ def _card(
     config: Config,
     dataset: Dataset,
     temperature: float,
-    metrics: dict[str, Any],
+    metrics: dict[str, Metrics],
     best: BestWeights,
 ) -> ModelCard:
     provenance = {
@@ -85,8 +85,8 @@ def _card(
         "recipe": config.name,
         "seed": config.seed,
         "epoch": best.epoch,
-        "images": {split: of["images"] for split, of in metrics.items()},
-        "accuracy": {split: round(of["accuracy"], 4) for split, of in metrics.items()},
+        "images": {split: one.images for split, one in metrics.items()},
+        "accuracy": {split: round(one.accuracy, 4) for split, one in metrics.items()},
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "fruitcnn": fruitcnn.__version__,
     }

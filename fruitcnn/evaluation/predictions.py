@@ -1,0 +1,97 @@
+"""predictions.csv: what a model answered for every picture of a set. Reports and later tools read it.
+
+Columns: file, split, label (the true one), answer (the likeliest one), familiarity (empty where the model has none),
+`probability_<label>` for each label, error (why a picture could not be read; then it has no answer).
+"""
+
+import csv
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fruitcnn.errors import DatasetError
+from fruitcnn.files import written_whole
+
+_BEFORE = ("file", "split", "label", "answer", "familiarity")
+_PROBABILITY = "probability_"
+# A file's name may hold bytes that are no text; they come back as they were.
+_NAMES = "surrogateescape"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """One picture. `split` and `label` are "" where there is none; `probabilities` stand in the order of the labels."""
+
+    file: str
+    split: str
+    label: str
+    probabilities: tuple[float, ...] = ()
+    familiarity: float | None = None
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model with these labels answered, a row a picture."""
+
+    labels: tuple[str, ...]
+    rows: tuple[Prediction, ...]
+
+    def answer(self, row: Prediction) -> str:
+        """The likeliest label of a row; "" for a picture that could not be read."""
+        return self.labels[int(np.argmax(row.probabilities))] if row.probabilities else ""
+
+    def readable(self, split: str | None = None) -> "Predictions":
+        """Those pictures that have an answer, of one split or of all."""
+        kept = (row for row in self.rows if row.probabilities and split in (None, row.split))
+        return Predictions(self.labels, tuple(kept))
+
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Probabilities [N, C] and true class indices [N] of readable, labelled pictures."""
+        index = {label: number for number, label in enumerate(self.labels)}
+        shares = np.array([row.probabilities for row in self.rows], np.float64).reshape(-1, len(self.labels))
+        return shares, np.array([index[row.label] for row in self.rows], np.int64)
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write predictions.csv whole."""
+    with (
+        written_whole(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors=_NAMES, newline="") as file,
+    ):
+        # Nine digits hold a float32 exactly: whoever reads them finds the same likeliest label.
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*_BEFORE, *(_PROBABILITY + label for label in predictions.labels), "error"])
+        nothing = ("",) * len(predictions.labels)
+        for row in predictions.rows:
+            familiarity = "" if row.familiarity is None else f"{row.familiarity:.9g}"
+            shares: Iterable[str] = [f"{share:.9g}" for share in row.probabilities] or nothing
+            writer.writerow(
+                [row.file, row.split, row.label, predictions.answer(row), familiarity, *shares, row.error]
+            )  # fmt: skip
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions.csv; columns that this version does not know are ignored. Raises DatasetError."""
+    try:
+        with path.open(encoding="utf-8", errors=_NAMES, newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = reader.fieldnames or []
+            missing = [name for name in _BEFORE if name not in columns]
+            if missing:
+                raise DatasetError(f"has no column {', '.join(missing)}", value=path, remedy="write it again")
+            labels = tuple(name.removeprefix(_PROBABILITY) for name in columns if name.startswith(_PROBABILITY))
+            return Predictions(labels, tuple(_row(fields, labels) for fields in reader))
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise DatasetError(f"can't be read as predictions ({error})", value=path, remedy="write it again") from error
+
+
+def _row(fields: dict[str, str], labels: tuple[str, ...]) -> Prediction:
+    shares = tuple(float(fields[_PROBABILITY + label]) for label in labels) if fields["answer"] else ()
+    familiarity = float(fields["familiarity"]) if fields["familiarity"] else None
+    return Prediction(
+        fields["file"], fields["split"], fields["label"], shares, familiarity, fields.get("error") or ""
+    )  # fmt: skip
