@@ -1,6 +1,7 @@
 """The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
 
 import enum
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Annotated
 import typer
 
 from fruitcnn import __version__
-from fruitcnn.errors import FruitcnnError
+from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
+from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -59,14 +61,19 @@ def identify(
     format: Annotated[Format, typer.Option(help="How to write the results; json is one object a line.")] = Format.table,
     top: Annotated[int | None, typer.Option(min=1, help="Show only the K likeliest labels.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")] = False,
 ) -> None:
     """Say what is in pictures.
 
-    Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected.
+    Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected, 130 or 143 stopped by a signal.
     """
     from fruitcnn.identify.command import identify_paths
 
-    raise typer.Exit(identify_paths(paths, model=model, format=format.value, top=top, output=output))
+    status = identify_paths(
+        paths, model=model, format=format.value, top=top, output=output, force=force, verbose=verbose
+    )
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -93,6 +100,9 @@ def train(
     loaded = load_config(config, set_ or [], data=data)
     from fruitcnn.training import train as run
 
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # Training ends in order, with a checkpoint.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     run(loaded, name=name, device=device.value, resume=resume)
 
 
@@ -110,12 +120,23 @@ def export(
 def main() -> None:
     """Run the command; every error ends as one line on standard error, or as a traceback with --debug."""
     debug = "--debug" in sys.argv[1:]
+    open_standard_streams()
     # Pillow warns of pictures that are odd but readable; here a picture is either identified or rejected.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        app()
+        try:
+            app()
+        finally:
+            flush_standard_output()
     except FruitcnnError as error:
         _fail(str(error), error.exit_code, debug)
+    except BrokenPipeError:
+        # Whoever reads has seen enough: quiet, with the status that a shell gives to any other program then.
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        _fail(str(system_error(error, FruitcnnError)), 1, debug)
+    except MemoryError:
+        _fail("; ".join(OUT_OF_MEMORY), 1, debug)
     except ModuleNotFoundError as error:
         extra = (error.name or "").partition(".")[0] in _EXTRA
         _fail(f"{error.name} is missing; run: pip install 'fruitcnn[train]'" if extra else str(error), 2, debug)
@@ -126,5 +147,5 @@ def main() -> None:
 def _fail(message: str, status: int, debug: bool) -> None:
     if debug:
         raise
-    print(f"fruitcnn: {message}", file=sys.stderr)
+    print(f"fruitcnn: {printable(message)}", file=sys.stderr)
     sys.exit(status)

@@ -1,16 +1,35 @@
-"""Writing files so that whoever looks sees the old one or the new one, never a part of either."""
+"""Opening what users name: regular files for reading, and writing so that no file is lost or seen in part."""
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from fruitcnn.errors import FruitcnnError, UsageError, system_error
+
+# Names of what a process has open already: writing to them never means replacing the file behind them.
+_OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
+_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+class NotAFileError(OSError):
+    """A name that stands for something other than a regular file."""
+
+
+# Temporaries of files that are being written.
+_unfinished: set[Path] = set()
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success it is flushed to disk and renamed, on failure removed."""
-    # The ending stays: writers such as Keras and matplotlib choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.urandom(4).hex()}.tmp{path.suffix}")
+    # The ending stays: writers such as Keras and matplotlib choose the format by it. The rest is cut so that a name as
+    # long as the file system allows has a temporary too.
+    temporary = path.with_name(f".{path.stem[:32]}.{os.urandom(4).hex()}.tmp{path.suffix[:16]}")
+    _unfinished.add(temporary)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -18,9 +37,95 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove the temporaries of this process, for one that ends at once."""
+    for path in list(_unfinished):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, as UTF-8."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading bytes; OSError for what is missing, locked or anything else.
+
+    A FIFO would make the reader wait for a writer that never comes, a device can be endless.
+    """
+    # Looking first, because opening alone already does something to some devices; looking again at what was opened,
+    # and not waiting for it, because it may have been exchanged in between.
+    _must_be_regular(path, os.stat(path).st_mode)  # noqa: PTH116 (a path of any kind)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _must_be_regular(path, os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def check_output(path: Path, *, force: bool, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Refuse an output that would cost a file: one that exists (unless `force`) or is an input, by whatever name.
+
+    inputs: what is read; only looked at when the output exists. Raises UsageError.
+    """
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        if not path.resolve().parent.is_dir():
+            raise UsageError("no such folder", value=path.resolve().parent, remedy="make it first") from None
+        return
+    except OSError as error:
+        raise system_error(error, FruitcnnError, value=path) from error
+    if stat.S_ISDIR(there.st_mode):
+        raise UsageError("is a folder", value=path, remedy="name a file to write")
+    if stat.S_ISBLK(there.st_mode):
+        raise UsageError("is a disk", value=path, remedy="name a file to write")
+    if not stat.S_ISREG(there.st_mode) or str(path).startswith(_OPEN_ALREADY):
+        return
+    if not force:
+        raise UsageError("exists already", value=path, remedy="name another file, or replace it with --force")
+    for file in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(os.stat(file), there):  # noqa: PTH116 (a path of any kind)
+                raise UsageError(f"is read by this command (as {file})", value=path, remedy="name another file")
+
+
+@contextlib.contextmanager
+def opened_output(path: Path) -> Iterator[TextIO]:
+    """Open a checked output for UTF-8 text: a FIFO or device as a stream; a file appears whole or not at all.
+
+    A link is written through, a replaced file keeps its mode. Raises FruitcnnError where writing fails.
+    """
+    try:
+        old = path.stat() if path.exists() else None
+        if old is not None and (not stat.S_ISREG(old.st_mode) or str(path).startswith(_OPEN_ALREADY)):
+            # Appending: what stands behind /dev/stdout may be a file that the shell has begun.
+            with open(path, "a", encoding="utf-8", opener=_without_creating) as stream:
+                yield stream
+            return
+        with written_whole(path.resolve()) as temporary, temporary.open("w", encoding="utf-8") as file:
+            if old is not None:
+                # Before the first byte, so that what was private stays so.
+                temporary.chmod(stat.S_IMODE(old.st_mode))
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise system_error(error, FruitcnnError, value=path) from error
+
+
+def _without_creating(path: str, flags: int) -> int:
+    return os.open(path, flags & ~os.O_CREAT)
+
+
+def _must_be_regular(path: str | os.PathLike[str], mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise NotAFileError(f"is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file")

@@ -3,16 +3,22 @@
 Training, evaluation and identification all come through `load_pixels`, so a model sees at work what it saw in training.
 """
 
+import contextlib
+import errno
 import io
 import os
+import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from fruitcnn.errors import ImageError
+from fruitcnn.errors import OUT_OF_MEMORY, ImageError, TransientError, system_error
+from fruitcnn.files import NotAFileError, open_regular
 
 # What a picture can be given as: a path, encoded bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
@@ -26,6 +32,51 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 
+# How many times the model's size a scaled JPEG keeps at least: see `decode`.
+SCALED_MARGIN = 3
+# Bytes that pictures may take while they are being decoded, all threads together.
+MEMORY_LIMIT = 1 << 30
+# Bytes a pixel that a decoder holds at most, its own buffers and Pillow's picture together.
+_DECODER_BYTES = {"PNG": 4, "BMP": 4, "GIF": 8, "JPEG": 4, "WEBP": 20, "TIFF": 8}
+# What the EXIF orientations stand for, 1 being upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Rows that are turned into RGB at once.
+_STRIP = 256
+# What says nothing about a picture, only about the moment.
+_TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN})
+
+
+class _Budget:
+    """A number of bytes that threads share: whoever wants more than is left waits for the others."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._left = limit
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def holding(self, amount: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: amount <= self._left)
+            self._left -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += amount
+                self._changed.notify_all()
+
+
+_budget = _Budget(MEMORY_LIMIT)
+
 
 def source_name(source: Source) -> str:
     """What results and errors call a source: its path, or its kind in angle brackets."""
@@ -33,14 +84,14 @@ def source_name(source: Source) -> str:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is meant as a picture: its first bytes or its extension say so."""
+    """Whether a file is meant as a picture: its extension or its first bytes say so.
+
+    Raises OSError where it has no such extension and can't be looked at.
+    """
     if path.suffix.lower() in EXTENSIONS:
         return True
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError:
-        return False
+    with open_regular(path) as file:
+        head = file.read(12)
     return head.startswith(SIGNATURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
 
 
@@ -48,32 +99,21 @@ def decode(source: Source, *, at_least: int = 0) -> Image.Image:
     """Read a picture as upright RGB, transparency over white.
 
     `at_least` (pixels) lets a large JPEG be decoded at a half, a quarter or an eighth of its size, as long as both
-    sides stay at or above it. Raises ImageError for anything that can't be read.
+    sides stay at or above it (an eighth, which keeps only the mean of each block of 8 x 8: above 4/3 of it).
+
+    With `at_least` three times the model's size, as `load_pixels` has it, no probability of the shipped model (96 px)
+    moved by more than 0.009 against a full decode, on 716 JPEGs of up to 4,000 pixels: large photographs and enlarged
+    ones. With twice its size, and an eighth like the others, it was 0.034 there and 0.074 elsewhere.
+
+    Raises ImageError for anything that can't be read, TransientError where that is not the picture's fault.
     """
-    name = source_name(source)
-    try:
-        with _open(source) as image:
-            if at_least:
-                image.draft(None, (at_least, at_least))
-            return _to_rgb(_upright(image))
-    except ImageError as error:
-        raise ImageError(error.problem, value=name, remedy=error.remedy) from None
-    except Image.DecompressionBombError:
-        raise ImageError("more than 178 megapixels", value=name, remedy="scale it down first") from None
-    except FileNotFoundError:
-        raise ImageError("no such file", value=name, remedy="check the path") from None
-    except IsADirectoryError:
-        raise ImageError("is a folder, not a picture", value=name, remedy="name a file in it") from None
-    except PermissionError:
-        raise ImageError("may not be read", value=name, remedy="check its permissions") from None
-    except UnidentifiedImageError:
-        raise ImageError(
-            *_unidentified(source), value=name, remedy="give a JPEG, PNG, WebP, GIF, TIFF or BMP"
-        ) from None
-    except Exception as error:
-        # Decoders fail on hostile bytes in every way there is (struct.error, IndexError, zlib.error, ...): whatever
-        # it was, this picture is unreadable and the next one is not.
-        raise ImageError(f"broken picture ({error})", value=name, remedy="save or download it again") from error
+    with _decoded(source, at_least) as image:
+        if image.mode == "RGB" and not image.has_transparency_data:
+            return image
+        result = Image.new("RGB", image.size)
+        for top, strip in _rgb_strips(image):
+            result.paste(strip, (0, top))
+        return result
 
 
 def resize(image: Image.Image, size: int, *, rule: str = "squash", filter: str = "bilinear") -> Pixels:
@@ -84,15 +124,64 @@ def resize(image: Image.Image, size: int, *, rule: str = "squash", filter: str =
 
 
 def load_pixels(source: Source, size: int, *, rule: str = "squash", filter: str = "bilinear") -> Pixels:
-    """Decode and resize one picture: uint8 RGB [size, size, 3]. Raises ImageError."""
-    # Twice the target is where DCT-scaled decoding can no longer be told from a full decode after the resize.
-    return resize(decode(source, at_least=2 * size), size, rule=rule, filter=filter)
+    """Decode and resize one picture: uint8 RGB [size, size, 3]. Raises ImageError, as `decode` does.
+
+    The same as `resize(decode(source, at_least=SCALED_MARGIN * size), size)`, in less memory.
+    """
+    with _decoded(source, SCALED_MARGIN * size) as image:
+        if image.mode == "RGB" and not image.has_transparency_data:
+            return resize(image, size, rule=rule, filter=filter)
+        # Pillow resizes rows first and rounds, then columns: rows may come a strip at a time without a difference.
+        narrow = Image.new("RGB", (size, image.height))
+        for top, strip in _rgb_strips(image):
+            narrow.paste(strip.resize((size, strip.height), FILTERS[filter]), (0, top))
+        return resize(narrow, size, rule=rule, filter=filter)
 
 
-def _open(source: Source) -> Image.Image:
+@contextlib.contextmanager
+def _decoded(source: Source, at_least: int) -> Iterator[Image.Image]:
+    """The upright picture in whatever mode it came, while its memory is held; every failure becomes an ImageError."""
+    name = source_name(source)
+    try:
+        with _open(source) as image:
+            whole = image.size
+            if at_least:
+                _scale(image, at_least)
+            with _budget.holding(_needed(image, whole)):
+                image.load()
+                turn = _TURNS.get(_orientation(image))
+                yield image if turn is None else image.transpose(turn)
+    except ImageError as error:
+        raise type(error)(error.problem, value=name, remedy=error.remedy) from None
+    except Image.DecompressionBombError as error:
+        pixels = int((re.findall(r"\d+", str(error)) or ["0"])[0])
+        problem = f"has {pixels / 1e6:,.0f} megapixels, more than the limit of 178 megapixels"
+        raise ImageError(problem, value=name, remedy="scale it down first") from None
+    except UnidentifiedImageError:
+        raise ImageError(_unidentified(source), value=name, remedy="give a JPEG, PNG, WebP, GIF, TIFF or BMP") from None
+    except Exception as error:
+        raise _unreadable(error, name, source) from error
+
+
+def _unreadable(error: Exception, name: str, source: Source) -> ImageError:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and "memory" in str(error)):
+        return TransientError(OUT_OF_MEMORY[0], value=name, remedy=OUT_OF_MEMORY[1])
+    if isinstance(error, IsADirectoryError):
+        return _unreadable_folder(name)
+    if isinstance(error, OSError) and error.errno is not None:
+        return system_error(error, TransientError if error.errno in _TRANSIENT else ImageError, value=name)
+    if isinstance(error, NotAFileError):
+        return ImageError(str(error), value=name, remedy="name a file")
+    # Decoders fail on hostile bytes in every way there is (struct.error, IndexError, zlib.error, ...): whatever it
+    # was, this picture is unreadable and the next one is not.
+    return ImageError(f"broken picture ({error})", value=name, remedy="save or download it again")
+
+
+@contextlib.contextmanager
+def _open(source: Source) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
-        return source.copy()
-    if isinstance(source, np.ndarray):
+        yield source.copy()
+    elif isinstance(source, np.ndarray):
         if (
             source.dtype != np.uint8
             or source.ndim not in (2, 3)
@@ -101,31 +190,72 @@ def _open(source: Source) -> Image.Image:
         ):
             got = f"{source.dtype} {list(source.shape)}"
             raise ImageError(f"an array must be uint8 [H, W] or [H, W, 3], not {got}", remedy="convert it to RGB uint8")
-        return Image.fromarray(source)
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        yield Image.fromarray(source)
+    else:
+        with (
+            io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
+            yield image
 
 
-def _unidentified(source: Source) -> tuple[str]:
-    empty = len(source) == 0 if isinstance(source, bytes) else Path(str(source)).stat().st_size == 0
-    return ("empty file",) if empty else ("not a picture that can be read",)
+def _unidentified(source: Source) -> str:
+    empty = len(source) == 0 if isinstance(source, bytes) else Path(source_name(source)).stat().st_size == 0
+    return "empty file" if empty else "not a picture that can be read"
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
+def _unreadable_folder(name: str) -> ImageError:
     try:
-        return ImageOps.exif_transpose(image)
+        os.scandir(name).close()
+    except OSError as error:
+        return system_error(error, ImageError, value=name)
+    return ImageError("is a folder, not a picture", value=name, remedy="name a file in it")
+
+
+def _scale(image: Image.Image, at_least: int) -> None:
+    side = min(image.size)
+    factor = 8 if 3 * side >= 32 * at_least else 4 if side >= 4 * at_least else 2 if side >= 2 * at_least else 1
+    if factor > 1:
+        # Without effect on anything but a JPEG.
+        image.draft(None, (image.width // factor, image.height // factor))
+
+
+def _needed(image: Image.Image, whole: tuple[int, int]) -> int:
+    """Bytes that decoding takes at most, by what the header says; raises ImageError where they exceed the budget."""
+    pixels = image.width * image.height
+    needed = pixels * _DECODER_BYTES.get(image.format or "", 0)
+    if image.info.get("progressive"):
+        # All coefficients of all colours, two bytes each, whatever size is asked for.
+        needed += whole[0] * whole[1] * 6
+    # A PNG's orientation may stand behind its pixels; asking for it would decode them.
+    if (image.format != "PNG" or "exif" in image.info) and _orientation(image) in _TURNS:
+        needed += 4 * pixels
+    if needed > _budget.limit:
+        problem = f"{whole[0]:,} x {whole[1]:,} pixels take {needed / 1e6:,.0f} MB to decode"
+        raise ImageError(
+            f"{problem}, more than the limit of {_budget.limit / 1e6:,.0f} MB", remedy="scale it down first"
+        )
+    return needed
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
-        # A damaged EXIF block says nothing about the pixels, which have just been decoded: take them as they lie.
-        return image
+        # A damaged EXIF block says nothing about the pixels: take them as they lie.
+        return 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _rgb_strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The picture from top to bottom, some rows at a time, as (first row, RGB over white)."""
     if image.mode == "F":
         raise ImageError("a floating-point picture has no agreed brightness", remedy="save it with 8 bits a channel")
-    if image.mode.startswith("I"):
-        # 16-bit greyscale: Pillow's own conversion clips at 255 instead of scaling.
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        if strip.mode.startswith("I"):
+            # 16-bit greyscale: Pillow's own conversion clips at 255 instead of scaling.
+            strip = Image.fromarray((np.asarray(strip).clip(0, 65535) // 257).astype(np.uint8))
+        if strip.has_transparency_data:
+            strip = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
+        yield top, strip.convert("RGB")

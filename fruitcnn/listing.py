@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from fruitcnn.files import NotAFileError
 from fruitcnn.image import is_picture
 
 # Files that systems leave in folders of photographs.
@@ -24,15 +25,46 @@ def is_ignored(path: Path) -> bool:
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
-    """All pictures below `folder` and all files that are none, each in natural order. Hidden folders stay closed."""
+    """All pictures below `folder` and all files that are none, each in natural order. Hidden folders stay closed.
+
+    What can't be looked into, a locked folder for one, counts as a picture: reading it tells why. A linked folder is
+    followed once, unless its files are reached without the link.
+    """
     pictures: list[Path] = []
     others: list[Path] = []
     for path in sorted(_walk(folder), key=natural_key):
-        (others if is_ignored(path) or not is_picture(path) else pictures).append(path)
+        (others if is_ignored(path) or not _is_meant(path) else pictures).append(path)
     return pictures, others
 
 
+def _is_meant(path: Path) -> bool:
+    try:
+        return is_picture(path)
+    except (FileNotFoundError, NotAFileError):
+        return False
+    except OSError:
+        return True
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in files)
+    """All files below a folder, and the folders that can't be opened."""
+    waiting, links = [folder], list[Path]()
+    seen = set()
+    while waiting or links:
+        # Links last: a folder that is reached both ways keeps the name that it has without the link.
+        current = waiting.pop() if waiting else links.pop(0)
+        try:
+            there = current.stat()
+            if (there.st_dev, there.st_ino) in seen:
+                continue
+            seen.add((there.st_dev, there.st_ino))
+            with os.scandir(current) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:
+            yield current
+            continue
+        for entry in entries:
+            if not entry.is_dir():
+                yield Path(entry.path)
+            elif not entry.name.startswith("."):
+                (links if entry.is_symlink() else waiting).append(Path(entry.path))

@@ -20,7 +20,7 @@ from rich.progress import track
 
 from fruitcnn.errors import ImageError
 from fruitcnn.files import written_whole
-from fruitcnn.image import Pixels, decode, resize
+from fruitcnn.image import SCALED_MARGIN, Pixels, decode, resize
 
 # Part of the cache's key: raise it when decoding or hashing changes.
 _VERSION = 1
@@ -71,7 +71,7 @@ def _sha256(path: Path) -> str:
 
 def _decode(path: Path, size: int) -> tuple[Pixels, list[int]] | str:
     try:
-        image = decode(path, at_least=2 * size)
+        image = decode(path, at_least=SCALED_MARGIN * size)
     except ImageError as error:
         return f"{error.problem}; {error.remedy}"
     hashes = [int(str(imagehash.phash(view)), 16) for view in (image, ImageOps.mirror(image))]

@@ -1,29 +1,47 @@
 """The whole of `fruitcnn identify`, from arguments to text and exit status."""
 
 import dataclasses
+import functools
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
-from fruitcnn.errors import ImageError, UsageError
-from fruitcnn.files import written_whole
+from fruitcnn.checkpoint import SHIPPED, find_model
+from fruitcnn.errors import ImageError
+from fruitcnn.files import check_output, opened_output
 from fruitcnn.identify.identifier import Identification, Identifier, Rejection
-from fruitcnn.identify.inputs import expand, read
-from fruitcnn.identify.writers import FORMATS
+from fruitcnn.identify.inputs import STDIN, expand, read
+from fruitcnn.identify.writers import ERRORS, FORMATS, json_lines
+from fruitcnn.image import Source
+from fruitcnn.terminal import printable
 
 FINE, SOME_REJECTED = 0, 3
 
 
 def identify_paths(
-    paths: Iterable[str], *, model: str | None, format: str, top: int | None, output: Path | None
+    paths: list[str],
+    *,
+    model: str | None,
+    format: str,
+    top: int | None,
+    output: Path | None,
+    force: bool,
+    verbose: bool,
 ) -> int:
     """Identify all that `paths` mean and write it to `output` or standard output; returns the exit status."""
+    file = find_model(model)
     if output is not None:
-        _check(output)
-    identifier = Identifier.load(model)
+        check_output(output, force=force, inputs=itertools.chain([file], _files(paths)))
+    identifier = Identifier.load(file)
+    if verbose or (model is None and file.parent != SHIPPED):
+        # Which model answers depends on the folder that one stands in: never in silence.
+        print(f"fruitcnn: identified by {printable(str(file))}", file=sys.stderr)
+    write = FORMATS[format]
+    if verbose and format == "json":
+        write = functools.partial(json_lines, model=identifier.identity())
     rejected = 0
 
     def counted() -> Iterator[Identification | Rejection]:
@@ -32,43 +50,48 @@ def identify_paths(
             rejected += isinstance(result, Rejection)
             yield result.top(top) if isinstance(result, Identification) else result
 
-    lines = FORMATS[format](counted(), identifier.card.labels)
+    lines = write(counted(), identifier.card.labels)
     if output is None:
-        if isinstance(sys.stdout, TextIOWrapper):
-            # A file's name may not be text in the terminal's encoding: escape what is not, rather than fail.
-            sys.stdout.reconfigure(errors="backslashreplace")
-        for line in lines:
-            sys.stdout.write(line)
+        _write(lines, sys.stdout, ERRORS[format])
     else:
-        with (
-            written_whole(output) as temporary,
-            temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            file.writelines(lines)
+        with opened_output(output) as stream:
+            _write(lines, stream, ERRORS[format])
     return SOME_REJECTED if rejected else FINE
 
 
+def _write(lines: Iterable[str], stream: TextIO, errors: str) -> None:
+    if isinstance(stream, TextIOWrapper):
+        # A file's name or a label may not be text in the stream's encoding: escape what is not, rather than fail.
+        stream.reconfigure(errors=errors)
+    for line in lines:
+        stream.write(line)
+
+
 def _results(identifier: Identifier, paths: Iterable[str]) -> Iterator[Identification | Rejection]:
-    # Runs of names go through the network in batches; a name that means nothing keeps its place between them.
+    # Runs of sources go through the network in batches; a name that means nothing keeps its place between them.
     for rejected, items in itertools.groupby(_expanded(paths), key=lambda item: isinstance(item, Rejection)):
         if rejected:
             yield from cast(Iterator[Rejection], items)
         else:
-            names, again = itertools.tee(cast(Iterator[str], items))
-            for name, result in zip(names, identifier.identify_many(read(again)), strict=True):
+            named, again = itertools.tee(cast(Iterator[tuple[str, Source]], items))
+            results = identifier.identify_many(source for _, source in again)
+            for (name, _), result in zip(named, results, strict=True):
                 yield dataclasses.replace(result, file=name)
 
 
-def _expanded(paths: Iterable[str]) -> Iterator[str | Rejection]:
+def _expanded(paths: Iterable[str]) -> Iterator[tuple[str, Source] | Rejection]:
     for path in paths:
         try:
-            yield from expand(path)
+            for name in expand(path):
+                yield name, read(name)
         except ImageError as error:
             yield Rejection.of(path, error)
 
 
-def _check(output: Path) -> None:
-    if output.is_dir():
-        raise UsageError("is a folder", value=output, remedy="name a file to write (--output)")
-    if not output.parent.is_dir():
-        raise UsageError("no such folder", value=output.parent, remedy="make it first")
+def _files(paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        try:
+            yield from (name for name in expand(path) if name != STDIN)
+        except ImageError:
+            # Said when its turn comes.
+            continue

@@ -12,12 +12,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fruitcnn.card import METADATA_KEY, ModelCard
-from fruitcnn.checkpoint import find_model
-from fruitcnn.errors import ImageError, ModelError
+from fruitcnn.checkpoint import ONNX, find_model
+from fruitcnn.errors import ImageError, ModelError, TransientError
+from fruitcnn.identify.onnxfile import check_graph
 from fruitcnn.image import Pixels, Source, load_pixels, source_name
 
 # Pictures that go through the network at once: large enough to use all cores, small enough to bound the memory.
 _BATCH = 32
+# How far the probabilities of a picture may be from summing to 1: a model in half precision is within it.
+_SUM_TOLERANCE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Identification:
 
     def top(self, count: int | None) -> "Identification":
         """The same, with only the `count` likeliest labels (still in class order); None keeps all."""
-        order = np.argsort(self.probabilities, kind="stable")[::-1][:count]
+        # Of equals the first stays, as in identify_label.
+        order = np.argsort(-np.array(self.probabilities), kind="stable")[:count]
         kept = sorted(order.tolist())
         return Identification(
             self.file, tuple(self.labels[i] for i in kept), tuple(self.probabilities[i] for i in kept)
@@ -82,8 +86,9 @@ class Rejection:
 class Identifier:
     """A loaded model. Safe to share between threads: the session is, and nothing else changes."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard, file: Path) -> None:
         self.card = card
+        self.file = file
         self._session = session
 
     @classmethod
@@ -93,6 +98,7 @@ class Identifier:
         Raises ModelError where there is no model, or one that this version does not understand.
         """
         file = find_model(path)
+        check_graph(file)
         options = onnxruntime.SessionOptions()
         # A one-shot command must not leave its threads spinning for the next run that never comes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -100,9 +106,11 @@ class Identifier:
         try:
             session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            # onnxruntime raises a dozen unrelated types for a damaged file.
+            # onnxruntime raises a dozen unrelated types for a damaged file, and bad_alloc is only a text.
+            if "alloc" in str(error):
+                raise MemoryError from error
             raise ModelError(f"not a usable ONNX model ({error})", value=file, remedy="export it again") from error
-        return cls(session, _card_of(session, file))
+        return cls(session, _card_of(session, file), file)
 
     def identify(self, source: Source) -> Identification:
         """Identify one picture: a path, encoded bytes, a PIL image or a uint8 array. Raises ImageError."""
@@ -123,6 +131,11 @@ class Identifier:
             pending = [pool.submit(self._try_pixels, source) for source in batch]
             while batch:
                 decoded = [future.result() for future in pending]
+                # What failed for want of memory or file handles is tried again while no other picture is decoded.
+                decoded = [
+                    self._try_pixels(source) if isinstance(pixels, TransientError) else pixels
+                    for source, pixels in zip(batch, decoded, strict=True)
+                ]
                 # The next batch is decoded while the network runs on this one.
                 following = list(itertools.islice(sources, _BATCH))
                 pending = [pool.submit(self._try_pixels, source) for source in following]
@@ -132,7 +145,29 @@ class Identifier:
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
         image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
-        result: NDArray[np.float32] = self._session.run(["probabilities"], {"image": image})[0]
+        result: NDArray[np.float32] = self._run(image)
+        # Written so that what is not a number fails too.
+        if not (np.all(result >= 0) and np.all(np.abs(result.sum(axis=1) - 1) <= _SUM_TOLERANCE)):
+            raise ModelError(
+                "answers with what are no probabilities", value=self.file, remedy="train or export it again"
+            )
+        return result
+
+    def identity(self) -> dict[str, str]:
+        """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
+        from hashlib import sha256
+
+        name = self.file.parent.name if self.file.name == ONNX else self.file.stem
+        return {"name": name, "sha256": sha256(self.file.read_bytes()).hexdigest()[:12]}
+
+    def _run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            result: NDArray[np.float32] = self._session.run(["probabilities"], {"image": image})[0]
+        except Exception as error:
+            # onnxruntime's own exceptions have no common type, and bad_alloc is only a text.
+            if "alloc" in str(error):
+                raise MemoryError from error
+            raise ModelError(f"can't be run ({error})", value=self.file, remedy="export it again") from error
         return result
 
     def _in_order(
@@ -164,6 +199,13 @@ def _card_of(session: onnxruntime.InferenceSession, file: Path) -> ModelCard:
     if text is None:
         raise ModelError("carries no fruitcnn model card", value=file, remedy="export it with `fruitcnn export`")
     card = ModelCard.from_json(text, source=file)
+    batch = session.get_inputs()[0].shape[:1]
+    if batch and isinstance(batch[0], int):
+        raise ModelError(
+            f"takes {batch[0]} pictures at a time, no more and no fewer",
+            value=file,
+            remedy="export it with a batch of any size",
+        )
     shapes = {item.name: item.shape[1:] for item in (*session.get_inputs(), *session.get_outputs())}
     if shapes != {"image": [3, card.size, card.size], "probabilities": [len(card.labels)]}:
         raise ModelError(f"its graph and its card disagree ({shapes})", value=file, remedy="export it again")

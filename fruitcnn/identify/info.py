@@ -4,6 +4,7 @@ import json
 
 from fruitcnn.checkpoint import find_model
 from fruitcnn.identify.identifier import Identifier
+from fruitcnn.terminal import printable
 
 
 def describe(model: str) -> str:
@@ -20,4 +21,4 @@ def describe(model: str) -> str:
         **{key: value if isinstance(value, str) else json.dumps(value) for key, value in card.provenance.items()},
     }
     width = max(map(len, rows))
-    return "\n".join(f"{key.replace('_', ' '):<{width}}  {value}" for key, value in rows.items())
+    return "\n".join(f"{printable(key.replace('_', ' ')):<{width}}  {printable(value)}" for key, value in rows.items())

@@ -1,40 +1,61 @@
 """What a user names on the command line, as sources for the Identifier."""
 
 import glob
+import os
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fruitcnn.errors import ImageError
+from fruitcnn.errors import ImageError, system_error
 from fruitcnn.image import Source
 from fruitcnn.listing import find_pictures, natural_key
 
 STDIN = "-"
+# Standard input may never end; no photograph comes near this many bytes.
+STDIN_LIMIT = 256 << 20
+_CHUNK = 1 << 20
 
 
 def expand(argument: str) -> list[str]:
     """The pictures meant by one argument: a file, a folder (recursive, natural order), a glob or `-`.
 
-    A path that does not exist stays in the list: reading it says so. Raises ImageError where nothing is meant.
+    A path that does not exist or may not be looked at stays in the list: reading it says so. Raises ImageError where
+    nothing is meant.
     """
-    path = Path(argument)
-    if argument == STDIN or path.is_file():
-        return [argument]
-    if path.is_dir():
-        pictures, _ = find_pictures(path)
+    if not argument:
+        raise ImageError("an empty name", value=argument, remedy="name a picture, a folder or -")
+    if os.path.isdir(argument):  # noqa: PTH112 (pathlib raises where a folder above is locked)
+        pictures, _ = find_pictures(Path(argument))
         if not pictures:
             raise ImageError("no pictures in this folder", value=argument, remedy="name a folder of photographs")
         return [str(picture) for picture in pictures]
-    if glob.has_magic(argument):
+    if argument != STDIN and not os.path.lexists(argument) and glob.has_magic(argument):
         # Unlike Path.glob, this takes absolute patterns too, and leaves hidden files alone as a shell does.
-        matches = sorted(glob.glob(argument, recursive=True), key=natural_key)  # noqa: PTH207
-        files = [match for match in matches if Path(match).is_file()]
+        matches = sorted(glob.glob(_pattern(argument), recursive=True), key=natural_key)  # noqa: PTH207
+        files = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
         if not files:
             raise ImageError("matches no file", value=argument, remedy="check the pattern")
         return files
     return [argument]
 
 
-def read(names: Iterable[str]) -> Iterator[Source]:
-    """Names to sources: `-` is the bytes of standard input, every other name a path."""
-    return (sys.stdin.buffer.read() if name == STDIN else name for name in names)
+def read(name: str) -> Source:
+    """The source behind a name: `-` is the bytes of standard input, every other name a path. Raises ImageError."""
+    if name != STDIN:
+        return name
+    data = bytearray()
+    try:
+        while len(data) <= STDIN_LIMIT and (chunk := sys.stdin.buffer.read(_CHUNK)):
+            data += chunk
+    except OSError as error:
+        raise system_error(error, ImageError, value=name) from error
+    if len(data) > STDIN_LIMIT:
+        raise ImageError(f"more than {STDIN_LIMIT:,} bytes", value=name, remedy="send one picture")
+    return bytes(data)
+
+
+def _pattern(argument: str) -> str:
+    """The argument with the folders that exist under just this name taken literally, whatever characters it has."""
+    root = next((parent for parent in Path(argument).parents if parent.is_dir()), Path())
+    if not glob.has_magic(str(root)):
+        return argument
+    return str(Path(glob.escape(str(root)), Path(argument).relative_to(root)))

@@ -1,18 +1,21 @@
 """Results as text: a table for people, JSON lines and CSV for programs."""
 
+import codecs
 import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 
 from fruitcnn.identify.identifier import Identification, Rejection
+from fruitcnn.terminal import printable
 
 Results = Iterable[Identification | Rejection]
 
 
-def json_lines(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
-    """One JSON object a line: an identification, or `file` and `error`."""
-    return (json.dumps(result.to_dict(), ensure_ascii=False) + "\n" for result in results)
+def json_lines(results: Results, labels: tuple[str, ...], model: dict[str, str] | None = None) -> Iterator[str]:
+    """One JSON object a line: an identification, or `file` and `error`; with `model`, who answered."""
+    more = {} if model is None else {"model": model}
+    return (json.dumps(result.to_dict() | more, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
 
 
 def csv_lines(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
@@ -29,14 +32,14 @@ def csv_lines(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
 
 def table(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
     """Aligned for reading: rate, label, file, and what else it could be, a line a picture as it is known."""
-    width = max(map(len, labels))
+    width = max(len(printable(label)) for label in labels)
     for result in results:
         if isinstance(result, Rejection):
-            yield f"{'':>7}  {'rejected':<{width}}  {_printable(result.file)}: {_printable(result.error)}\n"
+            yield f"{'':>7}  {'rejected':<{width}}  {printable(result.file)}: {printable(result.error)}\n"
         else:
             ranked = sorted(result.prediction.items(), key=lambda item: -float(item[1][:-1]))
-            others = ", ".join(f"{label} {rate}" for label, rate in ranked if label != result.identify_label)
-            head = f"{result.identify_rate:>7}  {result.identify_label:<{width}}  {_printable(result.file)}"
+            others = ", ".join(f"{printable(label)} {rate}" for label, rate in ranked if label != result.identify_label)
+            head = f"{result.identify_rate:>7}  {printable(result.identify_label):<{width}}  {printable(result.file)}"
             yield head + (f"  ({others})" if others else "") + "\n"
 
 
@@ -47,12 +50,18 @@ FORMATS: dict[str, Callable[[Results, tuple[str, ...]], Iterator[str]]] = {
 }
 
 
+def _json_escape(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4)), error.end
+
+
+codecs.register_error("fruitcnn.json", _json_escape)
+# How each format escapes a character that the stream's encoding does not have.
+ERRORS = {"table": "backslashreplace", "json": "fruitcnn.json", "csv": "backslashreplace"}
+
+
 def _csv_row(fields: list[object]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(fields)
     return text.getvalue()
-
-
-def _printable(text: str) -> str:
-    # A file's name may hold line breaks and terminal control sequences; a table is for eyes only.
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,49 @@
+"""The standard streams, whatever state they are in, and what may be shown on a terminal."""
+
+import io
+import os
+import sys
+from typing import TextIO, cast
+
+
+def printable(text: str) -> str:
+    """The text on one line, with line breaks, control sequences and what is no character as escapes.
+
+    Names of files and labels come from strangers, and a terminal obeys what it is sent.
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def open_standard_streams() -> None:
+    """Give a process whose standard streams are closed streams that fail, and none of them a character it can't write.
+
+    Otherwise the next file that is opened becomes standard output, and what is printed lands in it.
+    """
+    for descriptor, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is this one. The wrong direction makes its use an error, except for messages,
+            # which nobody wants to see.
+            os.open(os.devnull, flags)
+    sys.stdin = sys.stdin or _stream(0, "r")
+    sys.stdout = sys.stdout or _stream(1, "w")
+    sys.stderr = sys.stderr or _stream(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush_standard_output() -> None:
+    """Write what is left; where that fails, once is enough: Python would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.filename is None:
+            error.filename = "standard output"
+        raise
+
+
+def _stream(descriptor: int, mode: str) -> TextIO:
+    return cast(TextIO, open(descriptor, mode, closefd=False))
