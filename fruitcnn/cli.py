@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 # Top-level modules of the `train` extra whose absence means that it was not installed.
 _EXTRA = {
     *("torch", "torchvision", "lightning", "keras", "onnx", "torchmetrics"),
-    *("tensorboard", "matplotlib", "pydantic", "yaml", "imagehash", "rich"),
+    *("tensorboard", "matplotlib", "pydantic", "yaml", "tqdm"),
 }
 
 

@@ -138,6 +138,29 @@ def load_pixels(source: Source, size: int, *, rule: str = "squash", filter: str 
         return resize(narrow, size, rule=rule, filter=filter)
 
 
+def read_bytes(path: Path) -> bytes:
+    """A picture's file as it stands. Raises ImageError, as `decode` does; also where it would not fit the memory."""
+    try:
+        with open_regular(path) as file:
+            length = os.fstat(file.fileno()).st_size
+            if length <= MEMORY_LIMIT:
+                return file.read()
+    except Exception as error:
+        raise _unreadable(error, source_name(path), path) from error
+    problem = f"has {length / 1e6:,.0f} MB, more than the limit of {MEMORY_LIMIT / 1e6:,.0f} MB"
+    raise ImageError(problem, value=path, remedy="save it smaller first")
+
+
+def decoded_size(source: Source, *, at_least: int) -> tuple[int, int]:
+    """Width and height, before any turning, at which `decode` decodes a picture: equal ones mean equal pixels.
+
+    For a picture that `decode` can read; what is raised for others is not said.
+    """
+    with _open(source) as image:
+        _scale(image, at_least)
+        return image.size
+
+
 @contextlib.contextmanager
 def _decoded(source: Source, at_least: int) -> Iterator[Image.Image]:
     """The upright picture in whatever mode it came, while its memory is held; every failure becomes an ImageError."""

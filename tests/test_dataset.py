@@ -1,7 +1,6 @@
 """From folders and CSVs to checked, decoded, split sets."""
 
 import csv
-import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -9,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from fruitcnn.dataset.pixels import decode_set
-from fruitcnn.dataset.scan import Dataset, apply_split, scan
-from fruitcnn.dataset.sources import read_source
+from fruitcnn.dataset.records import Dataset
+from fruitcnn.dataset.scan import apply_split, scan
+from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import assign_split, duplicate_groups
 from fruitcnn.errors import DatasetError
-from fruitcnn.image import load_pixels
 
 
 def picture(seed: int, side: int = 48) -> Image.Image:
@@ -33,7 +31,7 @@ def make_classes(root: Path, counts: dict[str, int], *, first: int = 0) -> Path:
 
 
 def read(data: Path, **options: object) -> Dataset:
-    return scan(data, **{"size": 32, "share": 0.25, "seed": 0, **options})
+    return scan(data, **{"sizes": [32], "share": 0.25, "seed": 0, **options})
 
 
 def test_a_folder_of_classes(tmp_path: Path) -> None:
@@ -47,11 +45,8 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
 
     data = read(root)
 
-    assert data.labels == ["apple", "pear"] and len(data.files) == 21
-    assert "apple/deep/x.png" in data.files
-    assert data.pixels.shape == (21, 32, 32, 3) and data.pixels.dtype == np.uint8
-    index = data.files.index("pear/pear_3.png")
-    assert np.array_equal(data.pixels[index], load_pixels(root / "pear/pear_3.png", 32))
+    assert data.labels == ["apple", "pear"] and len(data.pictures) == 21
+    assert "apple/deep/x.png" in [record.file for record in data.pictures]
     report = "\n".join(data.report)
     assert "broken.jpg: " in report and "2 files that are not labelled pictures" in report
     assert "2 hidden and system files" in report
@@ -65,17 +60,15 @@ def test_a_folder_of_splits(validation: str, test: str | None, tmp_path: Path) -
         make_classes(tmp_path / name, {"apple": count, "pear": count}, first=100 * index)
     data = read(tmp_path)
     assert data.labels == ["apple", "pear"]
-    assert [data.split.count(name) for name in ("train", "validation", "test")] == [12, 4, 6 if test else 0]
+    assert [len(data.in_split(name)) for name in ("train", "validation", "test")] == [12, 4, 6 if test else 0]
 
 
 def test_train_and_test_without_validation_takes_it_from_train(tmp_path: Path) -> None:
     for index, (name, count) in enumerate({"train": 8, "test": 3}.items()):
         make_classes(tmp_path / name, {"apple": count, "pear": count}, first=100 * index)
     data = read(tmp_path)
-    assert [data.split.count(name) for name in ("train", "validation", "test")] == [12, 4, 6]
-    assert all(
-        file.startswith("test/") == (split == "test") for file, split in zip(data.files, data.split, strict=True)
-    )
+    assert [len(data.in_split(name)) for name in ("train", "validation", "test")] == [12, 4, 6]
+    assert all(record.file.startswith("test/") == (record.split == "test") for record in data.records)
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -87,8 +80,8 @@ def test_csv_with_paths_in_its_own_folder_or_in_a_sibling_of_its_name(beside: bo
     path = tmp_path / "photos.csv"
     path.write_text("\ufefffile,label,split\n" + "\n".join(rows) + "\n", encoding="utf-8")
     data = read(path)
-    assert data.split == ["train", "train", "validation", "test"] * 2
-    assert data.files[0] == "apple/apple_0.png"
+    assert [record.split for record in data.records] == ["train", "train", "validation", "test"] * 2
+    assert data.records[0].file == "apple/apple_0.png"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +99,7 @@ def test_csv_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None
     path = tmp_path / "photos.csv"
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(DatasetError, match=message):
-        read_source(path)
+        read_listing(path)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +132,7 @@ def test_near_duplicates_and_mirror_images_stay_on_one_side(tmp_path: Path) -> N
         ImageOps.mirror(original).save(root / f"apple/mirror_{number}.png")
     for seed in range(6):
         data = read(root, seed=seed)
-        side = dict(zip(data.files, data.split, strict=True))
+        side = {record.file: record.split for record in data.records}
         for number in range(8):
             names = (f"apple/apple_{number}.png", f"apple/smaller_{number}.jpg", f"apple/mirror_{number}.png")
             assert len({side[name] for name in names}) == 1, (seed, names)
@@ -172,35 +165,6 @@ def test_duplicate_groups_are_transitive_and_join_known_ones() -> None:
     assert duplicate_groups(hashes, known=["x", None, "x", None]).tolist() == [0, 0, 0, 0]
 
 
-def test_decoded_pixels_are_kept_and_found_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "cache"))
-    root = make_classes(tmp_path / "data", {"apple": 3, "pear": 3})
-    (root / "pear" / "x.jpg").write_bytes(b"broken")
-    paths = sorted(root.rglob("*.*"))
-    first = decode_set(paths, 32)
-    entries = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-
-    moved = [path.rename(path.with_name(f"renamed_{path.name}")) for path in paths]
-    second = decode_set(moved, 32)
-
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == entries and len(entries) == 1
-    assert np.array_equal(first.pixels, second.pixels) and np.array_equal(first.hashes, second.hashes)
-    assert first.errors == second.errors and list(first.errors) == [6]
-    decode_set(moved, 48)
-    decode_set(moved[:-2], 32)
-    assert len(list((tmp_path / "cache").iterdir())) == 3
-
-
-def test_two_runs_at_once_share_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "cache"))
-    root = make_classes(tmp_path / "data", {"apple": 20, "pear": 20})
-    paths = sorted(root.rglob("*.png"))
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        sets = pool.starmap(decode_set, [(paths, 32)] * 4)
-    assert all(np.array_equal(one.pixels, sets[0].pixels) for one in sets)
-    assert len(list((tmp_path / "cache").iterdir())) == 1
-
-
 def test_a_saved_split_is_used_and_a_changed_file_noticed(tmp_path: Path) -> None:
     root = make_classes(tmp_path / "data", {"apple": 8, "pear": 8})
     saved = tmp_path / "split.csv"
@@ -209,7 +173,7 @@ def test_a_saved_split_is_used_and_a_changed_file_noticed(tmp_path: Path) -> Non
     with saved.open() as file:
         assert list(csv.DictReader(file).fieldnames or []) == ["file", "sha256", "label", "split"]
 
-    assert apply_split(read(root, seed=5), saved).split == data.split
+    assert apply_split(read(root, seed=5), saved).records == data.records
     picture(1234).save(root / "pear" / "pear_0.png")
     with pytest.raises(DatasetError, match=r"1 files are not those of the run, pear/pear_0\.png first"):
         apply_split(read(root), saved)

@@ -47,10 +47,10 @@ def test_a_finished_run_holds_exactly_the_files_of_the_contract(finished: Path) 
 def test_the_metrics_are_those_of_the_exported_model(finished: Path, drawn: Path) -> None:
     metrics = json.loads((finished / checkpoint.METRICS).read_text())
     config = load_config(finished / checkpoint.CONFIG)
-    data = scan(drawn, size=config.data.size, share=config.data.validation_share, seed=config.seed)
+    data = scan(drawn, sizes=[config.data.size], share=config.data.validation_share, seed=config.seed)
     model = keras.saving.load_model(finished / checkpoint.KERAS, compile=False)
     for split in ("train", "validation"):
-        pixels, targets = data.part(split)
+        pixels, targets = data.pixels(split, config.data.size)[:], data.targets(split)
         found = evaluate(keras_probabilities(model, pixels), targets, data.labels)
         assert found.confusion == metrics[split]["confusion"]
         assert found.loss == pytest.approx(metrics[split]["loss"], abs=1e-5)
@@ -181,11 +181,11 @@ def test_inverse_time_decay_is_the_original_one() -> None:
 
 def test_batches_hold_every_picture_once(drawn: Path) -> None:
     config = load_config("quick", TINY, data=drawn)
-    dataset = scan(drawn, size=32, share=0.15, seed=0)
+    dataset = scan(drawn, sizes=[32], share=0.15, seed=0)
     data = PixelData(dataset, config, torch.device("cpu"))
     batches = list(data.train_dataloader())
     pictures = torch.cat([pixels for pixels, _ in batches])
     assert len(batches) == len(data.train_dataloader()) == 5 and len(pictures) == 40
     assert len(torch.unique(pictures.flatten(1), dim=0)) == 40, "none twice"
     seen = torch.cat([targets for _, targets in data.val_dataloader()])
-    assert seen.tolist() == dataset.part("validation")[1].tolist()
+    assert seen.tolist() == dataset.targets("validation").tolist()

@@ -1,14 +1,19 @@
-"""From a folder or a CSV to the list of labelled photographs that it names. Nothing is decoded here."""
+"""From a folder or a CSV to the records that it names. Nothing is decoded here."""
 
 import csv
 import dataclasses
+import io
+import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from fruitcnn.errors import DatasetError
+from fruitcnn.dataset.records import SPLITS, TEST, TRAIN, VALIDATION, Record
+from fruitcnn.errors import DatasetError, system_error
+from fruitcnn.files import open_regular
 from fruitcnn.listing import find_pictures, is_ignored, natural_key
+from fruitcnn.terminal import printable
 
-TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 # The names that people give to the three splits.
 _SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),
@@ -16,35 +21,30 @@ _SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), TEST),
 }
 
-
-@dataclasses.dataclass(frozen=True)
-class Photo:
-    """A labelled file. `file` is how the data set calls it; `split` and `group` are None where it does not say."""
-
-    file: str
-    path: Path
-    label: str
-    split: str | None = None
-    group: str | None = None
+# Control characters, halves of characters (from names that are not UTF-8), line and paragraph separators.
+_NEVER_IN_LABELS = ("Cc", "Cs", "Zl", "Zp")
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class Listing:
     """What a folder or CSV names: the photographs, the class names (an empty class too), the files that are neither."""
 
-    photos: list[Photo]
+    records: list[Record]
     labels: list[str]
     ignored: int = 0
     others: tuple[Path, ...] = ()
 
 
-def read_source(data: Path) -> Source:
+def read_listing(data: Path) -> Listing:
     """List the photographs of a folder of classes, a folder of splits of classes, or a CSV. Raises DatasetError."""
-    if data.is_dir():
-        return _read_folder(data)
-    if data.is_file() and data.suffix.lower() == ".csv":
-        return _read_csv(data)
-    problem = "is neither a folder nor a .csv file" if data.exists() else "no such folder or file"
+    try:
+        if data.is_dir():
+            return _read_folder(data)
+        if data.is_file() and data.suffix.lower() == ".csv":
+            return _read_csv(data)
+        problem = "is neither a folder nor a .csv file" if data.exists() else "no such folder or file"
+    except OSError as error:
+        raise system_error(error, DatasetError) from error
     raise DatasetError(problem, value=data, remedy="give a folder of class folders, or a CSV with file,label")
 
 
@@ -52,57 +52,86 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_key)
 
 
-def _read_folder(root: Path) -> Source:
+def _read_folder(root: Path) -> Listing:
     folders = _subfolders(root)
-    splits = {folder: _SPLIT_NAMES.get(folder.name.lower()) for folder in folders}
     if not folders:
         raise DatasetError("has no class folders", value=root, remedy="put each class's pictures in its own folder")
-    loose = [path for path in root.iterdir() if path.is_file()]
-    if TRAIN in splits.values() and None not in splits.values():
+    splits = _folders_of_splits(root, folders)
+    if splits:
         classes = [(inner, split) for folder, split in splits.items() for inner in _subfolders(folder)]
     else:
-        classes = [(folder, None) for folder in folders]
-    photos, rest = [], loose
+        classes = [(folder, "") for folder in folders]
+    records, rest = [], [path for path in root.iterdir() if not path.is_dir()]
     for folder, split in classes:
+        label = _label(folder.name, where=folder)
         pictures, others = find_pictures(folder)
-        photos += [Photo(path.relative_to(root).as_posix(), path, folder.name, split) for path in pictures]
+        records += [Record(_file_name(path.relative_to(root)), path, label, split) for path in pictures]
         rest += others
     ignored = sum(map(is_ignored, rest))
-    labels = sorted({folder.name for folder, _ in classes}, key=natural_key)
-    return Source(photos, labels, ignored, tuple(path for path in rest if not is_ignored(path)))
+    labels = sorted({_label(folder.name, where=folder) for folder, _ in classes}, key=natural_key)
+    return Listing(records, labels, ignored, tuple(path for path in rest if not is_ignored(path)))
 
 
-def _read_csv(path: Path) -> Source:
+def _folders_of_splits(root: Path, folders: list[Path]) -> dict[Path, str]:
+    """The split that each folder stands for; empty where they are classes (of which one may be called "train")."""
+    splits = {folder: _SPLIT_NAMES.get(folder.name.lower(), "") for folder in folders}
+    named = set(splits.values()) - {""}
+    if TRAIN not in named or (len(named) == 1 and len(folders) > 1):
+        return {}
+    extra = [printable(folder.name) for folder, split in splits.items() if not split]
+    if extra:
+        problem = f"has folders of splits ({', '.join(sorted(named))}) and others beside them: {', '.join(extra)}"
+        raise DatasetError(problem, value=root, remedy="take those out, or call them train, validation or test")
+    return splits
+
+
+def _file_name(path: Path) -> str:
+    """How the data set calls a file: its path with "/", and escapes for bytes that are no text."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _label(name: str, *, where: object) -> str:
+    """A class's name in the one spelling (NFC) of several that look the same. Raises DatasetError."""
+    label = unicodedata.normalize("NFC", name)
+    if any(unicodedata.category(char) in _NEVER_IN_LABELS for char in label):
+        problem = "the class's name has characters that can't be shown"
+        raise DatasetError(problem, value=printable(str(where)), remedy="rename it, in UTF-8 and on one line")
+    return label
+
+
+def _read_csv(path: Path) -> Listing:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = reader.fieldnames or []
-            rows = [(reader.line_num, row) for row in reader]
+        with open_regular(path) as raw:
+            text = io.StringIO(raw.read().decode("utf-8-sig"), newline="")
+        reader = csv.DictReader(text, strict=True)
+        columns = reader.fieldnames or []
+        rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"can't be read as CSV ({error})", value=path, remedy="save it as UTF-8 CSV") from error
     if not {"file", "label"} <= set(columns):
-        raise DatasetError(
-            f"its first line names {', '.join(columns) or 'nothing'}", value=path, remedy="it must name file and label"
-        )
+        named = printable(", ".join(columns)[:200]) or "nothing"
+        raise DatasetError(f"its first line names {named}", value=path, remedy="it must name file and label")
     # photos.csv may stand in the folder of the photographs or beside one that has its name.
     bases = (path.parent, path.with_suffix(""))
-    photos: dict[str, Photo] = {}
+    records: dict[str, Record] = {}
     for line, row in rows:
-        photo = _photo_of(row, bases, where=f"{path}, line {line}")
-        if photos.setdefault(photo.file, photo) != photo:
-            raise DatasetError(f"{photo.file} is listed twice, differently", value=path, remedy="keep one of the rows")
-    return Source(list(photos.values()), sorted({photo.label for photo in photos.values()}, key=natural_key))
+        record = _record(row, bases, where=f"{path}, line {line}")
+        if records.setdefault(record.file, record) != record:
+            problem = f"{printable(record.file)} is listed twice, differently"
+            raise DatasetError(problem, value=path, remedy="keep one of the rows")
+    return Listing(list(records.values()), sorted({record.label for record in records.values()}, key=natural_key))
 
 
-def _photo_of(row: dict[str, str | None], bases: Iterable[Path], *, where: str) -> Photo:
+def _record(row: dict[str, str | None], bases: Iterable[Path], *, where: str) -> Record:
     file, label = (row["file"] or "").strip(), (row["label"] or "").strip()
     if not file or not label:
         raise DatasetError("has no file or no label", value=where, remedy="fill both in, or take the row out")
-    split = row.get("split")
-    if split is not None:
-        if split.strip().lower() not in _SPLIT_NAMES:
-            raise DatasetError(f"unknown split {split!r}", value=where, remedy=f"use one of {', '.join(SPLITS)}")
-        split = _SPLIT_NAMES[split.strip().lower()]
+    if "\0" in file:
+        raise DatasetError("the file's name has a NUL in it", value=where, remedy="mend it, or take the row out")
+    split = (row.get("split") or "").strip() if "split" in row else None
+    if split is not None and split.lower() not in _SPLIT_NAMES:
+        raise DatasetError(f"unknown split {split!r}", value=where, remedy=f"use one of {', '.join(SPLITS)}")
     candidates = [base / file for base in bases]
-    path = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
-    return Photo(file, path, label, split, row.get("duplicate_group") or None)
+    path = next((candidate for candidate in candidates if os.path.lexists(candidate)), candidates[0])
+    known = _SPLIT_NAMES[split.lower()] if split is not None else ""
+    return Record(file, path, _label(label, where=where), known, row.get("duplicate_group") or None)

@@ -1,9 +1,11 @@
 """Training, validation and test: stratified, seeded, and no picture's near-duplicate on the other side."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.dataset.sources import TRAIN, VALIDATION
+from fruitcnn.dataset.records import TRAIN, VALIDATION
 from fruitcnn.errors import DatasetError
 
 # Hamming distance of two 64-bit perceptual hashes up to which two pictures count as the same one. On the 1,704
@@ -20,53 +22,65 @@ def duplicate_groups(hashes: NDArray[np.uint64], *, known: list[str | None] | No
     join pictures too. Returns [N]: the index of the first picture of each one's group.
     """
     groups = np.arange(len(hashes))
-    for first, second in [*_near_pairs(hashes), *_known_pairs(known or [])]:
-        low, high = sorted((groups[first], groups[second]))
-        if low != high:
-            groups[groups == high] = low
+    for alike in [*_near(hashes), *_named(known or [])]:
+        joined = np.unique(groups[np.asarray(alike)])
+        if len(joined) > 1:
+            groups[np.isin(groups, joined)] = joined[0]
     return groups
 
 
 def assign_split(labels: list[str], groups: NDArray[np.int64], *, share: float, seed: int) -> list[str]:
     """Give whole groups to the validation split until each class has its share; the rest is for training.
 
-    labels: of N pictures; groups: int [N], equal for pictures that must stay on one side.
+    labels: of N pictures; groups: int [N], equal for pictures that must stay on one side. A group that would give any
+    class more than its share is for training; where a class has no group that small, its smallest one validates.
     Raises DatasetError where a class has only one group, which can't be on both sides.
     """
     rng = np.random.default_rng(seed)
-    split = np.full(len(labels), TRAIN, dtype=object)
-    of_label = np.array(labels)
-    names, first = np.unique(groups, return_index=True)
-    for label in sorted(set(labels)):
+    numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
+    label_of = np.array([numbers[label] for label in labels])
+    names, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    contents = np.zeros((len(names), len(numbers)), np.int64)  # pictures of each group and class
+    np.add.at(contents, (group_of, label_of), 1)
+    wanted = np.maximum(1, np.round(share * contents.sum(0)).astype(np.int64))
+    taken, validates = np.zeros_like(wanted), np.zeros(len(names), bool)
+    for label, number in numbers.items():
         # A group belongs to the class of its first picture, wherever its other members are filed.
-        members = names[of_label[first] == label]
+        members = np.flatnonzero(label_of[first] == number)
         if len(members) < 2:
-            count = int((of_label == label).sum())
-            raise DatasetError(
-                f"class {label!r} is too small to split: {count} pictures that are all the same one"
-                if count > 1
-                else f"class {label!r} is too small to split: 1 picture",
-                remedy="add more pictures of it, or take the class out",
-            )
-        wanted = max(1, round(share * (of_label == label).sum()))
+            raise _too_small(label, int(contents[:, number].sum()))
         for group in rng.permutation(members)[:-1]:
-            if np.count_nonzero((split == VALIDATION) & (of_label == label)) >= wanted:
-                break
-            split[groups == group] = VALIDATION
-    return split.tolist()
+            if (taken + contents[group] <= wanted).all():
+                validates[group] = True
+                taken += contents[group]
+        if not taken[number]:
+            smallest = members[contents[members].sum(1).argmin()]
+            validates[smallest] = True
+            taken += contents[smallest]
+    return [VALIDATION if validates[group] else TRAIN for group in group_of]
 
 
-def _near_pairs(hashes: NDArray[np.uint64]) -> list[tuple[int, int]]:
-    pairs: list[tuple[int, int]] = []
+def _too_small(label: str, count: int) -> DatasetError:
+    many = f"{count} pictures that are all the same one" if count > 1 else "1 picture"
+    return DatasetError(
+        f"class {label!r} is too small to split: {many}", remedy="add more pictures of it, or take the class out"
+    )
+
+
+def _near(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.intp]]:
+    """For each picture that has near-duplicates after it: its index and theirs."""
     for start in range(0, len(hashes), _BLOCK):
         block = hashes[start : start + _BLOCK]
         same = np.bitwise_count(block[:, None, 0] ^ hashes[None, start:, 0])
         mirrored = np.bitwise_count(block[:, None, 0] ^ hashes[None, start:, 1])
-        rows, columns = np.nonzero(np.minimum(same, mirrored) <= NEAR)
-        pairs += [(start + r, start + c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if r < c]
-    return pairs
+        near = np.triu(np.minimum(same, mirrored) <= NEAR, 1)
+        for row in np.flatnonzero(near.any(1)):
+            yield start + np.append(row, np.flatnonzero(near[row]))
 
 
-def _known_pairs(known: list[str | None]) -> list[tuple[int, int]]:
-    first: dict[str, int] = {}
-    return [(first.setdefault(name, index), index) for index, name in enumerate(known) if name is not None]
+def _named(known: list[str | None]) -> Iterator[list[int]]:
+    members: dict[str, list[int]] = {}
+    for index, name in enumerate(known):
+        if name is not None:
+            members.setdefault(name, []).append(index)
+    yield from members.values()

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fruitcnn import checkpoint
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.config import load_config
+from fruitcnn.dataset.records import VALIDATION
 from fruitcnn.dataset.scan import apply_split, scan
-from fruitcnn.dataset.sources import VALIDATION
 from fruitcnn.errors import ExportError, ModelError
 from fruitcnn.export.graph import to_onnx
 from fruitcnn.files import written_whole
@@ -93,8 +93,8 @@ def export_checkpoint(folder: Path, *, to: Path | None = None) -> Parity:
     except Exception as error:
         # Keras raises what its many readers raise.
         raise ModelError(f"can't be loaded ({error})", value=folder / checkpoint.KERAS, remedy="train again") from error
-    data = scan(Path(config.data.path), size=card.size, share=config.data.validation_share, seed=config.seed)
-    pixels, _ = apply_split(data, folder / checkpoint.SPLIT).part(VALIDATION)
+    data = scan(Path(config.data.path), sizes=[card.size], share=config.data.validation_share, seed=config.seed)
+    pixels = apply_split(data, folder / checkpoint.SPLIT).pixels(VALIDATION, card.size)[:]
     target = to or folder
     target.mkdir(parents=True, exist_ok=True)
     return export_model(model, card, target, pixels=pixels, reference=keras_probabilities(model, pixels))

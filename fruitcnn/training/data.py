@@ -1,60 +1,128 @@
-"""The pictures in memory, as a LightningDataModule: batches are slices of one array, augmented on the device."""
+"""Batches of a data set's pictures, as a LightningDataModule: read in the background, augmented on the device."""
 
+import collections
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import lightning
-import numpy as np
 import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
 from fruitcnn.config import Config
-from fruitcnn.dataset.scan import Dataset
-from fruitcnn.dataset.sources import TRAIN, VALIDATION
+from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
+from fruitcnn.dataset.store import PixelRows
 from fruitcnn.training.augment import augment
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_BATCH = 128
+# Batches that are read while the device works on the one before.
+_AHEAD = 2
+# Share of a GPU's free memory that pictures may take; the rest is for the network.
+_GPU_SHARE = 0.4
+# Pictures that are moved to a GPU at once.
+_CHUNK = 256
 
 
 class Batches:
-    """Batches of (pixels uint8 [N, 3, S, S], targets int64 [N]) from tensors that stay on their device."""
+    """Batches of (pixels uint8 [N, 3, S, S], targets int64 [N]) on a device, from rows on disk.
 
-    def __init__(self, pixels: torch.Tensor, targets: torch.Tensor, *, size: int, shuffle: bool) -> None:
-        self.pixels, self.targets, self.size, self.shuffle = pixels, targets, size, shuffle
+    The order comes from torch's generator of the CPU, so it is the same wherever the pixels lie. No batch makes the
+    device wait for the host. resident: hold all pixels on the device; default: on a GPU, where they fit.
+    """
+
+    def __init__(
+        self,
+        rows: PixelRows,
+        targets: torch.Tensor,
+        *,
+        size: int,
+        shuffle: bool,
+        device: torch.device,
+        resident: bool | None = None,
+    ) -> None:
+        self.rows, self.targets, self.size, self.shuffle, self.device = rows, targets, size, shuffle, device
+        self._pinned = device.type == "cuda"
+        self._on_device: Batch | None = None
+        if _fits(rows, device) if resident is None else resident:
+            pixels = torch.empty(rows.shape, dtype=torch.uint8, device=device)  # [M, S, S, 3]
+            for chosen in torch.arange(len(rows)).split(_CHUNK):
+                pixels[chosen[0] : chosen[-1] + 1] = self._read(chosen)[0].to(device)
+            self._on_device = pixels, targets.to(device)
 
     def __len__(self) -> int:
         # A short last batch would give its few pictures a louder voice, and batch norm a poor estimate: when
         # shuffling, it is left out unless it is all there is.
-        full, rest = divmod(len(self.pixels), self.size)
+        full, rest = divmod(len(self.rows), self.size)
         return max(1, full) if self.shuffle else full + bool(rest)
 
     def __iter__(self) -> Iterator[Batch]:
-        device = self.pixels.device
-        order = torch.randperm if self.shuffle else torch.arange
-        for chosen in order(len(self.pixels), device=device).split(self.size)[: len(self)]:
-            yield self.pixels[chosen], self.targets[chosen]
+        count = len(self.rows)
+        order = torch.randperm(count) if self.shuffle else torch.arange(count)
+        batches = self._resident(order) if self._on_device else self._streamed(order)
+        for pixels, targets in batches:
+            yield pixels.permute(0, 3, 1, 2), targets  # a view: [N, S, S, 3] -> [N, 3, S, S]
+
+    def _resident(self, order: torch.Tensor) -> Iterator[Batch]:
+        assert self._on_device is not None
+        pixels, targets = self._on_device
+        for chosen in order.to(self.device).split(self.size)[: len(self)]:
+            yield pixels[chosen], targets[chosen]
+
+    def _streamed(self, order: torch.Tensor) -> Iterator[Batch]:
+        waiting: collections.deque[Future[Batch]] = collections.deque()
+        with ThreadPoolExecutor(1) as pool:
+            for chosen in order.split(self.size)[: len(self)]:
+                waiting.append(pool.submit(self._read, chosen))
+                if len(waiting) > _AHEAD:
+                    yield self._moved(waiting.popleft())
+            while waiting:
+                yield self._moved(waiting.popleft())
+
+    def _read(self, chosen: torch.Tensor) -> Batch:
+        """Pixels [N, S, S, 3] and targets [N] in the host's memory, from which a GPU can fetch them by itself."""
+        pixels = torch.empty((len(chosen), *self.rows.shape[1:]), dtype=torch.uint8, pin_memory=self._pinned)
+        self.rows.read_into(pixels.numpy(), chosen.tolist())
+        targets = self.targets[chosen]
+        return pixels, targets.pin_memory() if self._pinned else targets
+
+    def _moved(self, batch: Future[Batch]) -> Batch:
+        pixels, targets = batch.result()
+        return pixels.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
 
 class PixelData(lightning.LightningDataModule):
-    """Training and validation batches of a data set."""
+    """Training and validation batches of a data set that was scanned for the recipe's sizes."""
 
     def __init__(self, dataset: Dataset, config: Config, device: torch.device) -> None:
         super().__init__()
         self.config = config
         self.classes = len(dataset.labels)
-        training = dataset.part(TRAIN, size=config.data.training_size)
-        self.parts = {TRAIN: _on_device(*training, device), VALIDATION: _on_device(*dataset.part(VALIDATION), device)}
+        # The order comes from torch's generator, seeded anew every epoch.
+        self._training = Batches(
+            dataset.pixels(TRAIN, config.data.training_size or config.data.size),
+            torch.from_numpy(dataset.targets(TRAIN)),
+            size=config.train.batch_size,
+            shuffle=True,
+            device=device,
+        )
+        self._validation = Batches(
+            dataset.pixels(VALIDATION, config.data.size),
+            torch.from_numpy(dataset.targets(VALIDATION)),
+            size=_EVALUATION_BATCH,
+            shuffle=False,
+            device=device,
+        )
         mixes = [(v2.MixUp, config.train.mixup), (v2.CutMix, config.train.cutmix)]
         self.mixes = [mix(alpha=alpha, num_classes=self.classes) for mix, alpha in mixes if alpha]
 
     def train_dataloader(self) -> Batches:
-        """Shuffled; the order comes from torch's generator, seeded anew every epoch."""
-        return Batches(*self.parts[TRAIN], size=self.config.train.batch_size, shuffle=True)
+        """Shuffled anew every epoch."""
+        return self._training
 
     def val_dataloader(self) -> Batches:
         """In order, whole."""
-        return Batches(*self.parts[VALIDATION], size=_EVALUATION_BATCH, shuffle=False)
+        return self._validation
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment and mix a training batch: float32 [N, 3, S, S] and target distributions [N, C]."""
@@ -70,5 +138,8 @@ class PixelData(lightning.LightningDataModule):
         return views.contiguous(memory_format=torch.channels_last), shares
 
 
-def _on_device(pixels: np.ndarray, targets: np.ndarray, device: torch.device) -> Batch:
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(targets).to(device)
+def _fits(rows: PixelRows, device: torch.device) -> bool:
+    if device.type != "cuda":
+        # The system keeps what was read lately, in memory that others can have when they need it.
+        return False
+    return rows.nbytes <= _GPU_SHARE * torch.cuda.mem_get_info(device)[0]

@@ -5,15 +5,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.card import ModelCard
 from fruitcnn.config import Config
-from fruitcnn.dataset.scan import Dataset
-from fruitcnn.dataset.sources import SPLITS, TRAIN, VALIDATION
+from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
+from fruitcnn.dataset.store import PixelRows
 from fruitcnn.evaluation.calibration import fit_temperature
 from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
@@ -38,15 +37,15 @@ def finish(
     """Evaluate every split, calibrate, export, plot: everything that follows the last epoch."""
     load_weights(module, best.weights)
     model = module.net.model
-    parts = {split: dataset.part(split) for split in SPLITS if split in dataset.split}
-    logits = {split: _logits(module, pixels) for split, (pixels, _) in parts.items()}
-    temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(parts[VALIDATION][1]))
+    targets = {split: dataset.targets(split) for split in dataset.splits}
+    logits = {split: _logits(module, dataset.pixels(split, config.data.size)) for split in targets}
+    temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(targets[VALIDATION]))
     probabilities = {split: (values / temperature).softmax(1).numpy() for split, values in logits.items()}
-    metrics = {split: evaluate(probabilities[split], targets, dataset.labels) for split, (_, targets) in parts.items()}
+    metrics = {split: evaluate(probabilities[split], targets[split], dataset.labels) for split in targets}
     for variable in model.get_layer("logits").weights:
         variable.assign(variable.value / temperature)
     card = _card(model, config, dataset, temperature, metrics, best)
-    pixels, _ = parts[VALIDATION]
+    pixels = dataset.pixels(VALIDATION, config.data.size)[:]
     parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
     measured = {split: one.to_dict() for split, one in metrics.items()}
     summary = {"best_epoch": best.epoch, "temperature": temperature, **measured}
@@ -64,10 +63,10 @@ def finish(
 
 
 @torch.no_grad()
-def _logits(module: ClassifierModule, pixels: np.ndarray) -> torch.Tensor:
+def _logits(module: ClassifierModule, pixels: PixelRows) -> torch.Tensor:
     """Float32 logits [N, C] on the CPU, of uint8 pixels [N, S, S, 3]."""
     net, device = module.net.eval(), module.class_weight.device
-    batches = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(64)
+    batches = (torch.from_numpy(batch).permute(0, 3, 1, 2) for batch in pixels.batches(64))
     return torch.cat([net(batch.to(device).float()).cpu() for batch in batches])
 
 

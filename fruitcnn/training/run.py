@@ -16,8 +16,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from fruitcnn import checkpoint
 from fruitcnn.config import Config, load_config
-from fruitcnn.dataset.scan import Dataset, apply_split, scan
-from fruitcnn.dataset.sources import SPLITS, TRAIN
+from fruitcnn.dataset.records import TRAIN, Dataset
+from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
 from fruitcnn.files import write_text
 from fruitcnn.model import TorchForward, build_model, keras
@@ -120,18 +120,18 @@ def _read_data(config: Config, folder: Path, resume: bool, *, quiet: bool) -> Da
     if config.data.path is None:
         raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
     data = Path(config.data.path)
-    dataset = scan(data, size=config.data.size, share=config.data.validation_share, seed=config.seed, quiet=quiet)
+    sizes = {config.data.size, config.data.training_size or config.data.size}
+    dataset = scan(data, sizes=sizes, share=config.data.validation_share, seed=config.seed, quiet=quiet)
     return apply_split(dataset, folder / checkpoint.SPLIT) if resume else dataset
 
 
 def _describe(dataset: Dataset) -> str:
     parts = []
-    for split in SPLITS:
+    for split in dataset.splits:
         counts = dataset.counts(split)
-        if any(counts):
-            classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
-            parts.append(f"{split} {sum(counts)} ({classes})")
-    return f"{len(dataset.files)} pictures: " + "; ".join(parts)
+        classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
+        parts.append(f"{split} {sum(counts)} ({classes})")
+    return f"{len(dataset.pictures)} pictures: " + "; ".join(parts)
 
 
 def _fit(

@@ -1,0 +1,123 @@
+"""Reading pictures for a data set: each file read once, hashed, and decoded once for all sizes where it is new."""
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from PIL import Image
+from tqdm import tqdm
+
+from fruitcnn.dataset.hashes import perceptual_hashes
+from fruitcnn.dataset.records import Record
+from fruitcnn.dataset.shelf import Hashes
+from fruitcnn.dataset.store import PixelStore
+from fruitcnn.errors import ImageError, TransientError
+from fruitcnn.image import SCALED_MARGIN, Pixels, decode, decoded_size, read_bytes, resize
+
+# The size for which a picture is decoded to be hashed: one for all, so that groups do not depend on the recipe.
+_HASHED_SIZE = 96
+_THREADS = min(8, os.cpu_count() or 1)
+# Files that are read ahead of the one that is stored, so that memory stays the same however large the set is.
+_AHEAD = 4 * _THREADS
+
+# Pixels of a decoded picture from which on only one is in memory at a time.
+_LARGE = 16_000_000
+_one_large = threading.Lock()
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Picture:
+    sha256: str
+    hashes: Hashes = (0, 0)
+    pixels: dict[int, Pixels] = dataclasses.field(default_factory=dict)
+    error: str = ""
+
+
+def read_pictures(records: list[Record], store: PixelStore, *, quiet: bool = True) -> list[Record]:
+    """The records with sha256 and hashes, or the error of those that can't be read; their pixels go to the store.
+
+    Raises TransientError where a picture can't be read for want of memory, open files or a sound disk: leaving it out
+    would blame it for that.
+    """
+    read = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        pictures = _mapped_ahead(pool, lambda record: _read(record, store), records)
+        for record, picture in zip(
+            records, tqdm(pictures, "Decoding", total=len(records), disable=quiet, leave=False), strict=True
+        ):
+            if not picture.error:
+                store.add(bytes.fromhex(picture.sha256), picture.hashes, picture.pixels)
+            changes = {"sha256": picture.sha256, "hashes": picture.hashes, "error": picture.error}
+            read.append(dataclasses.replace(record, **changes))
+    store.close()
+    return read
+
+
+def _mapped_ahead(pool: ThreadPoolExecutor, function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+    """Like `pool.map`, a few items ahead of the reader instead of all of them."""
+    waiting: collections.deque[Future[_Out]] = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _read(record: Record, store: PixelStore) -> _Picture:
+    sha256 = ""
+    try:
+        data = read_bytes(record.path)
+        sha256 = hashlib.sha256(data).hexdigest()
+        hashes, missing = store.find(bytes.fromhex(sha256))
+        if hashes is not None and not missing:
+            return _Picture(sha256, hashes)
+        return _Picture(sha256, *_decode(data, missing))
+    except TransientError as error:
+        raise TransientError(error.problem, value=record.path, remedy=error.remedy) from error
+    except ImageError as error:
+        return _Picture(sha256, error=f"{error.problem}; {error.remedy}")
+
+
+def _decode(data: bytes, sizes: Iterable[int]) -> tuple[Hashes, dict[int, Pixels]]:
+    """Hashes, and pixels uint8 [S, S, 3] by size: the same as `load_pixels` gives.
+
+    A large JPEG is decoded at a fraction of its size, and only once for all that ask for the same fraction.
+    """
+    with _one_large if _is_large(data) else contextlib.nullcontext():
+        decoded: dict[tuple[int, int], Image.Image] = {}
+        hashed = _decoded_for(_HASHED_SIZE, data, decoded)
+        pixels = {size: resize(_decoded_for(size, data, decoded), size) for size in sizes}
+        return perceptual_hashes(hashed), pixels
+
+
+def _is_large(data: bytes) -> bool:
+    try:
+        width, height = decoded_size(data, at_least=SCALED_MARGIN * _HASHED_SIZE)
+    except Exception:
+        # Decoding it will say what is wrong with it.
+        return False
+    return width * height > _LARGE
+
+
+def _decoded_for(size: int, data: bytes, decoded: dict[tuple[int, int], Image.Image]) -> Image.Image:
+    at_least = SCALED_MARGIN * size
+    if not decoded:
+        # The first one says what is wrong with a picture that can't be decoded.
+        image = decode(data, at_least=at_least)
+        return decoded.setdefault(decoded_size(data, at_least=at_least), image)
+    scale = decoded_size(data, at_least=at_least)
+    return decoded.get(scale) or decoded.setdefault(scale, decode(data, at_least=at_least))

@@ -1,0 +1,87 @@
+"""A data set: a list of records, a row of pixels for each, and what to tell people about it."""
+
+import collections
+import csv
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fruitcnn.dataset.store import PixelRows
+
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One labelled file.
+
+    file: how the data set calls it; split: one of SPLITS, "" where it has none (yet); group: name shared by pictures
+    that must stay on one side of the split; sha256: of the file's bytes, in hex; hashes: perceptual hashes of the
+    picture and of its mirror image, 64 bits each; error: why it takes no part, "" if it does.
+    """
+
+    file: str
+    path: Path
+    label: str
+    split: str = ""
+    group: str | None = None
+    sha256: str = ""
+    hashes: tuple[int, int] = (0, 0)
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Records in the order of their file names, those that take no part among them; labels: the names of the classes.
+
+    report: lines for people, on what was left out and why. rows: finds the pixels of records at a size.
+    """
+
+    records: list[Record]
+    labels: list[str]
+    report: list[str]
+    rows: Callable[[list[Record], int], PixelRows]
+
+    @property
+    def pictures(self) -> list[Record]:
+        """The records that take part."""
+        return [record for record in self.records if not record.error]
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have pictures, in the order of SPLITS."""
+        present = {record.split for record in self.pictures}
+        return [split for split in SPLITS if split in present]
+
+    def in_split(self, split: str) -> list[Record]:
+        """The M pictures of a split, in the order of `targets` and `pixels`."""
+        return [record for record in self.pictures if record.split == split]
+
+    def counts(self, split: str) -> list[int]:
+        """Pictures of each class [C] in one split."""
+        counted = collections.Counter(record.label for record in self.in_split(split))
+        return [counted[label] for label in self.labels]
+
+    def targets(self, split: str) -> NDArray[np.int64]:
+        """Class indices int64 [M] into `labels`."""
+        index = {label: number for number, label in enumerate(self.labels)}
+        return np.array([index[record.label] for record in self.in_split(split)], np.int64)
+
+    def pixels(self, split: str, size: int) -> PixelRows:
+        """Pixels uint8 [M, size, size, 3], on disk: a slice or index reads those rows, `np.asarray` all of them.
+
+        size: one of those that the set was scanned for; KeyError for another.
+        """
+        return self.rows(self.in_split(split), size)
+
+    def split_csv(self) -> str:
+        """The split as CSV: file, sha256, label, split."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["file", "sha256", "label", "split"])
+        writer.writerows((record.file, record.sha256, record.label, record.split) for record in self.pictures)
+        return text.getvalue()

@@ -1,0 +1,232 @@
+"""A file of decoded pictures, found by the content of the file that each was decoded from.
+
+Layout: a row of pixels (uint8 [S, S, 3]) a picture, then the table (an ENTRY a row), then the footer. A shelf is
+written under a temporary name that a lock holds until its process ends, gets its own name when it is whole, and never
+changes afterwards: readers need no lock, and what a killed process leaves is known by its lock being free.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import struct
+import tempfile
+import threading
+import zlib
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import features
+
+from fruitcnn.errors import DatasetError, system_error
+from fruitcnn.image import SCALED_MARGIN, Pixels
+
+_FORMAT = 2
+ENDING, TEMPORARY = ".pixels", ".pixels.tmp"
+# Everything beside the file's content that decides its pixels and hashes. Raise the last number when they change.
+_DECODER = f"{PIL.__version__} {features.version_codec('jpg')} {SCALED_MARGIN} 1"
+ENTRY = np.dtype([("sha256", "u1", 32), ("hashes", "<u8", 2), ("crc", "<u4")])
+# What it is, by which decoder, side of a picture, number of rows, checksum of the table.
+_FOOTER = struct.Struct("<16s16sIQI")
+_MAGIC = b"fruitcnn pixels\n"
+
+# Perceptual hashes of a picture and of its mirror image.
+Hashes: TypeAlias = tuple[int, int]
+# What is known of each row, in the order of ENTRY.
+Table: TypeAlias = NDArray[np.void] | list[tuple[bytes, Hashes, int]]
+
+
+class Shelf:
+    """Rows of pixels [size, size, 3] in one file, opened when the first of them is read; table: an entry a row."""
+
+    def __init__(self, size: int, path: Path | None, table: Table, file: io.FileIO | None = None) -> None:
+        self.size, self.path, self.table, self.file = size, path, table, file
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    def keys(self) -> list[bytes]:
+        """The sha256 of each row's file."""
+        return [bytes(entry[0]) for entry in self.table]
+
+    def hashes(self, row: int) -> Hashes:
+        """The perceptual hashes of a row's picture."""
+        first, second = self.table[row][1]
+        return int(first), int(second)
+
+    def is_intact(self, row: int) -> bool:
+        """Whether a row still is what was written."""
+        pixels = np.empty((self.size, self.size, 3), np.uint8)
+        try:
+            self.read(row, pixels)
+        except OSError:
+            return False
+        return zlib.crc32(pixels.data) == int(self.table[row][2])
+
+    def read(self, row: int, into: Pixels) -> None:
+        """Fill `into`, uint8 [size, size, 3] and contiguous. Raises OSError where the file no longer has it."""
+        with self._lock:
+            if self.file is None and self.path is not None:
+                self.file = io.FileIO(self.path)
+        assert self.file is not None
+        buffer = into.data.cast("B")
+        if os.preadv(self.file.fileno(), [buffer], row * len(buffer)) != len(buffer):
+            raise OSError(f"{self.path} is cut off")
+
+
+def shelf_pattern(size: int | None = None) -> str:
+    """The file names (a glob) of shelves in this format: of one size, or of all."""
+    return f"{_FORMAT}-{size or '*'}-*{ENDING}"
+
+
+def open_shelf(path: Path, size: int) -> Shelf | None:
+    """A shelf; None for one that another decoder has filled. Raises OSError for one that is damaged or gone."""
+    with path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
+        file.seek(max(0, length - _FOOTER.size))
+        footer = file.read()
+        if len(footer) != _FOOTER.size:
+            raise OSError(f"{path} is cut off")
+        magic, decoder, side, count, crc = _FOOTER.unpack(footer)
+        start = count * size * size * 3
+        if magic != _MAGIC or side != size or start + count * ENTRY.itemsize + _FOOTER.size != length:
+            raise OSError(f"{path} is damaged")
+        if decoder != _decoder_id():
+            return None
+        file.seek(start)
+        table = file.read(count * ENTRY.itemsize)
+    if zlib.crc32(table) != crc:
+        raise OSError(f"{path} is damaged")
+    return Shelf(size, path, np.frombuffer(table, ENTRY))
+
+
+class ShelfWriter:
+    """A shelf that grows row by row; its rows can be read at once, by other processes after `publish`.
+
+    Where the folder can't be written to, the rows go to a file of this process alone, and `failure` says why.
+    """
+
+    def __init__(self, size: int, folder: Path) -> None:
+        self.folder, self.failure = folder, ""
+        self.entries: list[tuple[bytes, Hashes, int]] = []
+        self._row_bytes = size * size * 3
+        try:
+            path, file = _new_temporary(folder)
+            self.shelf = Shelf(size, path, self.entries, file)
+        except OSError as error:
+            self.shelf = Shelf(size, None, self.entries, _own_file())
+            self.failure = _reason(error)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def append(self, sha256: bytes, hashes: Hashes, pixels: Pixels) -> int:
+        """Add a picture; returns its row."""
+        row = len(self.entries)
+        data = np.ascontiguousarray(pixels).tobytes()
+        self._write_row(data, row * self._row_bytes)
+        self.entries.append((sha256, hashes, zlib.crc32(data)))
+        return row
+
+    def publish(self) -> None:
+        """Complete the file and give it the name by which others find it."""
+        if self.shelf.path is None:
+            return
+        table = np.zeros(len(self.entries), ENTRY)
+        for row, (sha256, hashes, crc) in zip(table, self.entries, strict=True):
+            row["sha256"], row["hashes"], row["crc"] = np.frombuffer(sha256, np.uint8), hashes, crc
+        data = table.tobytes()
+        crc = zlib.crc32(data)
+        footer = _FOOTER.pack(_MAGIC, _decoder_id(), self.shelf.size, len(table), crc)
+        # Named by content: two processes that decode the same pictures at once leave one file.
+        key = hashlib.sha256(_decoder_id() + b"".join(entry[0] for entry in self.entries)).hexdigest()[:32]
+        final = self.folder / f"{_FORMAT}-{self.shelf.size}-{key}{ENDING}"
+        try:
+            _write_at(self.shelf.file, data + footer, len(table) * self._row_bytes)
+            self.shelf.path.rename(final)
+            self.shelf.path = final
+        except OSError as error:
+            self._leave_folder(error)
+
+    def _write_row(self, data: bytes, offset: int) -> None:
+        try:
+            _write_at(self.shelf.file, data, offset)
+        except OSError as error:
+            if self.shelf.path is None:
+                raise system_error(error, DatasetError, value=tempfile.gettempdir()) from error
+            self._leave_folder(error)
+            self._write_row(data, offset)
+
+    def _leave_folder(self, error: OSError) -> None:
+        """Go on in a file of this process alone, with the rows written so far."""
+        self.failure = _reason(error)
+        before, own = self.shelf.file, _own_file()
+        assert before is not None and self.shelf.path is not None
+        with contextlib.suppress(OSError):
+            self.shelf.path.unlink()
+        for row in range(len(self.entries)):
+            start = row * self._row_bytes
+            _write_at(own, os.pread(before.fileno(), self._row_bytes, start), start)
+        self.shelf.path, self.shelf.file = None, own
+        before.close()
+
+
+def remove_orphans(folder: Path) -> None:
+    """Remove the temporaries of processes that were killed: those whose lock is free."""
+    for path in find_files(folder, f".*{TEMPORARY}"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder that a glob names, in order; none where the folder can't be read."""
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:
+        return []
+
+
+def _new_temporary(folder: Path) -> tuple[Path, io.FileIO]:
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = folder / f".{os.urandom(8).hex()}{TEMPORARY}"
+        file = io.FileIO(path, "x+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between its making and its locking another process may have taken it for an orphan.
+            if path.exists():
+                return path, file
+        except BlockingIOError:
+            pass
+        file.close()
+
+
+def _own_file() -> io.FileIO:
+    """A file without a name, which is gone with this process."""
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        raise system_error(error, DatasetError, value=tempfile.gettempdir()) from error
+
+
+def _write_at(file: io.FileIO | None, data: bytes, offset: int) -> None:
+    assert file is not None
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(file.fileno(), left, offset)
+        left, offset = left[written:], offset + written
+
+
+def _decoder_id() -> bytes:
+    return hashlib.sha256(_DECODER.encode()).digest()[:16]
+
+
+def _reason(error: OSError) -> str:
+    return system_error(error, DatasetError, value="").problem

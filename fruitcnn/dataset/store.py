@@ -1,0 +1,195 @@
+"""The pixel store: every picture that was ever decoded, at every size that was asked for, up to a limit.
+
+Pictures are found by the content of their files, so renaming and moving files costs nothing, and one new photograph
+decodes itself alone. Pictures that can't be decoded are not in it: they are tried again each time.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fruitcnn.dataset.shelf import (
+    TEMPORARY,
+    Hashes,
+    Shelf,
+    ShelfWriter,
+    find_files,
+    open_shelf,
+    remove_orphans,
+    shelf_pattern,
+)
+from fruitcnn.image import Pixels
+
+# Bytes that the folder may hold; what was used longest ago goes first. A set larger than that is kept all the same.
+LIMIT = 10 << 30
+# Bytes of pixels after which a shelf is closed: what a killed scan loses at most, and what is dropped at once.
+_SHELF_BYTES = 256 << 20
+# Everything that this or an earlier version has written.
+_OURS = re.compile(rf"\d+-\d+-[0-9a-f]{{32}}\.pixels|\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}|[0-9a-f]{{64}}\.npz")
+
+
+def cache_folder() -> Path:
+    """Where decoded pixels are kept: $FRUITCNN_CACHE, else fruitcnn in the user's cache folder."""
+    own = os.environ.get("FRUITCNN_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruitcnn"
+
+
+class PixelRows:
+    """Pixels uint8 [M, S, S, 3] on disk. An index, slice or index array reads those rows into memory."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, places: list[tuple[Shelf, int]], size: int) -> None:
+        self._places = places
+        self.shape = (len(places), size, size, 3)
+        self.nbytes = len(places) * size * size * 3
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int | slice | NDArray[np.integer] | list[int]) -> Pixels:
+        if isinstance(index, int | np.integer):
+            one: Pixels = self[[int(index)]][0]
+            return one
+        chosen = np.arange(len(self))[index]
+        pixels = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        self.read_into(pixels, chosen.tolist())
+        return pixels
+
+    def __iter__(self) -> Iterator[Pixels]:
+        return (self[index] for index in range(len(self)))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def batches(self, size: int) -> Iterator[Pixels]:
+        """All rows in order, at most `size` at a time: uint8 [size, S, S, 3]."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+    def read_into(self, pixels: Pixels, chosen: Iterable[int]) -> None:
+        """Fill `pixels`, uint8 [K, S, S, 3], with the K chosen rows."""
+        for place, index in enumerate(chosen):
+            shelf, row = self._places[index]
+            shelf.read(row, pixels[place])
+
+
+class PixelStore:
+    """Rows of pixels at some sizes by the sha256 of their files; `failure` says why nothing is kept, if so.
+
+    `find` may be called from several threads, the other methods from one.
+    """
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self.folder, self.failure = cache_folder(), ""
+        self._rows: dict[int, dict[bytes, tuple[Shelf, int]]] = {size: {} for size in sizes}
+        self._writers: dict[int, ShelfWriter] = {}
+        remove_orphans(self.folder)
+        for size in self._rows:
+            self._open_shelves(size)
+
+    def _open_shelves(self, size: int) -> None:
+        for path in find_files(self.folder, shelf_pattern(size)):
+            try:
+                shelf = open_shelf(path, size)
+            except OSError:
+                _drop(path)
+                continue
+            if shelf is not None:
+                self._rows[size].update((key, (shelf, row)) for row, key in enumerate(shelf.keys()))
+
+    def find(self, sha256: bytes) -> tuple[Hashes | None, list[int]]:
+        """Hashes of a picture, None where it is not known at any size; and the sizes at which it is missing."""
+        hashes, missing = None, []
+        for size, rows in self._rows.items():
+            shelf, row = rows.get(sha256, (None, 0))
+            if shelf is not None and shelf.is_intact(row):
+                hashes = shelf.hashes(row)
+                continue
+            missing.append(size)
+            rows.pop(sha256, None)
+            if shelf is not None and shelf.path is not None:
+                # The rest of the file may be as bad. What was found in it before can be read on; the next scan
+                # decodes its pictures again.
+                _drop(shelf.path)
+        return hashes, missing
+
+    def add(self, sha256: bytes, hashes: Hashes, pixels: dict[int, Pixels]) -> None:
+        """Keep a picture at some sizes: pixels uint8 [S, S, 3] by S. What is there already stays as it is."""
+        for size, picture in pixels.items():
+            if sha256 in self._rows[size]:
+                continue
+            if size not in self._writers:
+                self._writers[size] = ShelfWriter(size, self.folder)
+            writer = self._writers[size]
+            self._rows[size][sha256] = writer.shelf, writer.append(sha256, hashes, picture)
+            if len(writer) * picture.nbytes >= _SHELF_BYTES:
+                self._publish(size)
+
+    def _publish(self, size: int) -> None:
+        writer = self._writers.pop(size)
+        writer.publish()
+        self.failure = self.failure or writer.failure
+
+    def close(self) -> None:
+        """Let other processes find what was added, and keep the folder within its limit. Rows can be read on."""
+        for size in list(self._writers):
+            self._publish(size)
+        used = {shelf.path for rows in self._rows.values() for shelf, _ in rows.values() if shelf.file is not None}
+        for path in used:
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+        shrink_cache(self.folder, LIMIT, keep=used)
+
+    def rows(self, sha256: Iterable[str], size: int) -> PixelRows:
+        """The pixels of pictures, by the sha256 of their files in hex; KeyError where one or the size is not there."""
+        found = self._rows[size]
+        return PixelRows([found[bytes.fromhex(name)] for name in sha256], size)
+
+
+def cached_files(folder: Path) -> list[Path]:
+    """What fruitcnn has written to its cache folder, longest unused first."""
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            # What others put there is not ours to count or to remove.
+            with contextlib.suppress(OSError):
+                if _OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    found.append((entry.stat().st_mtime, Path(entry.path)))
+    return [path for _, path in sorted(found)]
+
+
+def shrink_cache(folder: Path, limit: int, *, keep: Iterable[Path | None] = ()) -> int:
+    """Remove what was used longest ago until at most `limit` bytes are left; returns the number of bytes removed.
+
+    keep: files that stay. What another process reads just now it can read on; what one writes is left alone.
+    """
+    remove_orphans(folder)
+    files = [path for path in cached_files(folder) if not path.name.endswith(TEMPORARY)]
+    sizes = {path: _bytes(path) for path in files}
+    total, removed, kept = sum(sizes.values()), 0, set(keep)
+    for path in files:
+        if total - removed > limit and path not in kept and _drop(path):
+            removed += sizes[path]
+    return removed
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _drop(path: Path) -> bool:
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
