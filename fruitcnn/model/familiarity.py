@@ -1,0 +1,185 @@
+"""How much a picture is like those that a network was trained on, as an honest p-value.
+
+The score adds, each in units of its spread: the likeness to prototypes of the classes (k-means centres of the unit
+features; a log-sum-exp of the scaled cosines counts the nearest few); the energy, the log-sum-exp of the logits (Liu
+et al. 2020); and, where pictures of other things were given, a gate, one logistic unit that tells members from those.
+Split-conformal calibration (Vovk et al. 2005) turns it into the share of known pictures that are at most as familiar,
+on scores of pictures that neither the prototypes nor the gate were made from.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+# 20 to 40 times the cosines do as well as the mean of the nearest three, and need no sorting.
+SHARPNESS = 30.0
+# Of likeness, energy and gate. What a gate learns of a few hundred outside pictures does not carry over to all others,
+# so it counts half: a class held out as "another fruit" is told better with it for two of the three fruits.
+_SHARES = (1.0, 1.0, 0.5)
+# Levels of the empirical distribution that are kept, close where decisions are made.
+LEVELS = np.concatenate([np.linspace(0, 0.1, 21), np.linspace(0.125, 1, 36)])
+# Penalty on the gate's weights, for unit-variance features.
+_GATE_L2 = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Familiarity:
+    """A fitted score and its distribution over known pictures.
+
+    prototypes: unit vectors [K, D]; shares: what likeness and energy are multiplied by; gate, gate_bias: weights [D]
+    and offset that are added (all zero where there were no outside pictures); knots: scores [Q], rising, at which the
+    distribution takes the values LEVELS [Q].
+    """
+
+    prototypes: Floats
+    shares: tuple[float, float]
+    gate: Floats
+    gate_bias: float
+    knots: Floats
+
+    def score(self, features: Floats, logits: Floats) -> Floats:
+        """Scores [N] of features [N, D] and calibrated logits [N, C]."""
+        likeness = likeness_to(self.prototypes, features)
+        return _float32(
+            self.shares[0] * likeness
+            + self.shares[1] * log_sum_exp(logits)
+            + features.astype(np.float64) @ self.gate
+            + self.gate_bias
+        )
+
+    def p_value(self, scores: Floats) -> Floats:
+        """The share [N] of known pictures that are at most as familiar, 0 to 1."""
+        return _float32(np.interp(scores, self.knots, LEVELS))
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldScores:
+    """Likeness and gate of pictures [N], each by prototypes and a gate that were made without its fold."""
+
+    likeness: Floats
+    gate: Floats
+
+
+def fit_familiarity(
+    features: Floats,
+    targets: Indices,
+    held_out: FoldScores,
+    logits: Floats,
+    *,
+    outside: Floats | None = None,
+    seed: int = 0,
+) -> Familiarity:
+    """Fit on features [N, D] with class indices [N]; calibrate on `held_out` and calibrated held-out logits [M, C].
+
+    outside: features [O, D] of pictures that are no members.
+    """
+    energy = log_sum_exp(logits)
+    gated = outside is not None and bool(np.std(held_out.gate))
+    spreads = [float(np.std(part)) or 1.0 for part in (held_out.likeness, energy, held_out.gate)]
+    likeness_share, energy_share, gate_share = (share / spread for share, spread in zip(_SHARES, spreads, strict=True))
+    scores = likeness_share * held_out.likeness + energy_share * energy
+    gate, bias = np.zeros(features.shape[1], np.float32), 0.0
+    if gated and outside is not None:
+        scores = scores + gate_share * held_out.gate
+        gate, bias = fit_gate(features, outside)
+        gate, bias = _float32(gate * gate_share), bias * gate_share
+    return Familiarity(
+        prototypes(features, targets, seed=seed), (likeness_share, energy_share), gate, bias, _knots(scores)
+    )
+
+
+def held_out_scores(
+    features: Sequence[Floats],
+    targets: Indices,
+    folds: Indices,
+    *,
+    outside: Sequence[Floats] | None = None,
+    seed: int = 0,
+) -> FoldScores:
+    """Score every picture by the pictures of the other folds.
+
+    features: [N, D] a fold, as the network sees them that was trained without it (the same one throughout where it
+    was not trained on any of them); targets, folds: [N]; outside: [O, D] a fold, likewise.
+    """
+    likeness, gate = np.zeros(len(targets), np.float32), np.zeros(len(targets), np.float32)
+    for fold in np.unique(folds):
+        seen, new, of = folds != fold, folds == fold, features[fold]
+        likeness[new] = likeness_to(prototypes(of[seen], targets[seen], seed=seed), of[new])
+        if outside is not None:
+            weights, bias = fit_gate(of[seen], outside[fold])
+            gate[new] = of[new] @ weights + bias
+    return FoldScores(likeness, gate)
+
+
+def prototypes(features: Floats, targets: Indices, *, seed: int) -> Floats:
+    """Unit vectors [K, D]: spherical k-means centres (Dhillon and Modha 2001) of each class's unit features."""
+    rng = np.random.default_rng(seed)
+    classes = np.unique(targets)
+    most = max(1, min(42, 2048 // len(classes)))
+    members = (unit(features[targets == label]) for label in classes)
+    return np.concatenate([_k_means(rows, max(1, min(most, len(rows) // 8)), rng) for rows in members])
+
+
+def likeness_to(prototypes: Floats, features: Floats) -> Floats:
+    """Soft maximum [N] of the cosines of features [N, D] with prototypes [K, D]."""
+    return log_sum_exp(SHARPNESS * unit(features) @ prototypes.T) / np.float32(SHARPNESS)
+
+
+def fit_gate(members: Floats, outside: Floats) -> tuple[Floats, float]:
+    """Weights [D] and bias of a penalised logistic regression, members [N, D] against outside [O, D], weighed alike."""
+    inside, out = (torch.from_numpy(rows).double() for rows in (members, outside))
+    centre, scale = inside.mean(0), float(inside.std()) or 1.0
+    inside, out = (inside - centre) / scale, (out - centre) / scale
+    weights = torch.zeros(inside.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        gate, bias = weights[:-1], weights[-1]
+        loss = functional.softplus(-inside @ gate - bias).mean() + functional.softplus(out @ gate + bias).mean()
+        loss = loss + _GATE_L2 * gate.square().sum() / len(inside)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    gate = weights.detach()[:-1] / scale
+    return _float32(gate.numpy()), float(weights.detach()[-1] - gate @ centre)
+
+
+def log_sum_exp(values: Floats) -> Floats:
+    """Over the last axis, without overflow."""
+    most = values.max(axis=-1, keepdims=True)
+    return _float32((most + np.log(np.exp(values - most).sum(axis=-1, keepdims=True)))[..., 0])
+
+
+def unit(features: Floats) -> Floats:
+    """Rows [N, D] scaled to length 1."""
+    return _float32(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6))
+
+
+def _k_means(rows: Floats, count: int, rng: np.random.Generator) -> Floats:
+    centres = rows[rng.choice(len(rows), count, replace=False)]
+    for _ in range(25):
+        nearest = (rows @ centres.T).argmax(axis=1)
+        # A centre that lost all its rows stays where it was.
+        sums = np.stack([rows[nearest == k].sum(0) if (nearest == k).any() else centres[k] for k in range(count)])
+        centres = unit(sums)
+    return centres
+
+
+def _knots(scores: Floats) -> Floats:
+    knots = np.quantile(scores.astype(np.float64), LEVELS)
+    # Equal scores would make a step that no straight line has: neighbours lie a little apart.
+    apart = 1e-4 * max(float(knots[-1] - knots[0]), 1e-3)
+    return _float32(knots + apart * np.arange(len(knots)))
+
+
+def _float32(values: NDArray[np.floating]) -> Floats:
+    return np.ascontiguousarray(values, dtype=np.float32)
