@@ -61,7 +61,7 @@ class TrainConfig(_Section):
 
 
 class AugmentConfig(_Section):
-    """Random changes to a training picture; see `fruitcnn.training.augment`."""
+    """Random changes to a training picture; see `fruitcnn.training.augmentation`."""
 
     rotation: NotNegative = Field(0.0, description="degrees to either side")
     zoom: tuple[Positive, Positive] = Field((1.0, 1.0), description="side of the view, as a share of the picture's")

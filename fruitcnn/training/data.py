@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
 from fruitcnn.dataset.store import PixelRows
-from fruitcnn.training.augment import augment
+from fruitcnn.training.augmentation import augment
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_BATCH = 128

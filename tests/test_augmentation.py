@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fruitcnn.config import AugmentConfig
-from fruitcnn.training.augment import augment
+from fruitcnn.training.augmentation import augment
 
 PIXELS = torch.randint(0, 256, (6, 3, 24, 24), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
