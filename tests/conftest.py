@@ -51,6 +51,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     return train(config, root=root, device="cpu", say=lambda line: None)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that need a GPU say so where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no GPU that torch can use")
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -16,7 +16,7 @@ _PADDING = {"edge": "border", "reflect": "reflection"}
 # Side of a cutout square, as a share of the picture's (DeVries and Taylor 2017 use about a half).
 _CUTOUT = (0.15, 0.45)
 # From RGB to luma and the two colour axes of NTSC television.
-_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
 def augment(pixels: torch.Tensor, config: AugmentConfig, *, size: int) -> torch.Tensor:
@@ -81,12 +81,13 @@ def _hue_turns(count: int, limit: float, device: torch.device) -> torch.Tensor:
 @functools.cache
 def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """On RGB, each [3, 3]: the luma as grey, the rest of the colour, and that turned by a right angle."""
-    to_rgb = torch.linalg.inv(_YIQ.double())
-    colour = torch.diag(torch.tensor([0.0, 1.0, 1.0]).double())
-    quarter = torch.zeros(3, 3).double()
-    quarter[1, 2], quarter[2, 1] = -1.0, 1.0
-    luma = torch.diag(torch.tensor([1.0, 0.0, 0.0]).double())
-    first, second, third = ((to_rgb @ axes @ _YIQ.double()).float().to(device) for axes in (luma, colour, quarter))
+    # In float64, on the CPU: done once.
+    to_yiq = torch.tensor(_YIQ, dtype=torch.float64)
+    to_rgb = torch.linalg.inv(to_yiq)
+    luma = torch.tensor([[1, 0, 0], [0, 0, 0], [0, 0, 0]], dtype=torch.float64)
+    colour = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
+    turned = torch.tensor([[0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
+    first, second, third = ((to_rgb @ axes @ to_yiq).float().to(device) for axes in (luma, colour, turned))
     return first, second, third
 
 
