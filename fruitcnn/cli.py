@@ -117,6 +117,16 @@ def export(
     print(export_checkpoint(checkpoint, to=to))
 
 
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is decoded again.")] = False,
+) -> None:
+    """Show the folder of decoded pictures and its size, or clear it."""
+    from fruitcnn.dataset.store import describe_cache
+
+    print(describe_cache(clear=clear))
+
+
 def main() -> None:
     """Run the command; every error ends as one line on standard error, or as a traceback with --debug."""
     debug = "--debug" in sys.argv[1:]

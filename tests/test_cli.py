@@ -19,11 +19,12 @@ def loaded_after(code: str, cwd: Path) -> set[str]:
     return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
-@pytest.mark.parametrize("command", ["identify", "info", "import"])
+@pytest.mark.parametrize("command", ["identify", "info", "cache", "import"])
 def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Path, drawn: Path, tmp_path: Path) -> None:
     arguments = {
         "identify": ["identify", str(drawn), str(drawn / "none.jpg"), "--model", str(finished)],
         "info": ["info", str(finished)],
+        "cache": ["cache"],
     }
     code = (
         "from fruitcnn import Identifier, Identification, Rejection, ModelCard, FruitcnnError"
@@ -74,7 +75,7 @@ main()
 def test_help_version_and_no_arguments(cli: Run) -> None:
     assert cli("--version").stdout.strip() == __version__
     shown = cli("--help").stdout
-    for command in ("train", "export", "identify", "info"):
+    for command in ("train", "export", "identify", "info", "cache"):
         assert command in shown and cli(command, "--help").returncode == 0
     assert "Usage" in cli().stdout + cli().stderr
 

@@ -1,18 +1,25 @@
 """From folders and CSVs to checked, decoded, split sets."""
 
 import csv
+import hashlib
+import os
 import shutil
+import tracemalloc
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import assign_split, duplicate_groups
 from fruitcnn.errors import DatasetError
+from fruitcnn.image import load_pixels
+from tests.conftest import REPOSITORY
 
 
 def picture(seed: int, side: int = 48) -> Image.Image:
@@ -93,6 +100,9 @@ def test_csv_with_paths_in_its_own_folder_or_in_a_sibling_of_its_name(beside: bo
         ("file,label,split\na.png,x,train\nb.png,x,later\n", "line 3: unknown split 'later'"),
         ("file,label\na.png,x\na.png,y\n", "listed twice"),
         ("file,label\n\udcff,x\n", "can't be read as CSV"),
+        ("file,label\na\0.png,x\n", "line 2: the file's name has a NUL"),
+        (f"file,label\n{'a' * 200_000},x\n", "can't be read as CSV .*field limit|can't be read as CSV .*larger than"),
+        ("file,label\na.png,x\x1b[31m\n", "has characters that can't be shown"),
     ],
 )
 def test_csv_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None:
@@ -173,7 +183,164 @@ def test_a_saved_split_is_used_and_a_changed_file_noticed(tmp_path: Path) -> Non
     with saved.open() as file:
         assert list(csv.DictReader(file).fieldnames or []) == ["file", "sha256", "label", "split"]
 
-    assert apply_split(read(root, seed=5), saved).records == data.records
+    assert apply_split(read(root, seed=5), saved).pictures == data.pictures
     picture(1234).save(root / "pear" / "pear_0.png")
     with pytest.raises(DatasetError, match=r"1 files are not those of the run, pear/pear_0\.png first"):
         apply_split(read(root), saved)
+
+
+def test_hashes_are_those_of_imagehash() -> None:
+    """Reference bits: `imagehash.phash` (4.3.2) of the picture and of its mirror image."""
+    for name, plain, mirrored in [
+        ("grape/grape_005.jpg", 0xBC09C7B54AD6AD42, 0xE95C92E01F83F817),
+        ("pineapple/pineapple_011.jpg", 0x97957818636A8767, 0xC2C22D4D363FD332),
+        ("strawberry/strawberry_020.jpg", 0xC3C33C2D98B3CCC9, 0x96966978CDE49994),
+        ("grape/grape_021.jpg", 0xABBDC2ECAF1090C5, 0xFEE897B9F2458480),
+    ]:
+        with Image.open(REPOSITORY / "dataset" / "sample" / name) as image:
+            # JPEG decoders differ a little from one version to the next: a bit at most.
+            for found, expected in zip(perceptual_hashes(image), (plain, mirrored), strict=True):
+                assert (found ^ expected).bit_count() <= 1, name
+            assert perceptual_hashes(ImageOps.mirror(image)) == perceptual_hashes(image)[::-1]
+    assert perceptual_hashes(Image.new("RGB", (50, 40), "red")) == (1 << 63, 1 << 63), "no noise in a flat picture"
+
+
+def test_groups_and_split_do_not_depend_on_the_sizes(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, {"apple": 8, "pear": 8})
+    for number in range(4):
+        Image.open(root / f"apple/apple_{number}.png").resize((37, 31)).save(root / f"apple/small_{number}.png")
+    first, *others = (read(root, sizes=sizes).records for sizes in ([16], [32, 200], [128]))
+    assert all(records == first for records in others)
+    assert len({record.group for record in first}) == 16
+
+
+def test_a_file_that_breaks_shifts_nothing(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, {"apple": 8, "pear": 8})
+    (root / "apple" / "apple_0.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (root / "pear" / "pear_3.png").unlink()
+    (root / "pear" / "pear_3.png").symlink_to("nowhere")
+    data = read(root, sizes=[32, 48])
+    assert len(data.pictures) == 14 and [bool(record.error) for record in data.records].count(True) == 2
+    for split in data.splits:
+        records, targets = data.in_split(split), data.targets(split)
+        for size in (32, 48):
+            assert len(records) == len(targets) == len(data.pixels(split, size)) == sum(data.counts(split))
+            for record, target, pixels in zip(records, targets, data.pixels(split, size), strict=True):
+                assert data.labels[target] == record.label == record.path.parent.name
+                assert np.array_equal(pixels, load_pixels(record.path, size))
+                assert record.sha256 == hashlib.sha256(record.path.read_bytes()).hexdigest()
+
+
+def sides(split: list[str], labels: list[str]) -> dict[str, tuple[int, int]]:
+    """Training and validation pictures by label."""
+    pairs = list(zip(labels, split, strict=True))
+    return {label: (pairs.count((label, "train")), pairs.count((label, "validation"))) for label in set(labels)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_group_never_takes_more_than_its_class_can_give(seed: int) -> None:
+    burst = np.r_[np.zeros(99, int), 99:120]
+    labels = ["a"] * 100 + ["b"] * 20
+    assert sides(assign_split(labels, burst, share=0.15, seed=seed), labels) == {"a": (99, 1), "b": (17, 3)}
+    # Two halves: one has to validate; of unequal ones the smaller.
+    halves = np.repeat([0, 60], [60, 40])
+    assert sides(assign_split(["a"] * 100, halves, share=0.15, seed=seed), ["a"] * 100) == {"a": (60, 40)}
+    # A group that is filed under two labels takes from both.
+    torn = np.r_[np.zeros(20, int), 20:60]
+    labels = ["a"] * 2 + ["b"] * 18 + ["a"] * 20 + ["b"] * 20
+    assert sides(assign_split(labels, torn, share=0.15, seed=seed), labels) == {"a": (19, 3), "b": (32, 6)}
+
+
+def test_exact_copies_count_once(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, {"apple": 20, "pear": 20})
+    for number in range(200):
+        shutil.copy(root / "apple/apple_1.png", root / f"apple/copy_{number:03}.png")
+    data = read(root)
+    assert data.counts("train") == [15, 15] and data.counts("validation") == [5, 5]
+    assert any("left out 200 exact copies of other pictures" in line for line in data.report)
+    assert sum("cop" in line for line in data.report) == 1
+    # Where the data set says which picture goes where, it is taken at its word.
+    rows = [f"{record.file},{record.label},{'val' if record.file[-5] == '1' else 'train'}" for record in data.records]
+    (root / "data.csv").write_text("file,label,split\n" + "\n".join(rows) + "\n")
+    assert len(read(root / "data.csv").pictures) == 240
+
+
+def test_many_near_duplicates_are_one_group_in_little_memory() -> None:
+    hashes = np.zeros((3000, 2), np.uint64)
+    hashes[-1] = np.uint64(0x0F0F_0F0F_0F0F_0F0F)
+    tracemalloc.start()
+    assert duplicate_groups(hashes).tolist() == [0] * 2999 + [2999]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+
+
+def test_splits_and_other_folders_side_by_side_are_refused(tmp_path: Path) -> None:
+    for index, name in enumerate(("train", "val", "extra")):
+        make_classes(tmp_path / name, {"apple": 3, "pear": 3}, first=100 * index)
+    with pytest.raises(DatasetError, match=r"folders of splits \(train, validation\) and others beside them: extra"):
+        read(tmp_path)
+    # A class may be called "train".
+    root = make_classes(tmp_path / "traffic", {"bus": 4, "train": 4}, first=500)
+    assert read(root).labels == ["bus", "train"]
+
+
+def test_spellings_of_one_class_are_one(tmp_path: Path) -> None:
+    for index, form in enumerate(("NFC", "NFD")):
+        make_classes(tmp_path, {unicodedata.normalize(form, "\u00e9clair"): 4}, first=100 * index)
+    make_classes(tmp_path, {"pear \U0001f350": 4}, first=300)
+    data = read(tmp_path)
+    assert data.labels == ["pear \U0001f350", "\u00e9clair"] and sum(data.counts("train")) == 9
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"red\x1b[31m", b"two\nlines"])
+def test_names_that_are_no_text(name: bytes, tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "data", {"apple": 4, "pear": 4})
+    picture(99).save(root / "pear" / "odd.png")
+    (root / "pear" / "odd.png").rename(root / "pear" / (os.fsdecode(name) + ".png"))
+    data = read(root)
+    assert len(data.pictures) == 9
+    (root / "apple" / (os.fsdecode(name) + ".jpg")).write_bytes(b"broken")
+    assert any("left out" in line for line in read(root).report) and all(map(str.isprintable, read(root).report))
+    saved = tmp_path / "split.csv"
+    with saved.open("w", encoding="utf-8", newline="") as file:
+        file.write(data.split_csv())
+    assert apply_split(read(root, seed=9), saved).pictures == data.pictures
+    (root / "apple").rename(root / os.fsdecode(name))
+    with pytest.raises(DatasetError, match="has characters that can't be shown") as caught:
+        read(root)
+    assert str(caught.value).isprintable()
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, {"apple": 4, "pear": 4})
+    os.mkfifo(root / "apple" / "pipe")
+    os.mkfifo(root / "apple" / "pipe.jpg")
+    (root / "pear" / "zero.png").symlink_to("/dev/zero")
+    report = "\n".join(read(root).report)
+    assert "pipe.jpg: " in report and "zero.png: " in report and "1 files that are not labelled" in report
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "file,sha256,label\n", "file,sha256,label,split\nx,y,z,never\n", 'file,sha256,label,split\n"x', "\0\0"],
+)
+def test_a_damaged_split_is_named(text: str, tmp_path: Path) -> None:
+    data = read(make_classes(tmp_path / "data", {"apple": 4, "pear": 4}))
+    saved = tmp_path / "split.csv"
+    with pytest.raises(DatasetError, match=r"split\.csv: no such file"):
+        apply_split(data, saved)
+    saved.write_text(text)
+    with pytest.raises(DatasetError, match=r"split\.csv: is damaged; restore it"):
+        apply_split(data, saved)
+
+
+def test_a_group_that_the_data_set_names_stays_together(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, {"apple": 12, "pear": 12})
+    rows = [f"{label}/{label}_{n}.png,{label},{label}-{n // 3}" for label in ("apple", "pear") for n in range(12)]
+    (root / "data.csv").write_text("file,label,duplicate_group\n" + "\n".join(rows) + "\n")
+    data = read(root / "data.csv")
+    side = {record.file: record.split for record in data.records}
+    for label in ("apple", "pear"):
+        splits = [{side[f"{label}/{label}_{3 * group + n}.png"] for n in range(3)} for group in range(4)]
+        assert sorted(map(sorted, splits)) == [["train"]] * 3 + [["validation"]]

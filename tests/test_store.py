@@ -19,6 +19,7 @@ from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.store import PixelStore, cached_files, shrink_cache
 from fruitcnn.errors import TransientError
 from fruitcnn.image import load_pixels
+from tests.conftest import Run
 from tests.test_dataset import make_classes, picture
 
 
@@ -274,3 +275,14 @@ def test_rows_are_read_by_index_slice_and_list(folder: Path, records: list[Recor
         kept.rows([found[0].sha256], 48)
     with pytest.raises(IndexError):
         rows[6]
+
+
+def test_the_cache_command_shows_and_clears(folder: Path, records: list[Record], cli: Run) -> None:
+    assert cli("cache").stdout == f"{folder}: 0.0 MB in 0 files (at most 10,737 MB are kept)\n"
+    check(records, 256)
+    mine = folder / "mine.txt"
+    mine.write_text("mine")
+    assert cli("cache").stdout.startswith(f"{folder}: 1.2 MB in 1 files")
+    assert cli("cache", "--clear").stdout == f"{folder}: removed 1.2 MB\n"
+    assert list(folder.iterdir()) == [mine]
+    assert cli("cache").stdout.startswith(f"{folder}: 0.0 MB in 0 files")

@@ -49,7 +49,8 @@ def read_pictures(records: list[Record], store: PixelStore, *, quiet: bool = Tru
     would blame it for that.
     """
     read = []
-    with ThreadPoolExecutor(_THREADS) as pool:
+    # What was decoded before a failure or Ctrl-C is kept, too.
+    with contextlib.closing(store), ThreadPoolExecutor(_THREADS) as pool:
         pictures = _mapped_ahead(pool, lambda record: _read(record, store), records)
         for record, picture in zip(
             records, tqdm(pictures, "Decoding", total=len(records), disable=quiet, leave=False), strict=True
@@ -58,7 +59,6 @@ def read_pictures(records: list[Record], store: PixelStore, *, quiet: bool = Tru
                 store.add(bytes.fromhex(picture.sha256), picture.hashes, picture.pixels)
             changes = {"sha256": picture.sha256, "hashes": picture.hashes, "error": picture.error}
             read.append(dataclasses.replace(record, **changes))
-    store.close()
     return read
 
 

@@ -8,7 +8,6 @@ changes afterwards: readers need no lock, and what a killed process leaves is kn
 import contextlib
 import fcntl
 import hashlib
-import io
 import os
 import struct
 import tempfile
@@ -41,15 +40,15 @@ Table: TypeAlias = NDArray[np.void] | list[tuple[bytes, Hashes, int]]
 
 
 class Shelf:
-    """Rows of pixels [size, size, 3] in one file, opened when the first of them is read; table: an entry a row."""
+    """Rows of pixels [size, size, 3] in one file (a descriptor), opened when first read; table: an entry a row."""
 
-    def __init__(self, size: int, path: Path | None, table: Table, file: io.FileIO | None = None) -> None:
+    def __init__(self, size: int, path: Path | None, table: Table, file: int | None = None) -> None:
         self.size, self.path, self.table, self.file = size, path, table, file
         self._lock = threading.Lock()
 
     def __del__(self) -> None:
         if self.file is not None:
-            self.file.close()
+            os.close(self.file)
 
     def keys(self) -> list[bytes]:
         """The sha256 of each row's file."""
@@ -73,10 +72,10 @@ class Shelf:
         """Fill `into`, uint8 [size, size, 3] and contiguous. Raises OSError where the file no longer has it."""
         with self._lock:
             if self.file is None and self.path is not None:
-                self.file = io.FileIO(self.path)
+                self.file = os.open(self.path, os.O_RDONLY)
         assert self.file is not None
         buffer = into.data.cast("B")
-        if os.preadv(self.file.fileno(), [buffer], row * len(buffer)) != len(buffer):
+        if os.preadv(self.file, [buffer], row * len(buffer)) != len(buffer):
             raise OSError(f"{self.path} is cut off")
 
 
@@ -172,9 +171,9 @@ class ShelfWriter:
             self.shelf.path.unlink()
         for row in range(len(self.entries)):
             start = row * self._row_bytes
-            _write_at(own, os.pread(before.fileno(), self._row_bytes, start), start)
+            _write_at(own, os.pread(before, self._row_bytes, start), start)
         self.shelf.path, self.shelf.file = None, own
-        before.close()
+        os.close(before)
 
 
 def remove_orphans(folder: Path) -> None:
@@ -193,11 +192,11 @@ def find_files(folder: Path, pattern: str) -> list[Path]:
         return []
 
 
-def _new_temporary(folder: Path) -> tuple[Path, io.FileIO]:
+def _new_temporary(folder: Path) -> tuple[Path, int]:
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         path = folder / f".{os.urandom(8).hex()}{TEMPORARY}"
-        file = io.FileIO(path, "x+")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between its making and its locking another process may have taken it for an orphan.
@@ -205,22 +204,23 @@ def _new_temporary(folder: Path) -> tuple[Path, io.FileIO]:
                 return path, file
         except BlockingIOError:
             pass
-        file.close()
+        os.close(file)
 
 
-def _own_file() -> io.FileIO:
+def _own_file() -> int:
     """A file without a name, which is gone with this process."""
     try:
-        return tempfile.TemporaryFile(buffering=0)
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
     except OSError as error:
         raise system_error(error, DatasetError, value=tempfile.gettempdir()) from error
 
 
-def _write_at(file: io.FileIO | None, data: bytes, offset: int) -> None:
+def _write_at(file: int | None, data: bytes, offset: int) -> None:
     assert file is not None
     left = memoryview(data)
     while left:
-        written = os.pwrite(file.fileno(), left, offset)
+        written = os.pwrite(file, left, offset)
         left, offset = left[written:], offset + written
 
 

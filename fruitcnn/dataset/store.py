@@ -180,6 +180,16 @@ def shrink_cache(folder: Path, limit: int, *, keep: Iterable[Path | None] = ()) 
     return removed
 
 
+def describe_cache(*, clear: bool = False) -> str:
+    """The cache folder, its size and its limit, in one line; `clear` empties it first and says by how much."""
+    folder = cache_folder()
+    if clear:
+        return f"{folder}: removed {shrink_cache(folder, 0) / 1e6:,.1f} MB"
+    files = cached_files(folder)
+    total = sum(map(_bytes, files))
+    return f"{folder}: {total / 1e6:,.1f} MB in {len(files)} files (at most {LIMIT / 1e6:,.0f} MB are kept)"
+
+
 def _bytes(path: Path) -> int:
     try:
         return path.stat().st_size
