@@ -19,6 +19,8 @@ class ModelCard:
     labels: class names in the order of the output's columns.
     size: side of the square input, in pixels.
     resize, filter: how a picture of any shape becomes square (see `fruitcnn.image.resize`).
+    outputs: what the graph gives, an object each with its `name`: probabilities, which all models have; familiarity
+        (`refuse_below`: what is less familiar is unknown); evidence (`grid`: its height and width).
     temperature: what the logits were divided by to calibrate the probabilities; it is already in the weights.
     provenance: facts about the training, for people: architecture, parameters, images, accuracy, versions, date.
     """
@@ -27,8 +29,15 @@ class ModelCard:
     size: int
     resize: str = "squash"
     filter: str = "bilinear"
+    outputs: tuple[dict[str, Any], ...] = ({"name": "probabilities"},)
     temperature: float = 1.0
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def refuse_below(self) -> float | None:
+        """The familiarity below which a picture is unknown; None for a model that has no familiarity."""
+        familiarity = next((output for output in self.outputs if output.get("name") == "familiarity"), None)
+        return None if familiarity is None else float(familiarity.get("refuse_below", 0.05))
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -45,6 +54,7 @@ class ModelCard:
                 "filter": self.filter,
             },
             "output": {"name": "probabilities"},
+            "outputs": self.outputs,
             "calibration": {"method": "temperature", "temperature": self.temperature},
             "provenance": self.provenance,
         }
@@ -62,6 +72,7 @@ class ModelCard:
                 size=fields["input"]["size"],
                 resize=fields["input"]["resize"],
                 filter=fields["input"]["filter"],
+                outputs=tuple(dict(output) for output in fields.get("outputs", [{"name": "probabilities"}])),
                 temperature=float(fields["calibration"]["temperature"]),
                 provenance=dict(fields["provenance"]),
             )
@@ -74,6 +85,9 @@ class ModelCard:
         labels_fine = all(isinstance(label, str) and label for label in self.labels)
         if not labels_fine or len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise _not_understood(source, f"does not name two or more different labels: {list(self.labels)}")
+        names = [output.get("name") for output in self.outputs]
+        if "probabilities" not in names or not 0 <= (self.refuse_below or 0) <= 1:
+            raise _not_understood(source, f"has outputs {names}, refused below {self.refuse_below}")
         if not isinstance(self.size, int) or not 1 <= self.size <= 4096:
             raise _not_understood(source, f"has input size {self.size!r}")
         if self.resize not in RESIZE_RULES:

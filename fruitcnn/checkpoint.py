@@ -13,6 +13,7 @@ SPLIT = "split.csv"
 METRICS_BY_EPOCH = "metrics.csv"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"
+REPORT = "report.html"
 CURVES = "curves.png"
 CONFUSION = "confusion.png"
 LAST = "last.ckpt"
@@ -50,3 +51,8 @@ def find_model(path: str | os.PathLike[str] | None = None) -> Path:
         problem = f"no {ONNX} in this folder" if path.is_dir() else "no such model"
         raise ModelError(problem, value=path, remedy="give a checkpoint directory or an .onnx file")
     return model
+
+
+def model_name(file: Path) -> str:
+    """What a model is called: after its checkpoint directory, or after its file where that has a name of its own."""
+    return file.resolve().parent.name if file.name == ONNX else file.stem

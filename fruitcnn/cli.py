@@ -15,11 +15,12 @@ from fruitcnn.terminal import flush_standard_output, open_standard_streams, prin
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-# Top-level modules of the `train` extra whose absence means that it was not installed.
-_EXTRA = {
+# Top-level modules whose absence means that an extra was not installed, and which.
+_TRAIN_EXTRA = (
     *("torch", "torchvision", "lightning", "keras", "onnx", "torchmetrics"),
     *("tensorboard", "matplotlib", "pydantic", "yaml", "tqdm"),
-}
+)
+_EXTRAS = {**dict.fromkeys(_TRAIN_EXTRA, "train"), "jinja2": "report", "markupsafe": "report"}
 
 
 class Format(enum.StrEnum):
@@ -82,6 +83,28 @@ def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint 
     from fruitcnn.identify.info import describe
 
     print(describe(model))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint directory or .onnx file.")],
+    data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Which split of it.", show_default="test, else validation; all of a set without splits"),
+    ] = None,
+    outside: Annotated[Path | None, typer.Option(help="Folder of pictures of other things.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.html, predictions.csv and metrics.json.")
+    ] = None,
+) -> None:
+    """Say what a model is worth on labelled pictures, with 95 % intervals.
+
+    Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some pictures could not be read.
+    """
+    from fruitcnn.evaluation.command import evaluate_model
+
+    raise typer.Exit(evaluate_model(model, data=data, split=split, outside=outside, report=report))
 
 
 @app.command()
@@ -148,8 +171,8 @@ def main() -> None:
     except MemoryError:
         _fail("; ".join(OUT_OF_MEMORY), 1, debug)
     except ModuleNotFoundError as error:
-        extra = (error.name or "").partition(".")[0] in _EXTRA
-        _fail(f"{error.name} is missing; run: pip install 'fruitcnn[train]'" if extra else str(error), 2, debug)
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        _fail(f"{error.name} is missing; run: pip install 'fruitcnn[{extra}]'" if extra else str(error), 2, debug)
     except Exception as error:
         _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1, debug)
 

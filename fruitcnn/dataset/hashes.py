@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+# The size for which a picture is decoded to be hashed: one for all, so that groups do not depend on the recipe.
+HASHED_SIZE = 96
 _SIDE, _LOW = 32, 8
 _n = np.arange(_SIDE)
 # The lowest rows of the discrete cosine transform (type II, not normalised): [8, 32].

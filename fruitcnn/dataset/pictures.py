@@ -13,15 +13,13 @@ from typing import TypeVar
 from PIL import Image
 from tqdm import tqdm
 
-from fruitcnn.dataset.hashes import perceptual_hashes
+from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.shelf import Hashes
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import ImageError, TransientError
 from fruitcnn.image import SCALED_MARGIN, Pixels, decode, decoded_size, read_bytes, resize
 
-# The size for which a picture is decoded to be hashed: one for all, so that groups do not depend on the recipe.
-_HASHED_SIZE = 96
 _THREADS = min(8, os.cpu_count() or 1)
 # Files that are read ahead of the one that is stored, so that memory stays the same however large the set is.
 _AHEAD = 4 * _THREADS
@@ -99,14 +97,14 @@ def _decode(data: bytes, sizes: Iterable[int]) -> tuple[Hashes, dict[int, Pixels
     """
     with _one_large if _is_large(data) else contextlib.nullcontext():
         decoded: dict[tuple[int, int], Image.Image] = {}
-        hashed = _decoded_for(_HASHED_SIZE, data, decoded)
+        hashed = _decoded_for(HASHED_SIZE, data, decoded)
         pixels = {size: resize(_decoded_for(size, data, decoded), size) for size in sizes}
         return perceptual_hashes(hashed), pixels
 
 
 def _is_large(data: bytes) -> bool:
     try:
-        width, height = decoded_size(data, at_least=SCALED_MARGIN * _HASHED_SIZE)
+        width, height = decoded_size(data, at_least=SCALED_MARGIN * HASHED_SIZE)
     except Exception:
         # Decoding it will say what is wrong with it.
         return False

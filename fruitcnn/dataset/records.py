@@ -79,9 +79,9 @@ class Dataset:
         return self.rows(self.in_split(split), size)
 
     def split_csv(self) -> str:
-        """The split as CSV: file, sha256, label, split."""
+        """The split as CSV: file, sha256, label, split, hash (the perceptual one, in hex)."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["file", "sha256", "label", "split"])
-        writer.writerows((record.file, record.sha256, record.label, record.split) for record in self.pictures)
+        writer.writerow(["file", "sha256", "label", "split", "hash"])
+        writer.writerows((r.file, r.sha256, r.label, r.split, f"{r.hashes[0]:016x}") for r in self.pictures)
         return text.getvalue()

@@ -24,9 +24,9 @@ def wilson_interval(right: int, total: int) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def resamples(total: int) -> Iterator[NDArray[np.int64]]:
+def resamples(total: int, *, seed: int = 0) -> Iterator[NDArray[np.int64]]:
     """Indices [total] of 1,000 samples with replacement (the bootstrap, Efron 1979); the same ones every time."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for _ in range(_RESAMPLES):
         yield rng.integers(total, size=total)
 

@@ -89,6 +89,15 @@ def read_predictions(path: Path) -> Predictions:
         raise DatasetError(f"can't be read as predictions ({error})", value=path, remedy="write it again") from error
 
 
+def is_predictions(path: Path) -> bool:
+    """Whether a file is a predictions.csv, by its first line."""
+    try:
+        with path.open("rb") as file:
+            return file.read(100).startswith(",".join(_BEFORE).encode())
+    except OSError:
+        return False
+
+
 def _row(fields: dict[str, str], labels: tuple[str, ...]) -> Prediction:
     shares = tuple(float(fields[_PROBABILITY + label]) for label in labels) if fields["answer"] else ()
     familiarity = float(fields["familiarity"]) if fields["familiarity"] else None

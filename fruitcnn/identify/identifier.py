@@ -12,10 +12,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fruitcnn.card import METADATA_KEY, ModelCard
-from fruitcnn.checkpoint import ONNX, find_model
+from fruitcnn.checkpoint import find_model, model_name
 from fruitcnn.errors import ImageError, ModelError, TransientError
 from fruitcnn.identify.onnxfile import check_graph
 from fruitcnn.image import Pixels, Source, load_pixels, source_name
+
+# The label of a picture that is unlike those that the model knows.
+UNKNOWN = "unknown"
+_PROBABILITIES, _FAMILIARITY, _EVIDENCE = "probabilities", "familiarity", "evidence"
 
 # Pictures that go through the network at once: large enough to use all cores, small enough to bound the memory.
 _BATCH = 32
@@ -25,20 +29,28 @@ _SUM_TOLERANCE = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Identification:
-    """What a model says of one picture. `probabilities` (they sum to 1) stand in the order of `labels`."""
+    """What a model says of one picture.
+
+    probabilities: they sum to 1 and stand in the order of `labels`. familiarity: the share of known pictures that are
+    at most as familiar, None where the model does not say; below `refuse_below` the picture is unknown.
+    """
 
     file: str
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
+    familiarity: float | None = None
+    refuse_below: float = 0.0
 
     @property
     def identify_label(self) -> str:
-        """The likeliest label."""
+        """The likeliest label, or `unknown` for a picture that is unlike those that the model knows."""
+        if self.familiarity is not None and self.familiarity < self.refuse_below:
+            return UNKNOWN
         return self.labels[max(range(len(self.labels)), key=self.probabilities.__getitem__)]
 
     @property
     def identify_rate(self) -> str:
-        """Its probability as the original system prints it: `99.39%`."""
+        """The probability of the likeliest label as the original system prints it: `99.39%`."""
         return f"{max(self.probabilities):.2%}"
 
     @property
@@ -51,18 +63,20 @@ class Identification:
         # Of equals the first stays, as in identify_label.
         order = np.argsort(-np.array(self.probabilities), kind="stable")[:count]
         kept = sorted(order.tolist())
-        return Identification(
-            self.file, tuple(self.labels[i] for i in kept), tuple(self.probabilities[i] for i in kept)
+        return dataclasses.replace(
+            self, labels=tuple(self.labels[i] for i in kept), probabilities=tuple(self.probabilities[i] for i in kept)
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """`file`, the original system's three keys, and the probabilities as numbers."""
+        """`file`, the original system's three keys, and as numbers the probabilities and (if any) the familiarity."""
+        familiarity = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
             "file": self.file,
             "identify_label": self.identify_label,
             "identify_rate": self.identify_rate,
             "prediction": self.prediction,
             "probabilities": dict(zip(self.labels, self.probabilities, strict=True)),
+            **familiarity,
         }
 
 
@@ -89,7 +103,9 @@ class Identifier:
     def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard, file: Path) -> None:
         self.card = card
         self.file = file
+        self.refuse_below = card.refuse_below
         self._session = session
+        self._outputs = {output.name for output in session.get_outputs()}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> "Identifier":
@@ -144,31 +160,42 @@ class Identifier:
 
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
-        image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
-        result: NDArray[np.float32] = self._run(image)
+        return self._answers(pixels, [_PROBABILITIES])[0]
+
+    def evidence(self, pixels: Pixels) -> NDArray[np.float32] | None:
+        """Where the answers come from: float32 [N, C, h, w], whose mean over h and w is the logit of each class.
+
+        pixels: uint8 RGB [N, S, S, 3]. None for a model that does not say.
+        """
+        return self._run(pixels, [_EVIDENCE])[0] if _EVIDENCE in self._outputs else None
+
+    def _answers(self, pixels: Pixels, names: list[str]) -> list[NDArray[np.float32]]:
+        """Outputs of which the first is the probabilities. Raises ModelError where they are none."""
+        results = self._run(pixels, names)
         # Written so that what is not a number fails too.
-        if not (np.all(result >= 0) and np.all(np.abs(result.sum(axis=1) - 1) <= _SUM_TOLERANCE)):
+        sums = results[0].sum(axis=1)
+        if not (np.all(results[0] >= 0) and np.all(np.abs(sums - 1) <= _SUM_TOLERANCE)):
             raise ModelError(
                 "answers with what are no probabilities", value=self.file, remedy="train or export it again"
             )
-        return result
+        return results
 
     def identity(self) -> dict[str, str]:
         """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
         from hashlib import sha256
 
-        name = self.file.parent.name if self.file.name == ONNX else self.file.stem
-        return {"name": name, "sha256": sha256(self.file.read_bytes()).hexdigest()[:12]}
+        return {"name": model_name(self.file), "sha256": sha256(self.file.read_bytes()).hexdigest()[:12]}
 
-    def _run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, pixels: Pixels, names: list[str]) -> list[NDArray[np.float32]]:
+        image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
         try:
-            result: NDArray[np.float32] = self._session.run(["probabilities"], {"image": image})[0]
+            results: list[NDArray[np.float32]] = self._session.run(names, {"image": image})
         except Exception as error:
             # onnxruntime's own exceptions have no common type, and bad_alloc is only a text.
             if "alloc" in str(error):
                 raise MemoryError from error
             raise ModelError(f"can't be run ({error})", value=self.file, remedy="export it again") from error
-        return result
+        return results
 
     def _in_order(
         self, sources: list[Source], decoded: list[Pixels | ImageError]
@@ -181,8 +208,13 @@ class Identifier:
     def _results(self, names: list[str], pixels: list[Pixels]) -> list[Identification]:
         if not names:
             return []
-        rows = self.probabilities(np.stack(pixels)).tolist()
-        return [Identification(name, self.card.labels, tuple(row)) for name, row in zip(names, rows, strict=True)]
+        wanted = [_PROBABILITIES, *([_FAMILIARITY] if _FAMILIARITY in self._outputs else [])]
+        rows, *familiarity = (values.tolist() for values in self._answers(np.stack(pixels), wanted))
+        known: list[float | None] = familiarity[0] if familiarity else [None] * len(names)
+        return [
+            Identification(name, self.card.labels, tuple(row), share, self.refuse_below or 0.0)
+            for name, row, share in zip(names, rows, known, strict=True)
+        ]
 
     def _pixels(self, source: Source) -> Pixels:
         return load_pixels(source, self.card.size, rule=self.card.resize, filter=self.card.filter)
@@ -207,6 +239,16 @@ def _card_of(session: onnxruntime.InferenceSession, file: Path) -> ModelCard:
             remedy="export it with a batch of any size",
         )
     shapes = {item.name: item.shape[1:] for item in (*session.get_inputs(), *session.get_outputs())}
-    if shapes != {"image": [3, card.size, card.size], "probabilities": [len(card.labels)]}:
+    wanted = {"image": [3, card.size, card.size], **_shapes(card)}
+    # What the file has beyond that is for others.
+    if any(shapes.get(name) != shape for name, shape in wanted.items()) or len(session.get_inputs()) > 1:
         raise ModelError(f"its graph and its card disagree ({shapes})", value=file, remedy="export it again")
     return card
+
+
+def _shapes(card: ModelCard) -> dict[str, list[Any]]:
+    """What the card says of each output's shape, without the batch; outputs of later versions are not looked at."""
+    classes = len(card.labels)
+    grid: list[Any] = next((output.get("grid", []) for output in card.outputs if output["name"] == _EVIDENCE), [])
+    known = {_PROBABILITIES: [classes], _FAMILIARITY: [], _EVIDENCE: [classes, *grid]}
+    return {output["name"]: known[output["name"]] for output in card.outputs if output["name"] in known}

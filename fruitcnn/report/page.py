@@ -1,0 +1,206 @@
+"""report.html: one file without a network, from predictions and the pictures that they are of."""
+
+import collections
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from fruitcnn import __version__, checkpoint
+from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
+from fruitcnn.dataset.sources import read_listing
+from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence, few_training_pictures
+from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions
+from fruitcnn.evaluation.refusal import risk_coverage
+from fruitcnn.evaluation.suspects import suspicious_labels
+from fruitcnn.evaluation.text import METHODS, confusions, figures
+from fruitcnn.files import write_text
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.report.charts import heat_map, reliability_diagram, risk_coverage_chart
+from fruitcnn.report.pictures import LIMIT, Shown, picture_pool
+from fruitcnn.report.relabel import relabel_table
+
+# Up to here the confusion matrix has a number in every cell.
+MATRIX_CLASSES = 20
+_LISTED = 100
+_IN_A_CELL = 24
+
+
+def write_report(
+    target: Path,
+    evaluation: Evaluation,
+    paths: Mapping[str, Path],
+    *,
+    data: Path,
+    listing: list[Record],
+    identifier: Identifier,
+    judged: Predictions | None = None,
+) -> None:
+    """Write the page.
+
+    paths: where each picture of the predictions lies. data, listing: the whole set, for a corrected list of it.
+    judged: the pictures whose labels are looked at; by default those of the evaluation.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fruitcnn.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["zip"] = zip
+    page = _Page(evaluation, judged or evaluation.predictions)
+    suspects = page.suspects()
+    content = {
+        "evaluation": evaluation,
+        "facts": _facts(evaluation),
+        "figures": figures(evaluation),
+        "methods": METHODS,
+        "version": __version__,
+        "mistakes": page.mistakes(),
+        "suspects": suspects,
+        "refused": page.refused(),
+        "accepted": page.accepted(),
+        "cells": page.cells(),
+        "confused": [
+            (count, page.index[true], page.index[answer], true, answer)
+            for count, true, answer in confusions(evaluation.metrics)[:_LISTED]
+        ],
+        "matrix": len(page.labels) <= MATRIX_CLASSES,
+        "charts": _charts(evaluation),
+        # Last: by now all pictures have been asked for.
+        "pictures": picture_pool(page.shown, evaluation.predictions, paths, identifier),
+        "relabel": relabel_table(data, listing, list(page.labels), [row.file for row in suspects.rows]),
+    }
+    text = environment.get_template("page.html").render(content)
+    write_text(target, text.encode(errors="replace").decode())
+
+
+def write_run_report(folder: Path, data: Path) -> None:
+    """Write report.html of a finished run, from its predictions.csv and model.onnx and the pictures in `data`.
+
+    The figures are of the test split, or of the validation split where there is none; labels of all splits are
+    looked at.
+    """
+    predictions, identifier = read_predictions(folder / checkpoint.PREDICTIONS), Identifier.load(folder)
+    listing = read_listing(data).records
+    splits = {row.split for row in predictions.rows}
+    split = TEST if TEST in splits else VALIDATION
+    training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
+    warnings = few_training_pictures(predictions.labels, training)
+    if split == VALIDATION:
+        warnings += ("these pictures chose the epoch: on new ones expect a little less",)
+    evaluation = Evaluation.of(
+        folder.name,
+        identifier.card,
+        split,
+        Predictions(predictions.labels, tuple(row for row in predictions.rows if row.split == split)),
+        refuse_below=identifier.card.refuse_below,
+        warnings=warnings,
+    )
+    paths = {photo.file: photo.path for photo in listing}
+    target = folder / checkpoint.REPORT
+    write_report(
+        target, evaluation, paths, data=data, listing=listing, identifier=identifier, judged=predictions
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _Gallery:
+    """Rows of one section, as many as fit into the page, with their numbers there; `total`: how many there are."""
+
+    rows: list[Prediction]
+    ids: list[int]
+    total: int
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+class _Page:
+    """Which pictures stand in which section. Each is in the page once; those that are asked for first are in it."""
+
+    def __init__(self, evaluation: Evaluation, judged: Predictions) -> None:
+        self.evaluation, self.judged = evaluation, judged.readable()
+        self.labels = evaluation.predictions.labels
+        self.index = {label: number for number, label in enumerate(self.labels)}
+        self.rows = evaluation.predictions.readable().rows
+        self.shown: list[Shown] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def mistakes(self) -> _Gallery:
+        """Answers that are not the label, those first whose label got the least probability."""
+        wrong = [row for row in self.rows if self._answer(row) != row.label]
+        return self._gallery(sorted(wrong, key=lambda row: row.probabilities[self.index[row.label]]), explained=True)
+
+    def suspects(self) -> _Gallery:
+        """Labels that look wrong, with what they may be."""
+        probabilities, targets = self.judged.arrays()
+        found = suspicious_labels(probabilities, targets)
+        gallery = self._gallery([self.judged.rows[suspect.index] for suspect in found], explained=True)
+        suggested = [self.labels[suspect.suggested] for suspect in found]
+        return dataclasses.replace(gallery, notes=suggested[: len(gallery.ids)])
+
+    def refused(self) -> _Gallery:
+        """Pictures of the set that are called unknown, the least familiar first."""
+        below = self.evaluation.refuse_below or 0.0
+        refused = [row for row in self.rows if row.familiarity is not None and row.familiarity < below]
+        return self._gallery(sorted(refused, key=lambda row: row.familiarity or 0.0))
+
+    def accepted(self) -> _Gallery:
+        """Outside pictures that are not refused, the most familiar first."""
+        outside = self.evaluation.outside.readable()
+        scores = familiarity_or_confidence(outside)
+        below = self.evaluation.refuse_below
+        if below is None:
+            below = float(np.quantile(familiarity_or_confidence(self.evaluation.predictions.readable()), 0.05))
+        order = np.argsort(-scores, kind="stable")
+        return self._gallery([outside.rows[i] for i in order if scores[i] >= below], explained=True)
+
+    def cells(self) -> dict[str, list[int]]:
+        """Numbers of the pictures of each cell of the confusion matrix, by `true-answer`; mistakes are never left out
+        for pictures that were right."""
+        found: dict[str, list[Prediction]] = collections.defaultdict(list)
+        for row in sorted(self.rows, key=lambda row: self._answer(row) == row.label):
+            found[f"{self.index[row.label]}-{self.index[self._answer(row)]}"].append(row)
+        return {cell: self._gallery(rows[:_IN_A_CELL]).ids for cell, rows in found.items()}
+
+    def _answer(self, row: Prediction) -> str:
+        return self.evaluation.predictions.answer(row)
+
+    def _gallery(self, rows: list[Prediction], *, explained: bool = False) -> _Gallery:
+        kept = [row for row in rows[:_LISTED] if self._fits(row, explained)]
+        return _Gallery(kept, [self._numbers[row.file, row.split] for row in kept], len(rows))
+
+    def _fits(self, row: Prediction, explained: bool) -> bool:
+        key = (row.file, row.split)
+        if key not in self._numbers:
+            if len(self.shown) == LIMIT:
+                return False
+            self._numbers[key] = len(self.shown)
+            self.shown.append(Shown(row, explained))
+        return True
+
+
+def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """What the model is: name and value."""
+    card, made = evaluation.card, evaluation.card.provenance
+    labels = ", ".join(card.labels[:12]) + (f" and {len(card.labels) - 12} more" if len(card.labels) > 12 else "")
+    facts: list[tuple[str, Any]] = [
+        ("labels", f"{len(card.labels)}: {labels}"),
+        ("input", f"{card.size} x {card.size} pixels"),
+        *((key, made[key]) for key in ("architecture", "parameters", "recipe", "created") if key in made),
+    ]
+    return [(key, f"{value:,}" if isinstance(value, int) else str(value)) for key, value in facts]
+
+
+def _charts(evaluation: Evaluation) -> dict[str, Markup]:
+    readable = evaluation.predictions.readable()
+    probabilities, targets = readable.arrays()
+    right, confidence = probabilities.argmax(1) == targets, probabilities.max(1)
+    curves = [("by probability", risk_coverage(confidence, right))]
+    if evaluation.refuse_below is not None:
+        curves.append(("by familiarity", risk_coverage(familiarity_or_confidence(readable), right)))
+    return {
+        "reliability": reliability_diagram(probabilities, targets),
+        "coverage": risk_coverage_chart(curves),
+        "heat": heat_map(np.array(evaluation.metrics.confusion)),
+    }

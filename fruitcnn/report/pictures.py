@@ -1,0 +1,84 @@
+"""The pictures of a report: small, inside the page, each of them once."""
+
+import base64
+import dataclasses
+import io
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fruitcnn.errors import ImageError
+from fruitcnn.evaluation.predictions import Prediction, Predictions
+from fruitcnn.identify.explain import overlay
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.image import decode, resize
+
+# Long side in pixels, and JPEG quality: 3 to 4 KB a picture, so that 300 of them and their maps stay far below 5 MB.
+_SIDE, _QUALITY = 128, 62
+# So many pictures are in a page at most; the first that are asked for.
+LIMIT = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A picture of the page: its answer, and whether the places are shown that the answer comes from."""
+
+    row: Prediction
+    explained: bool = False
+
+
+def picture_pool(
+    shown: list[Shown], predictions: Predictions, paths: Mapping[str, Path], identifier: Identifier
+) -> list[dict[str, Any]]:
+    """What the page knows of each picture, ready for JSON; `src` and `map` are data URIs, None where there is none."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda one: _entry(one, predictions, paths.get(one.row.file), identifier), shown))
+
+
+def _entry(one: Shown, predictions: Predictions, path: Path | None, identifier: Identifier) -> dict[str, Any]:
+    row, answer = one.row, predictions.answer(one.row)
+    image = _open(path)
+    known = dict(zip(predictions.labels, row.probabilities, strict=True))
+    return {
+        "file": row.file,
+        "src": None if image is None else _data_uri(image),
+        "map": _map(image, identifier, predictions.labels.index(answer)) if image and one.explained else None,
+        "label": row.label,
+        "answer": answer,
+        "rate": f"{known[answer]:.1%}",
+        "labelRate": f"{known[row.label]:.1%}" if row.label and row.label != answer else None,
+        "familiarity": None if row.familiarity is None else f"{row.familiarity:.3f}",
+    }
+
+
+def _open(path: Path | None) -> Image.Image | None:
+    if path is None:
+        return None
+    try:
+        return decode(path, at_least=2 * _SIDE)
+    except ImageError:
+        # It was there when it was identified; a page without it is still worth having.
+        return None
+
+
+def _map(image: Image.Image, identifier: Identifier, index: int) -> str | None:
+    card = identifier.card
+    pixels = resize(image, card.size, rule=card.resize, filter=card.filter)
+    evidence = identifier.evidence(pixels[np.newaxis])
+    return None if evidence is None else _data_uri(overlay(_small(image), evidence[0], index))
+
+
+def _data_uri(image: Image.Image) -> str:
+    text = io.BytesIO()
+    _small(image).save(text, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(text.getvalue()).decode()
+
+
+def _small(image: Image.Image) -> Image.Image:
+    small = image.copy()
+    small.thumbnail((_SIDE, _SIDE))
+    return small

@@ -1,0 +1,218 @@
+"""The page in a real browser: what it shows, what its clicks and keys do, and that it asks nobody for anything."""
+
+import csv
+import dataclasses
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fruitcnn import checkpoint
+from fruitcnn.dataset.records import Record
+from fruitcnn.dataset.sources import read_listing
+from fruitcnn.evaluation.evaluation import Evaluation
+from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.report import write_report, write_run_report
+from fruitcnn.report.relabel import relabel_table
+from tests.browser import CHROMIUM, Page
+from tests.tiny import CARD, write_picture, write_tiny_model
+
+SECTIONS = ("summary", "mistakes", "confusion", "classes", "calibration", "coverage", "refused", "outside", "labels")
+# Names that a page must show and not obey.
+HOSTILE = "<img src=x onerror=alert(1)>, \"'&.png"
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not looked at")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 pictures of three colours in two splits; two green ones are labelled red, one of them with a hostile name."""
+    folder = tmp_path_factory.mktemp("report") / "colours"
+    rng = np.random.default_rng(5)
+    rows = ["file,label,split,duplicate_group"]
+    for number in range(60):
+        colour = rng.integers(20, 60, size=3)
+        colour[number % 3] = 255 if number in (1, 4) else rng.integers(150, 250)
+        label = CARD.labels[number % 3]
+        name, label = (HOSTILE, "red") if number == 1 else (f"{number}.png", "red" if number == 4 else label)
+        write_picture(folder / name, tuple(int(value) for value in colour))  # type: ignore[arg-type]
+        quoted = '"' + name.replace('"', '""') + '"'
+        rows.append(f"{quoted},{label},{'validation' if number < 45 else 'train'},{number % 50}")
+    (folder.parent / "colours.csv").write_text("\n".join(rows) + "\n")
+    return folder.parent / "colours.csv"
+
+
+@pytest.fixture(scope="module")
+def report(data: Path) -> Path:
+    """The report of a run of the tiny model, with two pictures of other things."""
+    folder = data.parent / "run"
+    folder.mkdir()
+    identifier = Identifier.load(write_tiny_model(folder / checkpoint.ONNX))
+    photos = [photo for photo in read_listing(data).records if photo.split == "validation"]
+    others = [
+        write_picture(data.parent / "night.png", (2, 2, 2)),
+        write_picture(data.parent / "snow.png", (250, 250, 250)),
+    ]
+    strangers = [Record(str(path), path, "", "outside") for path in others]
+    known, unknown = (_predictions(identifier, some) for some in (photos, strangers))
+    evaluation = Evaluation.of("tiny", CARD, "validation", known, outside=unknown, refuse_below=0.4)
+    paths = {photo.file: photo.path for photo in photos + strangers}
+    listing = read_listing(data).records
+    target = folder / checkpoint.REPORT
+    write_report(target, evaluation, paths, data=data, listing=listing, identifier=identifier)
+    return target
+
+
+def _predictions(identifier: Identifier, photos: list[Record]) -> Predictions:
+    rows = []
+    for photo in photos:
+        answer = identifier.identify(photo.path)
+        rows.append(Prediction(photo.file, photo.split, photo.label, answer.probabilities, answer.familiarity))
+    return Predictions(identifier.card.labels, tuple(rows))
+
+
+@pytest.fixture
+def page(report: Path, tmp_path: Path) -> Iterator[Page]:
+    with Page(tmp_path) as page:
+        page.open(report)
+        yield page
+        assert page.errors == []
+        assert page.requests == [report.resolve().as_uri()]
+
+
+@needs_chromium
+def test_every_section_is_there_and_shows_its_pictures(page: Page) -> None:
+    for section in SECTIONS:
+        assert page.run(f"document.getElementById('{section}').getBoundingClientRect().height") > 40, section
+    assert page.run("document.querySelector('.accuracy').innerText") == "95.6% right"
+    assert page.run("document.title") == "tiny: 95.6% right"
+    assert page.run("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    # The two wrong labels, each with its evidence beside it.
+    assert page.run("document.querySelectorAll('#mistakes .card').length") == 2
+    assert page.run("document.querySelectorAll('#mistakes .card img').length") == 4
+    words = page.run("document.querySelector('#mistakes').innerText")
+    assert HOSTILE in words and re.search(r"green \d\d\.\d%; label red", words)
+    assert page.run("document.querySelectorAll('#calibration svg .dot').length") >= 1
+    assert page.run("document.querySelectorAll('#coverage svg polyline').length") == 2
+    assert "snow.png" in page.run("document.querySelector('#outside').innerText")
+    assert "night.png" not in page.run("document.querySelector('#outside').innerText")
+    refused = page.run("document.querySelectorAll('#refused .card').length")
+    assert refused == int(page.run("document.querySelector('#refused .count').innerText")) > 0
+
+
+@needs_chromium
+def test_a_cell_shows_its_pictures_by_mouse_and_by_keyboard(page: Page) -> None:
+    assert page.run("document.querySelectorAll('#cell .card').length") == 0
+    page.run("document.querySelector('[data-cell=\"0-1\"]').click()")
+    assert "Labelled red, answered green: 2" in page.run("document.getElementById('cell').innerText")
+    assert page.run("document.querySelectorAll('#cell .card').length") == 2
+    page.run("document.querySelector('[data-cell=\"2-2\"]').focus()")
+    page.press("Enter", 13)
+    assert "Labelled blue, answered blue: 15" in page.run("document.getElementById('cell').innerText")
+    assert page.run("document.querySelectorAll('[aria-pressed=true]').length") == 1
+
+
+@needs_chromium
+def test_ticked_labels_come_out_as_a_list_that_training_reads(page: Page, data: Path, tmp_path: Path) -> None:
+    assert page.run("document.getElementById('download').disabled")
+    page.run("document.querySelector('#labels input').focus()")
+    page.press("Space", 32)
+    page.run(
+        "{ const choice = document.querySelectorAll('#labels select')[1]; choice.value = -1;"
+        " choice.dispatchEvent(new Event('change')) }"
+    )
+    assert page.run("document.getElementById('ticked').innerText") == "2 ticked"
+    first, second = page.run("[...document.querySelectorAll('#labels .card code')].map((one) => one.innerText)")
+    page.run("document.getElementById('download').click()")
+    saved = tmp_path / "relabelled.csv"
+    until = time.monotonic() + 60
+    while not saved.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    there = data.parent / "relabelled.csv"
+    there.write_bytes(saved.read_bytes())
+    before, after = ({photo.file: photo for photo in read_listing(file).records} for file in (data, there))
+    there.unlink()
+    # Where the list lies, each file is found again; one label is changed, one picture left out, all else the same.
+    assert all(photo.path.is_file() for photo in after.values()) and len(after) == len(before) - 1
+    assert after[f"colours/{first}"].label == "green" and f"colours/{second}" not in after
+    for file, photo in before.items():
+        if file not in (first, second):
+            found = after[f"colours/{file}"]
+            assert (found.label, found.split, found.group) == (photo.label, photo.split, photo.group)
+
+
+@needs_chromium
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_shows_it_without_sideways_scrolling_in_both_schemes(report: Path, tmp_path: Path, dark: bool) -> None:
+    with Page(tmp_path, width=390, height=844, dark=dark) as page:
+        page.open(report)
+        assert page.run("document.documentElement.scrollWidth") <= 390
+        paper, ink = page.run(
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        )
+        lightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (paper, ink)]
+        assert (lightness[0] < lightness[1]) == dark and abs(lightness[0] - lightness[1]) > 450
+        # Fingers need room.
+        assert page.run("document.querySelector('[data-cell]').getBoundingClientRect().height") >= 40
+        assert page.errors == []
+
+
+def test_the_page_is_one_small_file_and_names_no_other(report: Path) -> None:
+    text = report.read_text()
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
+    assert "<img src=x" not in text and report.stat().st_size < 400_000
+
+
+def test_a_run_has_the_same_report_from_its_folder_alone(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    identifier = Identifier.load(write_tiny_model(folder / checkpoint.ONNX))
+    write_predictions(_predictions(identifier, read_listing(data).records), folder / checkpoint.PREDICTIONS)
+    write_run_report(folder, data)
+    text = (folder / checkpoint.REPORT).read_text()
+    assert "of 45 pictures of the validation split" in " ".join(text.split())
+    assert "these pictures chose the epoch" in text and "fewer than 10 training pictures of: red (5)" in text
+
+
+def test_300_pictures_stay_below_5_mb_and_many_classes_have_pairs_instead_of_a_table(tmp_path: Path) -> None:
+    # Photographs are simulated by noise, which no picture of a fruit needs more bytes than.
+    rng = np.random.default_rng(6)
+    from PIL import Image
+
+    labels = tuple(f"class {n}" for n in range(30))
+    photos, rows = [], []
+    for n in range(300):
+        path = tmp_path / "data" / labels[n % 30] / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(256, size=(40, 40, 3), dtype=np.uint8))
+        coarse.resize((200, 200)).save(path)
+        photos.append(Record(path.name, path, labels[n % 30]))
+        answer = (n % 30 + (n % 4 == 0)) % 30
+        rows.append(Prediction(path.name, "", labels[n % 30], tuple(0.9 * np.eye(30)[answer] + 0.1 / 30)))
+    card = dataclasses.replace(CARD, labels=labels)
+    evaluation = Evaluation.of("many", card, "", Predictions(labels, tuple(rows)))
+    plain = dataclasses.replace(CARD, outputs=CARD.outputs[:1])
+    identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx", plain))
+    paths, target = {photo.file: photo.path for photo in photos}, tmp_path / "report.html"
+    write_report(target, evaluation, paths, data=tmp_path / "data", listing=photos, identifier=identifier)
+    assert target.stat().st_size < 5_000_000
+    text = target.read_text()
+    assert 'class="matrix"' not in text and 'class="heat"' in text
+    assert re.search(r">\d+: class \d+, answered class \d+</button>", text)
+
+
+def test_a_list_finds_its_pictures_from_the_folder_of_the_set(tmp_path: Path) -> None:
+    photos = [
+        Record("a/1.png", tmp_path / "set" / "a" / "1.png", "a"),
+        Record("b/2.png", tmp_path / "set" / "b" / "2.png", "b"),
+    ]
+    (tmp_path / "set").mkdir()
+    table = relabel_table(tmp_path / "set", photos, ["a", "b"], ["b/2.png", "gone.png"])
+    assert table["columns"] == ["file", "label"] and table["rows"] == [["a/1.png", "a"], ["b/2.png", "b"]]
+    assert table["suspects"] == [1, None] and table["folder"] == "set"
+    beside = relabel_table(tmp_path / "set.csv", photos, ["a", "b"], [])
+    assert list(csv.reader([",".join(row) for row in beside["rows"]])) == [["set/a/1.png", "a"], ["set/b/2.png", "b"]]
