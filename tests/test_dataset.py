@@ -181,7 +181,7 @@ def test_a_saved_split_is_used_and_a_changed_file_noticed(tmp_path: Path) -> Non
     data = read(root)
     saved.write_text(data.split_csv())
     with saved.open() as file:
-        assert list(csv.DictReader(file).fieldnames or []) == ["file", "sha256", "label", "split"]
+        assert list(csv.DictReader(file).fieldnames or []) == ["file", "sha256", "label", "split", "hash"]
 
     assert apply_split(read(root, seed=5), saved).pictures == data.pictures
     picture(1234).save(root / "pear" / "pear_0.png")
