@@ -1,26 +1,70 @@
 """Keras builders by name.
 
-Every model takes raw RGB pixels [N, S, S, 3] (0..255) and gives probabilities [N, C]; its last two layers are `logits`
-(Dense) and `probabilities` (Softmax). Every layer has a name of its own, because Keras takes the names of unnamed ones
-from a counter of the process, and weights saved by one process would not fit the next.
+Every model takes raw RGB pixels [N, S, S, 3] (0..255) and gives logits [N, C]. Every layer has a name of its own,
+because Keras takes the names of unnamed ones from a counter of the process, and weights saved by one process would not
+fit the next.
 """
 
+import importlib
 from collections.abc import Callable
 
 import keras
 from keras import layers
 
+from fruitcnn.errors import ConfigError
+
 
 def build_model(architecture: str, *, classes: int, size: int, dropout: float) -> keras.Model:
-    """A freshly initialised channels_last model, from a name in ARCHITECTURES.
+    """A freshly initialised channels_last model from pixels to logits.
 
-    classes: C; size: S in pixels; dropout: the rate before the last Dense layer.
-    The initial weights come from Keras' global generator (`keras.utils.set_random_seed`).
+    architecture: a name in ARCHITECTURES, or `module:function`, which is called with `classes` and `size` and returns
+    a functional keras.Model; classes: C; size: S in pixels; dropout: the rate before our own models' last Dense layer.
+    The initial weights come from Keras' global generator (`keras.utils.set_random_seed`). Raises ConfigError.
     """
+    if ":" in architecture:
+        return _checked(_foreign(architecture, classes=classes, size=size), architecture, classes=classes, size=size)
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ConfigError("no such network", value=architecture, remedy=f"use one of {known}, or module:function")
     inputs = keras.Input((size, size, 3), name="image")
     scaled = layers.Rescaling(1 / 255, name="rescaling")(inputs)
     logits = ARCHITECTURES[architecture](scaled, classes, dropout)
-    return keras.Model(inputs, layers.Softmax(name="probabilities")(logits), name=architecture)
+    return keras.Model(inputs, logits, name=architecture)
+
+
+def _foreign(architecture: str, *, classes: int, size: int) -> object:
+    module, _, function = architecture.partition(":")
+    try:
+        build = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        remedy = "name an importable module and a function in it, as mypackage.networks:build"
+        raise ConfigError(f"can't be found ({error})", value=architecture, remedy=remedy) from error
+    return build(classes=classes, size=size)
+
+
+def _checked(model: object, architecture: str, *, classes: int, size: int) -> keras.Model:
+    """The model, where it is one that can be trained, resumed and exported."""
+    if isinstance(model, keras.Sequential) and model.built:
+        model = model._functional
+    if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
+        problem = f"returned {type(model).__name__}, not a functional keras.Model"
+    elif [tuple(t.shape) for t in model.inputs + model.outputs] != [(None, size, size, 3), (None, classes)]:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs + model.outputs)
+        problem = f"has inputs and outputs {shapes}, not (None, {size}, {size}, 3) and (None, {classes})"
+    elif any(getattr(layer, "activity_regularizer", None) for layer in model.layers):
+        problem = "has a layer with an activity_regularizer, whose loss would be left out"
+    elif any(variable.constraint for variable in model.trainable_variables):
+        problem = "has a weight with a constraint, which would not be kept"
+    elif _last_activation(model) not in (None, keras.activations.linear):
+        problem = f"ends in {_last_activation(model).__name__}, not in logits"
+    else:
+        return model
+    raise ConfigError(problem, value=architecture, remedy="return a model from raw pixels to logits")
+
+
+def _last_activation(model: keras.Model) -> Callable[..., object] | None:
+    last = model.outputs[0]._keras_history.operation
+    return keras.activations.softmax if isinstance(last, layers.Softmax) else getattr(last, "activation", None)
 
 
 def simple_cnn(x: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:

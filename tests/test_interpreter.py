@@ -1,0 +1,63 @@
+"""The interpreter gives Keras' own numbers, in training too, for any functional model."""
+
+import gc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from fruitcnn.model import TorchForward, keras
+from tests.networks import FOREIGN, KERAS_ONLY, NETWORKS, build
+
+
+def keras_output(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    return model(torch.from_numpy(pixels), training=False).detach().numpy()
+
+
+def pixels_for(model: keras.Model, count: int) -> np.ndarray:
+    return np.random.default_rng(0).random((count, *model.input.shape[1:]), np.float32) * 255
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_numbers_are_those_of_keras(name: str) -> None:
+    model = build(name)
+    pixels = pixels_for(model, 3)
+    expected = keras_output(model, pixels)
+    net = TorchForward(model).eval()
+    with torch.no_grad():
+        found = net(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
+    assert np.ptp(expected) > 0.01, "the comparison must be able to fail"
+    assert np.abs(found - expected).max() <= 2e-5 * max(1.0, np.abs(expected).max())
+    assert (len(net.foreign) > 0) == (name in KERAS_ONLY), net.foreign
+    assert np.abs(keras_output(model, pixels) - expected).max() <= 1e-5, "the weights stay what they were"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_training_step_moves_the_same_variables_alike(name: str) -> None:
+    def step(run: Callable[[keras.Model, torch.Tensor], torch.Tensor]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        model = build(name, dropout=0.0)
+        before = [value.numpy().copy() for value in model.weights]
+        optimizer = torch.optim.SGD([value.value for value in model.trainable_variables], lr=1e-3)
+        run(model, torch.from_numpy(pixels_for(model, 4))).square().mean().backward()
+        optimizer.step()
+        return before, [value.numpy() for value in model.weights]
+
+    before, by_keras = step(lambda model, pixels: model(pixels, training=True))
+    _, by_torch = step(lambda model, pixels: TorchForward(model).train()(pixels.permute(0, 3, 1, 2)))
+    gc.collect()
+    for old, theirs, ours in zip(before, by_keras, by_torch, strict=True):
+        assert (np.abs(theirs - old).max() > 0) == (np.abs(ours - old).max() > 0)
+        scale = np.abs(theirs - old).max() + 1e-6
+        # Moving variances differ by n / (n - 1): torch's estimate is the unbiased one.
+        assert np.abs(theirs - ours).max() <= 0.1 * scale
+
+
+def test_three_well_known_networks_are_among_them() -> None:
+    assert {"EfficientNetV2B0", "MobileNetV3Small", "ConvNeXtTiny"} <= set(NETWORKS) and len(FOREIGN) >= 12
+
+
+def test_regularisation_losses_are_those_of_keras() -> None:
+    model = build("l2")
+    assert float(TorchForward(model).penalty()) == pytest.approx(float(sum(model.losses)), rel=1e-6)
+    assert float(TorchForward(build("plain")).penalty()) == 0.0
