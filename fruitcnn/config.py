@@ -1,6 +1,7 @@
 """One frozen, validated configuration from a YAML recipe and `--set a.b=c`."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,8 +40,16 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """Which network."""
 
-    architecture: Literal["simple_cnn", "fruit_net"]
+    architecture: str = Field(description="simple_cnn, fruit_net, or module:function (see build_model)")
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @pydantic.field_validator("architecture")
+    @classmethod
+    def _check(cls, name: str) -> str:
+        # That a module has such a network is checked where keras is at hand.
+        if name not in ("simple_cnn", "fruit_net") and not re.fullmatch(r"[\w.]+:[\w.]+", name):
+            raise ValueError("must be simple_cnn, fruit_net or module:function")
+        return name
 
 
 class TrainConfig(_Section):

@@ -48,9 +48,8 @@ def test_one_training_step_moves_the_same_variables_alike(name: str) -> None:
     gc.collect()
     for old, theirs, ours in zip(before, by_keras, by_torch, strict=True):
         assert (np.abs(theirs - old).max() > 0) == (np.abs(ours - old).max() > 0)
-        scale = np.abs(theirs - old).max() + 1e-6
-        # Moving variances differ by n / (n - 1): torch's estimate is the unbiased one.
-        assert np.abs(theirs - ours).max() <= 0.1 * scale
+        scale = np.abs(theirs - old).max()
+        assert np.abs(theirs - ours).max() <= 0.01 * scale + 1e-6
 
 
 def test_three_well_known_networks_are_among_them() -> None:
@@ -59,5 +58,5 @@ def test_three_well_known_networks_are_among_them() -> None:
 
 def test_regularisation_losses_are_those_of_keras() -> None:
     model = build("l2")
-    assert float(TorchForward(model).penalty()) == pytest.approx(float(sum(model.losses)), rel=1e-6)
+    assert float(TorchForward(model).penalty().detach()) == pytest.approx(float(sum(model.losses).detach()), rel=1e-6)
     assert float(TorchForward(build("plain")).penalty()) == 0.0

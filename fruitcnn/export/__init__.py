@@ -14,7 +14,7 @@ from fruitcnn.config import load_config
 from fruitcnn.dataset.records import VALIDATION
 from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.errors import ExportError, ModelError
-from fruitcnn.export.graph import to_onnx
+from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.files import written_whole
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import Pixels

@@ -17,4 +17,4 @@ def answer_model(model: keras.Model, *, temperature: float) -> keras.Model:
             weight.assign(weight.value / temperature)
     else:
         logits = layers.Rescaling(1 / temperature, name="temperature")(logits)
-    return keras.Model(model.inputs, layers.Softmax(name="probabilities")(logits), name=model.name)
+    return keras.Model(model.inputs[0], layers.Softmax(name="probabilities")(logits), name=model.name)

@@ -51,12 +51,10 @@ def _checked(model: object, architecture: str, *, classes: int, size: int) -> ke
     elif [tuple(t.shape) for t in model.inputs + model.outputs] != [(None, size, size, 3), (None, classes)]:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs + model.outputs)
         problem = f"has inputs and outputs {shapes}, not (None, {size}, {size}, 3) and (None, {classes})"
-    elif any(getattr(layer, "activity_regularizer", None) for layer in model.layers):
-        problem = "has a layer with an activity_regularizer, whose loss would be left out"
     elif any(variable.constraint for variable in model.trainable_variables):
         problem = "has a weight with a constraint, which would not be kept"
-    elif _last_activation(model) not in (None, keras.activations.linear):
-        problem = f"ends in {_last_activation(model).__name__}, not in logits"
+    elif (last := _last_activation(model)) not in (None, keras.activations.linear):
+        problem = f"ends in {getattr(last, '__name__', last)}, not in logits"
     else:
         return model
     raise ConfigError(problem, value=architecture, remedy="return a model from raw pixels to logits")

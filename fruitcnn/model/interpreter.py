@@ -1,96 +1,274 @@
-"""A functional Keras model run in torch's own operations: for training, for evaluation and for the ONNX export.
+"""A Keras model's forward pass in torch's own operations: for training at torch's own speed, and for export.
 
 A Keras model has to be channels_last to run on every backend, and in that layout Keras' torch backend spends two thirds
 of a training step on copies and on a batch norm in seven passes; on a GPU the Python around each layer costs more than
-the layer. Here the layers are looked up once and run as plain torch functions on their own Keras Parameters: what is
-trained is the Keras model itself, and no weight is ever copied.
-
-What a layer means is written once, in `fruitcnn.model.operations`. A layer, or a setting of one, that has no entry
-there is run by Keras itself, in Keras' own layout: slower, and right.
+the layer. Here the graph is walked once, and its layers run as plain torch functions (`operations.py`) on their own
+Keras Parameters: what is trained is the Keras model itself, and no weight is ever copied. Whatever the table does not
+understand is computed by the Keras layer itself, in Keras' own order of dimensions: slower, but right.
 """
 
+import dataclasses
+import enum
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import torch
+from keras import layers, tree
+from keras.src.models.functional import Functional
 from torch import nn
 
-from fruitcnn.model.operations import Function, torch_function, unflattened
+from fruitcnn.model.operations import (
+    Function,
+    Use,
+    can_rescale,
+    entry_of,
+    flattened_dense,
+    rescaled_convolution,
+    scalar_rescaling,
+)
 
-# A step: what runs, the slots of its inputs, the slots of its outputs.
-_Step = tuple[Function, list[int], list[int]]
+
+class _Order(enum.Enum):
+    """How a tensor's dimensions lie: as in Keras; as NCHW; as a flattened NCHW (Keras flattens NHWC)."""
+
+    KERAS = "keras"
+    NCHW = "nchw"
+    FLAT = "flat"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Value:
+    """A tensor of the graph: which result of the program it is, how it lies, and its shape in Keras.
+
+    unflattened: (H, W, C) of one that lies FLAT.
+    """
+
+    slot: int
+    order: _Order
+    shape: tuple[int | None, ...]
+    unflattened: tuple[int, int, int] = (0, 0, 0)
+
+
+class _Step:
+    """One operation of the program: `values[slot] = function(*values[inputs])`; then `spent` are needed no more."""
+
+    def __init__(self, function: Function, inputs: list[int], slot: int) -> None:
+        self.function, self.inputs, self.slot = function, inputs, slot
+        self.spent: list[int] = []
 
 
 class TorchForward(nn.Module):
-    """From pixels [N, 3, S, S] to what `model` computes from pixels [N, S, S, 3]: a tensor, or a tuple of several.
+    """From pixels [N, 3, S, S] (channels_last in memory for speed) to what `model` computes of them.
 
-    Four-dimensional tensors stand as [N, C, H, W] here, channels_last in memory for speed; all others as in Keras. The
-    parameters are those of `model`. `foreign` names the layers that Keras runs itself.
+    model: a functional or sequential Keras model from pixels [N, S, S, 3]. The result is the model's output, or a tuple
+    of its outputs where it has several, each with its dimensions in Keras' own order. `foreign` names the layers that
+    Keras runs itself. The parameters are the weights of `model`, in their order, moving statistics included.
     """
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
-        self.model = model
-        self.foreign: list[str] = []
-        self._steps: list[_Step] = []
-        self._slots = {id(tensor): slot for slot, tensor in enumerate(model.inputs)}
-        # Height, width and channels of tensors that were flattened in torch's order, channels first.
-        self._flattened: dict[int, tuple[int, int, int]] = {}
-        for node in _nodes(model):
-            self._add(node)
-        self._outputs = [self._slots[id(tensor)] for tensor in model.outputs]
-        for tensor, slot in zip(model.outputs, self._outputs, strict=True):
-            if id(tensor) in self._flattened:
-                self._steps.append((unflattened(self._flattened[id(tensor)]), [slot], [slot]))
-        # (regularizer, parameter) pairs, looked up once: `model.losses` walks all layers at every step.
+        # Registered by number, not as Keras' own modules: the names of those may differ in another process.
+        self.weights = nn.ParameterList([variable.value for variable in model.weights])
+        # In a tuple, out of sight of nn.Module, which would register the model's own modules too.
+        self._model = (model,)
+        program = _Program()
+        pixels = _Value(0, _Order.NCHW, tuple(model.inputs[0].shape))
+        outputs = program.add_model(model, [pixels], training=None)
+        self._outputs = [program.ordered(value, _Order.KERAS).slot for value in outputs]
+        self._size = len(program.steps) + 1
+        self._steps = _needed(program.steps, self._outputs)
+        self._keras_layers = program.keras_layers
+        self.foreign: list[str] = [operation.name for operation in program.keras_layers]
+        # Looked up once: `model.losses` walks all layers at every step.
         self._penalties = [
-            (variable.regularizer, variable.value)
-            for variable in model.trainable_variables
-            if variable.regularizer is not None
+            (variable.regularizer, variable) for variable in model.trainable_variables if variable.regularizer
         ]
 
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model."""
+        return self._model[0]
+
     def forward(self, pixels: torch.Tensor) -> Any:
-        """The model's output for pixels [N, 3, S, S]; dropout and batch norm follow `.train()` and `.eval()`."""
-        values: dict[int, torch.Tensor] = {0: pixels}
-        for function, inputs, outputs in self._steps:
-            results = function(*(values[slot] for slot in inputs), training=self.training)
-            values.update(zip(outputs, results if isinstance(results, list) else [results], strict=True))
-        found = tuple(values[slot] for slot in self._outputs)
-        return found if len(found) > 1 else found[0]
+        """The model's output; dropout and batch norm follow `.train()` and `.eval()`."""
+        values: list[Any] = [None] * self._size
+        values[0] = pixels
+        training = self.training
+        for step in self._steps:
+            values[step.slot] = step.function(*[values[slot] for slot in step.inputs], training=training)
+            for slot in step.spent:
+                values[slot] = None
+        outputs = tuple(values[slot] for slot in self._outputs)
+        return outputs if len(outputs) > 1 else outputs[0]
 
     def penalty(self) -> torch.Tensor | float:
-        """The sum of the weights' regularisation losses (L2 and the like), as Keras adds it to the loss."""
-        return sum((regularizer(weight) for regularizer, weight in self._penalties), 0.0)
-
-    def _add(self, node: Any) -> None:
-        inputs = [self._slots[id(tensor)] for tensor in node.input_tensors]
-        flattened = [self._flattened.get(id(tensor)) for tensor in node.input_tensors]
-        found = torch_function(node, flattened)
-        if found.by_keras:
-            self.foreign.append(node.operation.name)
-        if not found.takes_flattened:
-            for position, shape in enumerate(flattened):
-                if shape is not None:
-                    self._steps.append((unflattened(shape), [inputs[position]], [self._new_slot()]))
-                    inputs[position] = self._steps[-1][2][0]
-        outputs = [self._new_slot() for _ in node.outputs]
-        self._slots |= {id(tensor): slot for tensor, slot in zip(node.outputs, outputs, strict=True)}
-        if found.flattened is not None:
-            self._flattened[id(node.outputs[0])] = found.flattened
-        self._steps.append((found.function, inputs, outputs))
-
-    def _new_slot(self) -> int:
-        self._count = getattr(self, "_count", len(self.model.inputs)) + 1
-        return self._count
+        """The sum of the regularisation losses: the weights' (L2 and the like), and the last forward's activities'."""
+        penalties = [regularizer(variable) for regularizer, variable in self._penalties]
+        return sum([*penalties, *(loss for layer in self._keras_layers for loss in _own_losses(layer))], 0.0)
 
 
-def _nodes(model: keras.Model) -> Sequence[Any]:
-    """The calls of layers that make up the model, each after those that it takes its inputs from."""
-    by_depth = model._nodes_by_depth
-    return [
-        node
-        for depth in sorted(by_depth, reverse=True)
-        for node in by_depth[depth]
-        if node.operation and not node.is_input
-    ]
+class _Program:
+    """The steps of a model, as they are found."""
+
+    def __init__(self) -> None:
+        self.steps: list[_Step] = []
+        # What Keras runs itself.
+        self.keras_layers: list[Any] = []
+        # Rescalings by the slot of their result, with their input: a convolution may do their work.
+        self._rescalings: dict[int, tuple[layers.Rescaling, _Value]] = {}
+
+    def add_model(self, model: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
+        """All operations of a model; training: what it was called with. Returns its outputs."""
+        graph = model._functional if isinstance(model, keras.Sequential) else model
+        known = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
+        # Keras keeps the calls of layers by depth: each comes after those that it takes its inputs from.
+        for depth in sorted(graph._nodes_by_depth, reverse=True):
+            for node in graph._nodes_by_depth[depth]:
+                if not node.is_input:
+                    results = self._add_node(node, [known[id(tensor)] for tensor in node.input_tensors], training)
+                    known.update({id(tensor): value for tensor, value in zip(node.outputs, results, strict=True)})
+        return [known[id(tensor)] for tensor in graph.outputs]
+
+    def ordered(self, value: _Value, order: _Order) -> _Value:
+        """The same tensor with its dimensions in this order."""
+        if value.order is order or (value.order is not _Order.FLAT and len(value.shape) != 4):
+            return value
+        if value.order is _Order.FLAT:
+            height, width, channels = value.unflattened
+            return self._add(
+                lambda x, training: x.unflatten(1, (channels, height, width)).permute(0, 2, 3, 1).flatten(1),
+                [value], _Order.KERAS, value.shape,
+            )  # fmt: skip
+        axes = (0, 3, 1, 2) if order is _Order.NCHW else (0, 2, 3, 1)
+        return self._add(lambda x, training: x.permute(axes), [value], order, value.shape)
+
+    def _add(self, function: Function, inputs: list[_Value], order: _Order, shape: Any, **more: Any) -> _Value:
+        slot = len(self.steps) + 1
+        self.steps.append(_Step(function, [value.slot for value in inputs], slot))
+        return _Value(slot, order, tuple(shape), **more)
+
+    def _add_node(self, node: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
+        layer, keywords = node.operation, dict(node.arguments.kwargs)
+        own = keywords.pop("training", None)
+        training = training if own is None else own
+        plain = _only_tensors(node.arguments.args) and all(value is None for value in keywords.values())
+        if plain and _is_functional(layer):
+            return self.add_model(layer, inputs, training)
+        result = self._add_understood(node, inputs, training) if plain and len(node.outputs) == 1 else None
+        return self._add_keras(node, inputs, training) if result is None else [result]
+
+    def _add_understood(self, node: Any, inputs: list[_Value], training: bool | None) -> _Value | None:
+        """What the table understands; None for everything else."""
+        layer, shape = node.operation, node.outputs[0].shape
+        entry = entry_of(layer)
+        if entry is None:
+            return None
+        moved = self._moved(layer, inputs[0], shape)
+        if moved is not None:
+            return moved
+        if type(layer) is layers.Dense and inputs[0].order is _Order.FLAT:
+            function: Function | None = flattened_dense(layer, inputs[0].unflattened)
+            return function and self._add(function, inputs, _Order.KERAS, shape)
+        taken_over = self._rescalings.get(inputs[0].slot)
+        if type(layer) is layers.Conv2D and taken_over and can_rescale(layer, taken_over[0]):
+            function, inputs = rescaled_convolution(layer, taken_over[0]), [taken_over[1]]
+        else:
+            if not entry.any_order or len({value.order for value in inputs}) > 1:
+                inputs = [self.ordered(value, _natural(value.shape)) for value in inputs]
+            function = entry.build(layer, Use([value.shape for value in inputs], inputs[0].order is _Order.NCHW))
+        if function is None:
+            return None
+        order = inputs[0].order if len(shape) == len(inputs[0].shape) else _natural(shape)
+        result = self._add(_in_mode(function, training), inputs, order, shape, unflattened=inputs[0].unflattened)
+        if scalar_rescaling(layer):
+            self._rescalings[result.slot] = layer, inputs[0]
+        return result
+
+    def _moved(self, layer: Any, value: _Value, shape: Any) -> _Value | None:
+        """Flatten, Reshape and Permute: what only changes how values lie."""
+        if isinstance(layer, layers.Flatten) and value.order is _Order.NCHW and None not in value.shape[1:]:
+            sides = value.shape[1:]
+            return self._add(lambda x, training: x.flatten(1), [value], _Order.FLAT, shape, unflattened=sides)
+        if isinstance(layer, layers.Flatten):
+            return self._add(lambda x, training: x.flatten(1), [self.ordered(value, _Order.KERAS)], _Order.KERAS, shape)
+        if isinstance(layer, layers.Reshape):
+            if len(value.shape) == 2 and tuple(shape[1:3]) == (1, 1) and len(shape) == 4:
+                value = self.ordered(value, _Order.KERAS)
+                return self._add(lambda x, training: x[:, :, None, None], [value], _Order.NCHW, shape)
+            sides = tuple(-1 if side is None else side for side in shape[1:])
+            value = self.ordered(value, _Order.KERAS)
+            return self._add(lambda x, training: x.reshape(len(x), *sides), [value], _Order.KERAS, shape)
+        if isinstance(layer, layers.Permute):
+            if tuple(layer.dims) == (3, 1, 2) and value.order is _Order.NCHW:
+                # It lies like that already.
+                return dataclasses.replace(value, order=_Order.KERAS, shape=tuple(shape))
+            axes = (0, *layer.dims)
+            value = self.ordered(value, _Order.KERAS)
+            return self._add(lambda x, training: x.permute(axes), [value], _Order.KERAS, shape)
+        return None
+
+    def _add_keras(self, node: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
+        """Whatever it is, by Keras itself."""
+        self.keras_layers.append(node.operation)
+        inputs = [self.ordered(value, _Order.KERAS) for value in inputs]
+        results = self._add(_in_mode(_by_keras(node), training), inputs, _Order.KERAS, ())
+        return [
+            self._add(lambda found, training, number=number: found[number], [results], _Order.KERAS, tensor.shape)
+            for number, tensor in enumerate(node.outputs)
+        ]
+
+
+def _natural(shape: Sequence[int | None]) -> _Order:
+    return _Order.NCHW if len(shape) == 4 else _Order.KERAS
+
+
+def _in_mode(function: Function, training: bool | None) -> Function:
+    """The function in the mode that its layer was called with, whatever the whole model's is."""
+    return function if training is None else lambda *x, **ignored: function(*x, training=training)
+
+
+def _is_functional(operation: Any) -> bool:
+    # A subclass may compute something else.
+    graph = operation._functional if type(operation) is keras.Sequential else operation
+    return type(graph) is Functional
+
+
+def _only_tensors(arguments: tuple[Any, ...]) -> bool:
+    """Whether a layer was called with a tensor, or a list of them, and nothing else."""
+    flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
+    return len(arguments) == 1 and all(isinstance(item, keras.KerasTensor) for item in flat)
+
+
+def _by_keras(node: Any) -> Function:
+    operation = node.operation
+    has_mode = isinstance(operation, keras.Layer) and operation._call_has_training_arg
+
+    def run(*values: torch.Tensor, training: bool) -> Any:
+        args, kwargs = node.arguments.fill_in(
+            {id(tensor): value for tensor, value in zip(node.input_tensors, values, strict=True)}
+        )
+        if has_mode:
+            kwargs = {**kwargs, "training": training if kwargs.get("training") is None else kwargs["training"]}
+        # Keras moves its inputs to its own device: that shall be the one where they are.
+        with keras.device(values[0].device.type):
+            return tree.flatten(operation(*args, **kwargs))
+
+    return run
+
+
+def _own_losses(operation: Any) -> list[torch.Tensor]:
+    # Not `losses`, which has those of the weights too.
+    inner = operation._flatten_layers() if isinstance(operation, keras.Layer) else []
+    return [loss for layer in inner for loss in layer._losses]
+
+
+def _needed(steps: list[_Step], outputs: list[int]) -> list[_Step]:
+    """The steps that lead to the outputs, each told which values nobody needs after it."""
+    needed, kept = set(outputs), []
+    for step in reversed(steps):
+        if step.slot in needed:
+            step.spent = [slot for slot in set(step.inputs) if slot not in needed]
+            needed.update(step.inputs)
+            kept.append(step)
+    return kept[::-1]

@@ -1,389 +1,408 @@
-"""What each Keras layer means, in torch's own operations: the one table of layers and of the settings understood.
+"""What each kind of Keras layer means in torch: the one table of layers, with the settings that each entry understands.
 
-Four-dimensional tensors stand as [N, C, H, W] here where Keras has [N, H, W, C]; all others are as in Keras.
+Tensors of rank 4 are NCHW here (NHWC in Keras), all others are as in Keras. A layer that is not in the table, or has a
+setting that its entry does not name, is not interpreted: `interpreter.py` calls the Keras layer itself.
 """
 
 import dataclasses
+import functools
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import torch
-from keras import layers
+from keras import activations, layers
 from torch.nn import functional
 
-# Called with the input tensors and training=bool; gives a tensor, or a list of several.
-Function = Callable[..., Any]
-Shape = tuple[int, int, int]
-# Makes a layer's function from the layer and the rank of its input; None where it can't.
-Builder = Callable[[Any, int], Function | None]
+Function = Callable[..., torch.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class Meaning:
-    """What one call of a layer is in torch.
+class Use:
+    """One use of a layer. shapes: its inputs', in Keras' order; nchw: whether they come as NCHW."""
 
-    by_keras: Keras itself runs it. takes_flattened: its input may have been flattened channels first.
-    flattened: the height, width and channels of its output, where that was flattened channels first.
+    shapes: list[tuple[int | None, ...]]
+    nchw: bool
+
+    @property
+    def channels(self) -> int:
+        """The dimension of the channels, Keras' last one."""
+        return 1 if self.nchw else len(self.shapes[0]) - 1
+
+    def dimension(self, axis: int) -> int:
+        """Where Keras' axis lies here."""
+        axis %= len(self.shapes[0])
+        return (0, 2, 3, 1)[axis] if self.nchw else axis
+
+
+# From a layer and its use to the function that computes it; None where its settings are not understood.
+Builder = Callable[[Any, Use], Function | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """How a kind of layer is built. settings: those that the builder reads; all others must be Keras' defaults.
+
+    any_order: it takes tensors of rank 4 in Keras' order too, and of any order where it works on single values.
     """
 
-    function: Function
-    by_keras: bool = False
-    takes_flattened: bool = False
-    flattened: Shape | None = None
+    build: Builder
+    settings: frozenset[str]
+    any_order: bool = False
 
 
-def torch_function(node: Any, flattened: Sequence[Shape | None]) -> Meaning:
-    """The meaning of one node of a functional model; flattened: see Meaning, for each of its inputs."""
-    layer, rank = node.operation, len(node.input_tensors[0].shape)
-    if not _plain_call(node):
-        return Meaning(_by_keras(node), by_keras=True)
-    if type(layer) is layers.Flatten and rank == 4 and layer.data_format == "channels_last":
-        height, width, channels = node.input_tensors[0].shape[1:]
-        return Meaning(lambda x, training: x.flatten(1), flattened=(height, width, channels))
-    if type(layer) is layers.Dense and flattened[0] is not None and _understood(layer):
-        return Meaning(_dense_of_flattened(layer, flattened[0]), takes_flattened=True)
-    builder = _BUILDERS.get(type(layer))
-    function = builder(layer, rank) if builder and _understood(layer) else None
-    if function is None:
-        return Meaning(_by_keras(node), by_keras=True)
-    if type(layer) in (layers.Dropout, layers.ReLU) and flattened[0] is not None:
-        return Meaning(function, takes_flattened=True, flattened=flattened[0])
-    return Meaning(function)
+# They say how a layer starts, learns or is called, not what it computes.
+_WITHOUT_MEANING = ("name", "trainable", "dtype", "data_format")
+_WITHOUT_MEANING_ENDS = ("_initializer", "_constraint", "_regularizer")
 
 
-def unflattened(shape: Shape) -> Function:
-    """From [N, C*H*W] to Keras' own order, [N, H*W*C]; shape: height, width, channels."""
-    height, width, channels = shape
-    return lambda x, training: x.unflatten(1, (channels, height, width)).permute(0, 2, 3, 1).flatten(1)
+def entry_of(layer: keras.Layer) -> Entry | None:
+    """The entry that understands all of this layer's settings, if there is one."""
+    entry = LAYERS.get(type(layer))
+    if entry is None or layer.compute_dtype != "float32" or getattr(layer, "lora_enabled", False):
+        return None
+    config = layer.get_config()
+    if config.get("data_format", "channels_last") not in (None, "channels_last") or layer.activity_regularizer:
+        return None
+    defaults = {name: item.default for name, item in inspect.signature(type(layer).__init__).parameters.items()}
+    for name, value in config.items():
+        if name in entry.settings or name in _WITHOUT_MEANING or name.endswith(_WITHOUT_MEANING_ENDS):
+            continue
+        if name not in defaults or value != defaults[name]:
+            return None
+    return entry
 
 
-def _plain_call(node: Any) -> bool:
-    """Whether a layer was called with its inputs and nothing else: no mask, no training=, no further arguments."""
-    arguments = node.arguments
-    inputs = arguments.args[0] if len(arguments.args) == 1 else None
-    tensors = inputs if isinstance(inputs, list | tuple) else [inputs]
-    same = len(tensors) == len(node.input_tensors) and all(
-        a is b for a, b in zip(tensors, node.input_tensors, strict=True)
-    )
-    return same and len(node.outputs) == 1 and all(value is None for value in arguments.kwargs.values())
+def _value(variable: Any) -> torch.Tensor:
+    value: torch.Tensor = variable.value
+    return value
 
 
-def _understood(layer: Any) -> bool:
-    """Whether every setting of a layer has a meaning here: new ones of a later Keras are left to Keras."""
-    known = _SETTINGS[type(layer)]
-    return layer.dtype_policy.name == "float32" and all(
-        key in _EVERYWHERE
-        or key.endswith(
-            ("_initializer", "kernel_regularizer", "bias_regularizer", "gamma_regularizer", "beta_regularizer")
-        )
-        or value is None
-        or (key in known and (known[key] is ... or value == known[key]))
-        for key, value in layer.get_config().items()
-    )
+# --- activations: functions of (values, dimension of the channels)
 
-
-def _by_keras(node: Any) -> Function:
-    """Keras' own layer, in its own layout."""
-    operation = node.operation
-    learns = isinstance(operation, layers.Layer) and operation._call_has_training_arg
-
-    def run(*values: torch.Tensor, training: bool) -> list[torch.Tensor]:
-        inputs = {id(t): _to_keras(v) for t, v in zip(node.input_tensors, values, strict=True)}
-        args, kwargs = node.arguments.fill_in(inputs)
-        if learns and kwargs.get("training") is None:
-            kwargs["training"] = training
-        return [_from_keras(value) for value in keras.tree.flatten(operation(*args, **kwargs))]
-
-    return run
-
-
-def _to_keras(x: torch.Tensor) -> torch.Tensor:
-    return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
-
-
-def _from_keras(x: torch.Tensor) -> torch.Tensor:
-    return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
-
-
-# --- activations ------------------------------------------------------------------------------------------------------
-def _softmax(function: Callable[..., torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda x: function(x, dim=1 if x.ndim == 4 else -1)
-
-
-_ACTIVATIONS: dict[Any, Callable[[torch.Tensor], torch.Tensor]] = {
-    keras.activations.linear: lambda x: x,
-    keras.activations.relu: functional.relu,
-    keras.activations.relu6: functional.relu6,
-    keras.activations.silu: functional.silu,
-    keras.activations.hard_silu: functional.hardswish,
-    keras.activations.sigmoid: torch.sigmoid,
-    keras.activations.hard_sigmoid: functional.hardsigmoid,
-    keras.activations.tanh: torch.tanh,
-    keras.activations.exponential: torch.exp,
-    keras.activations.elu: functional.elu,
-    keras.activations.selu: functional.selu,
-    keras.activations.softplus: functional.softplus,
-    keras.activations.gelu: functional.gelu,
-    keras.activations.leaky_relu: lambda x: functional.leaky_relu(x, 0.2),
-    keras.activations.softmax: _softmax(torch.softmax),
-    keras.activations.log_softmax: _softmax(torch.log_softmax),
+_ACTIVATIONS: dict[Any, Callable[[torch.Tensor, int], torch.Tensor]] = {
+    activations.linear: lambda x, dim: x,
+    activations.relu: lambda x, dim: functional.relu(x),
+    activations.relu6: lambda x, dim: functional.relu6(x),
+    activations.silu: lambda x, dim: functional.silu(x),
+    activations.hard_silu: lambda x, dim: functional.hardswish(x),
+    activations.sigmoid: lambda x, dim: torch.sigmoid(x),
+    activations.hard_sigmoid: lambda x, dim: functional.hardsigmoid(x),
+    activations.gelu: lambda x, dim: functional.gelu(x),
+    activations.elu: lambda x, dim: functional.elu(x),
+    activations.selu: lambda x, dim: functional.selu(x),
+    activations.leaky_relu: lambda x, dim: functional.leaky_relu(x, 0.2),
+    activations.mish: lambda x, dim: functional.mish(x),
+    activations.softplus: lambda x, dim: functional.softplus(x),
+    activations.softsign: lambda x, dim: functional.softsign(x),
+    activations.tanh: lambda x, dim: torch.tanh(x),
+    activations.exponential: lambda x, dim: torch.exp(x),
+    activations.softmax: lambda x, dim: functional.softmax(x, dim),
+    activations.log_softmax: lambda x, dim: functional.log_softmax(x, dim),
 }
 
 
-def _activated(layer: Any, function: Function) -> Function | None:
-    """A layer's function, followed by its `activation`; None for one that is not known."""
-    if layer.activation is keras.activations.linear:
-        return function
+def _activated(layer: Any, function: Function, dimension: int) -> Function | None:
+    """A layer's function followed by its `activation=`; None where that is not in the table."""
     activation = _ACTIVATIONS.get(layer.activation)
-    return activation and (lambda *x, training: activation(function(*x, training=training)))
+    if layer.activation is activations.linear:
+        return function
+    return activation and (lambda x, training: activation(function(x, training=training), dimension))
 
 
-def _relu(layer: layers.ReLU, rank: int) -> Function | None:
+def _with_activation(build: Callable[[Any, Use], Function]) -> Builder:
+    return lambda layer, use: _activated(layer, build(layer, use), use.channels)
+
+
+def _activation(layer: layers.Activation, use: Use) -> Function | None:
+    function = _ACTIVATIONS.get(layer.activation)
+    return function and (lambda x, training: function(x, use.channels))
+
+
+def _relu(layer: layers.ReLU, use: Use) -> Function | None:
     if layer.threshold:
         return None
-    slope, top = float(layer.negative_slope), layer.max_value
-    if not slope and top is None:
-        return lambda x, training: functional.relu(x)
-    if not slope:
-        return lambda x, training: x.clamp(0.0, float(top))
-    return lambda x, training: functional.leaky_relu(x, slope).clamp(max=math.inf if top is None else float(top))
+    slope, highest = float(layer.negative_slope), layer.max_value
+    if slope:
+        return lambda x, training: functional.leaky_relu(x, slope).clamp(max=highest)
+    return lambda x, training: functional.relu(x) if highest is None else x.clamp(0.0, float(highest))
 
 
-# --- convolutions and pooling -----------------------------------------------------------------------------------------
-def same_pads(lengths: Sequence[int], layer: Any, sizes: Sequence[int], dilation: Sequence[int] = (1, 1)) -> list[int]:
-    """Pads of an input of `lengths` (height, width) as torch takes them: [left, right, top, bottom].
+def _softmax(layer: layers.Softmax, use: Use) -> Function | None:
+    if not isinstance(layer.axis, int):
+        return None
+    dimension = use.dimension(layer.axis)
+    return lambda x, training: functional.softmax(x, dimension)
 
-    In Keras' `same` the odd pixel goes to the end.
+
+# --- convolutions and pooling
+
+
+def same_pads(lengths: Any, kernel: Any, strides: Any, dilation: Any = (1, 1)) -> list[int]:
+    """What Keras' `same` adds to an input of `lengths` (height, width): [left, right, top, bottom].
+
+    The odd pixel goes to the end.
     """
-    if layer.padding == "valid":
-        return [0, 0, 0, 0]
     pads = []
-    for length, size, stride, step in zip(lengths, sizes, layer.strides, dilation, strict=True):
-        reach = (size - 1) * step + 1
-        total = max(0, (-(-length // stride) - 1) * stride + reach - length)
-        pads.append([total // 2, total - total // 2])
-    return pads[1] + pads[0]
+    for length, side, stride, gap in zip(lengths, kernel, strides, dilation, strict=True):
+        total = max(0, (-(-length // stride) - 1) * stride + (side - 1) * gap + 1 - length)
+        pads.append((total // 2, total - total // 2))
+    return [*pads[1], *pads[0]]
 
 
-def _convolve(layer: Any, kernel: Callable[[], torch.Tensor], groups: int, bias: torch.Tensor | None) -> Function:
+def _padded(layer: Any, x: torch.Tensor, kernel: Any) -> tuple[torch.Tensor, tuple[int, int]]:
+    """The input as the convolution wants it, and the (height, width) padding that the convolution adds itself."""
+    if layer.padding == "valid":
+        return x, (0, 0)
+    left, right, top, bottom = same_pads(x.shape[2:], kernel, layer.strides, layer.dilation_rate)
+    if (left, top) != (right, bottom):
+        return functional.pad(x, (left, right, top, bottom)), (0, 0)
+    return x, (top, left)
+
+
+def _laid_out(kernel: torch.Tensor, *order: int) -> torch.Tensor:
+    """A view of a Keras kernel in torch's order, over memory that torch's convolutions read without a copy."""
+    back = [order.index(axis) for axis in range(4)]
+    kernel.data = kernel.data.permute(*order).contiguous(memory_format=torch.channels_last).permute(*back)
+    return kernel
+
+
+def _convolution(layer: layers.Conv2D, scale: float = 1.0, offset: float = 0.0) -> Function:
+    """A Conv2D, before its activation, of `scale * x + offset`."""
+    kernel = _laid_out(_value(layer.kernel), 3, 2, 0, 1)
+    bias = _value(layer.bias) if layer.use_bias else None
+
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
-        left, right, top, bottom = pads = same_pads(x.shape[2:], layer, layer.kernel_size, layer.dilation_rate)
-        if (left, top) != (right, bottom):
-            x, left, top = functional.pad(x, pads), 0, 0
-        return functional.conv2d(x, kernel(), bias, layer.strides, (top, left), layer.dilation_rate, groups)
+        x, padding = _padded(layer, x, layer.kernel_size)
+        weight, shift = kernel.permute(3, 2, 0, 1), bias
+        if offset:
+            constant = offset * weight.sum((1, 2, 3))
+            shift = constant if bias is None else bias + constant
+        weight = weight * scale if scale != 1 else weight
+        return functional.conv2d(x, weight, shift, layer.strides, padding, layer.dilation_rate, layer.groups)
 
     return run
 
 
-def _laid_out(kernel: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
-    """Keras' kernel, height-width-in-out, over the memory order that torch's convolutions read without a copy."""
-    back = [order.index(axis) for axis in range(4)]
-    laid_out = kernel.data.permute(order).contiguous(memory_format=torch.channels_last)
-    kernel.data = laid_out.permute(back)
-    return kernel
+def can_rescale(layer: layers.Conv2D, rescaling: layers.Rescaling) -> bool:
+    """Whether a Conv2D can do a Rescaling's work: zeros around its input would have to be rescaled with an offset."""
+    return entry_of(layer) is not None and (not rescaling.offset or layer.padding == "valid")
 
 
-def _conv(layer: layers.Conv2D, rank: int) -> Function | None:
-    kernel = _laid_out(layer.kernel.value, (3, 2, 0, 1))
-    bias = layer.bias.value if layer.use_bias else None
-    return _activated(layer, _convolve(layer, lambda: kernel.permute(3, 2, 0, 1), layer.groups, bias))
+def rescaled_convolution(layer: layers.Conv2D, rescaling: layers.Rescaling) -> Function | None:
+    """A Conv2D that does the work of the scalar Rescaling before it."""
+    scale, offset = float(rescaling.scale), float(rescaling.offset)
+    return _activated(layer, _convolution(layer, scale, offset), dimension=1)
 
 
-def _depthwise_kernel(kernel: torch.Tensor) -> Callable[[], torch.Tensor]:
-    _laid_out(kernel, (2, 3, 0, 1))
-    # [H, W, in, multiplier] -> [in * multiplier, 1, H, W]
-    return lambda: kernel.permute(2, 3, 0, 1).flatten(0, 1)[:, None]
-
-
-def _depthwise(layer: layers.DepthwiseConv2D, rank: int) -> Function | None:
-    bias = layer.bias.value if layer.use_bias else None
-    kernel = _depthwise_kernel(layer.kernel.value)
-    return _activated(layer, _convolve(layer, kernel, layer.kernel.shape[2], bias))
-
-
-def _separable(layer: layers.SeparableConv2D, rank: int) -> Function | None:
-    depthwise = _convolve(layer, _depthwise_kernel(layer.depthwise_kernel.value), layer.depthwise_kernel.shape[2], None)
-    pointwise = _laid_out(layer.pointwise_kernel.value, (3, 2, 0, 1))
-    bias = layer.bias.value if layer.use_bias else None
+def _depthwise(layer: Any, use: Use) -> Function:
+    name = "kernel" if hasattr(layer, "kernel") else "depthwise_kernel"
+    kernel = _laid_out(_value(getattr(layer, name)), 2, 3, 0, 1)
+    bias = _value(layer.bias) if layer.use_bias and isinstance(layer, layers.DepthwiseConv2D) else None
+    height, width, inputs, multiplier = kernel.shape
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
-        return functional.conv2d(depthwise(x, training=training), pointwise.permute(3, 2, 0, 1), bias)
+        x, padding = _padded(layer, x, (height, width))
+        weight = kernel.permute(2, 3, 0, 1).reshape(inputs * multiplier, 1, height, width)
+        return functional.conv2d(x, weight, bias, layer.strides, padding, layer.dilation_rate, inputs)
 
-    return _activated(layer, run)
+    return run
 
 
-def _max_pool(layer: layers.MaxPooling2D, rank: int) -> Function:
+def _separable(layer: layers.SeparableConv2D, use: Use) -> Function:
+    depthwise = _depthwise(layer, use)
+    kernel = _laid_out(_value(layer.pointwise_kernel), 3, 2, 0, 1)
+    bias = _value(layer.bias) if layer.use_bias else None
+    return lambda x, training: functional.conv2d(depthwise(x, training=training), kernel.permute(3, 2, 0, 1), bias)
+
+
+def _max_pool(layer: layers.MaxPooling2D, use: Use) -> Function:
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
-        pads = same_pads(x.shape[2:], layer, layer.pool_size)
-        x = functional.pad(x, pads, value=-math.inf) if any(pads) else x
+        if layer.padding == "same":
+            pads = same_pads(x.shape[2:], layer.pool_size, layer.strides)
+            x = functional.pad(x, pads, value=-math.inf) if any(pads) else x
         return functional.max_pool2d(x, layer.pool_size, layer.strides)
 
     return run
 
 
-def _average_pool(layer: layers.AveragePooling2D, rank: int) -> Function:
-    def run(x: torch.Tensor, training: bool) -> torch.Tensor:
-        pads = same_pads(x.shape[2:], layer, layer.pool_size)
-        if not any(pads):
-            return functional.avg_pool2d(x, layer.pool_size, layer.strides)
-        # Only pixels of the picture count: the sums are divided by how many of them a window holds.
-        there = functional.pad(torch.ones_like(x[:1, :1]), pads)
-        counts = functional.avg_pool2d(there, layer.pool_size, layer.strides)
-        return functional.avg_pool2d(functional.pad(x, pads), layer.pool_size, layer.strides) / counts
-
-    return run
-
-
-def _global(reduce: Callable[..., torch.Tensor]) -> Builder:
-    return lambda layer, rank: lambda x, training: reduce(x, dim=(2, 3), keepdim=bool(layer.keepdims))
-
-
-# --- dense, normalisation, shapes -------------------------------------------------------------------------------------
-def _dense(layer: layers.Dense, rank: int) -> Function | None:
-    kernel, bias = layer.kernel.value, layer.bias.value if layer.use_bias else None
-    if rank == 4:
-        return _activated(layer, lambda x, training: functional.conv2d(x, kernel.t()[:, :, None, None], bias))
-    return _activated(layer, lambda x, training: functional.linear(x, kernel.t(), bias))
-
-
-def _dense_of_flattened(layer: layers.Dense, shape: Shape) -> Function:
-    """A Dense on [N, C*H*W]: its kernel's rows, height-width-channels, are put in that order."""
-    height, width, channels = shape
-    kernel, bias = layer.kernel.value, layer.bias.value if layer.use_bias else None
-
-    def run(x: torch.Tensor, training: bool) -> torch.Tensor:
-        rows = kernel.view(height, width, channels, -1).permute(3, 2, 0, 1).flatten(1)  # [units, C*H*W]
-        return functional.linear(x, rows, bias)
-
-    return _activated(layer, run) or _by_name(layer, run)
-
-
-def _by_name(layer: Any, function: Function) -> Function:
-    return lambda x, training: layer.activation(function(x, training=training))
-
-
-def _batch_norm(layer: layers.BatchNormalization, rank: int) -> Function | None:
-    if rank != 4 or layer.axis not in (-1, 3):
-        # In few samples torch's unbiased variance is not Keras' biased one; in the N*H*W of a picture they are equal.
-        return None
-    statistics = (layer.moving_mean.value, layer.moving_variance.value)
-    gamma = layer.gamma.value if layer.scale else None
-    beta = layer.beta.value if layer.center else None
-    rate = 1 - layer.momentum
-    # As in Keras, a frozen layer uses what it knows and learns nothing.
-    return lambda x, training: functional.batch_norm(
-        x, *statistics, gamma, beta, training and layer.trainable, rate, layer.epsilon
+def _average_pool(layer: layers.AveragePooling2D, use: Use) -> Function | None:
+    top = left = 0
+    if layer.padding == "same":
+        lengths = use.shapes[0][1:3]
+        if None in lengths:
+            return None
+        left, right, top, bottom = same_pads(lengths, layer.pool_size, layer.strides)
+        if (left, top) != (right, bottom):
+            return None
+    return lambda x, training: functional.avg_pool2d(
+        x, layer.pool_size, layer.strides, (top, left), count_include_pad=False
     )
 
 
-def _layer_norm(layer: layers.LayerNormalization, rank: int) -> Function | None:
-    if layer.axis not in (-1, rank - 1, [-1], [rank - 1]):
+def _zero_padding(layer: layers.ZeroPadding2D, use: Use) -> Function:
+    (top, bottom), (left, right) = layer.padding
+    return lambda x, training: functional.pad(x, (left, right, top, bottom))
+
+
+# --- normalisation
+
+# Of so many values the biased and the unbiased variance differ by less than a thousandth.
+_MANY = 1000
+
+
+def _batch_norm(layer: layers.BatchNormalization, use: Use) -> Function | None:
+    axis = layer.axis[0] if isinstance(layer.axis, list | tuple) else layer.axis
+    if use.dimension(axis) != 1:
         return None
-    gamma = layer.gamma.value if layer.scale else None
-    beta = layer.beta.value if layer.center else None
+    mean, variance = _value(layer.moving_mean), _value(layer.moving_variance)
+    gamma = _value(layer.gamma) if layer.scale else None
+    beta = _value(layer.beta) if layer.center else None
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
-        x = x.permute(0, 2, 3, 1) if rank == 4 else x  # channels last
-        x = functional.layer_norm(x, x.shape[-1:], gamma, beta, layer.epsilon)
-        return x.permute(0, 3, 1, 2) if rank == 4 else x
+        training = training and layer.trainable
+        values = x.numel() // x.shape[1] if training else _MANY
+        before = variance.clone() if values < _MANY else variance
+        x = functional.batch_norm(x, mean, variance, gamma, beta, training, 1 - layer.momentum, layer.epsilon)
+        if values < _MANY:
+            # torch has added the unbiased variance to the moving one, Keras adds the biased one.
+            variance.data.lerp_(before * layer.momentum, 1 / values)
+        return x
 
     return run
 
 
-def _rescaling(layer: layers.Rescaling, rank: int) -> Function | None:
-    if not isinstance(layer.scale, int | float) or not isinstance(layer.offset, int | float):
+def _layer_norm(layer: layers.LayerNormalization, use: Use) -> Function | None:
+    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    if layer.rms_scaling or [axis % len(use.shapes[0]) for axis in axes] != [len(use.shapes[0]) - 1]:
+        return None
+    gamma = _value(layer.gamma) if layer.scale else None
+    beta = _value(layer.beta) if layer.center else None
+
+    def run(x: torch.Tensor, training: bool) -> torch.Tensor:
+        x = x.permute(0, 2, 3, 1) if use.nchw else x
+        x = functional.layer_norm(x, x.shape[-1:], gamma, beta, layer.epsilon)
+        return x.permute(0, 3, 1, 2) if use.nchw else x
+
+    return run
+
+
+def _unit_norm(layer: layers.UnitNormalization, use: Use) -> Function | None:
+    if not isinstance(layer.axis, int):
+        return None
+    dimension = use.dimension(layer.axis)
+    # Keras bounds the squared norm by 1e-12 from below.
+    return lambda x, training: functional.normalize(x, dim=dimension, eps=1e-6)
+
+
+def _rescaling(layer: layers.Rescaling, use: Use) -> Function | None:
+    if not scalar_rescaling(layer):
         return None
     scale, offset = float(layer.scale), float(layer.offset)
     return lambda x, training: x * scale + offset if offset else x * scale
 
 
-def _zero_pad(layer: layers.ZeroPadding2D, rank: int) -> Function:
-    (top, bottom), (left, right) = layer.padding
-    return lambda x, training: functional.pad(x, (left, right, top, bottom))
+def scalar_rescaling(layer: keras.Layer) -> bool:
+    """Whether it is a Rescaling with one scale and one offset for all channels."""
+    return type(layer) is layers.Rescaling and all(
+        isinstance(value, int | float) for value in (layer.scale, layer.offset)
+    )
 
 
-def _concatenate(layer: layers.Concatenate, rank: int) -> Function | None:
-    if layer.axis not in (-1, rank - 1):
+# --- dense, merging, shapes
+
+
+def _dense(layer: layers.Dense, use: Use) -> Function:
+    kernel, bias = _value(layer.kernel), _value(layer.bias) if layer.use_bias else None
+    if use.nchw:
+        return lambda x, training: functional.conv2d(x, kernel.t()[:, :, None, None], bias)
+    return lambda x, training: functional.linear(x, kernel.t(), bias)
+
+
+def flattened_dense(layer: layers.Dense, shape: tuple[int, int, int]) -> Function | None:
+    """A Dense on flattened [N, C*H*W], where Keras flattens H, W, C; shape: (H, W, C)."""
+    kernel, bias = _value(layer.kernel), _value(layer.bias) if layer.use_bias else None
+
+    def run(x: torch.Tensor, training: bool) -> torch.Tensor:
+        weight = kernel.view(*shape, -1).permute(3, 2, 0, 1).flatten(1)  # [units, C*H*W]
+        return functional.linear(x, weight, bias)
+
+    return _activated(layer, run, dimension=-1)
+
+
+def _merge(operation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Builder:
+    def build(layer: Any, use: Use) -> Function | None:
+        if len({len(shape) for shape in use.shapes}) > 1:
+            return None
+        return lambda *x, training: functools.reduce(operation, x)
+
+    return build
+
+
+def _concatenate(layer: layers.Concatenate, use: Use) -> Function:
+    dimension = use.dimension(layer.axis)
+    return lambda *x, training: torch.cat(x, dimension)
+
+
+def _dropout(layer: layers.Dropout, use: Use) -> Function | None:
+    if layer.noise_shape is None:
+        return lambda x, training: functional.dropout(x, layer.rate, training)
+    if tuple(layer.noise_shape) != (None, 1, 1, 1):
         return None
-    return lambda *x, training: torch.cat(x, dim=1 if rank == 4 else -1)
+    # Stochastic depth (Huang et al. 2016): a picture loses all or nothing.
+    return lambda x, training: x * functional.dropout(x.new_ones(len(x), 1, 1, 1), layer.rate, training)
 
 
-def _reduce(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Builder:
-    def run(first: torch.Tensor, *others: torch.Tensor, training: bool) -> torch.Tensor:
-        for other in others:
-            first = function(first, other)
-        return first
-
-    return lambda layer, rank: run
+def _global_average(layer: layers.GlobalAveragePooling2D, use: Use) -> Function:
+    return lambda x, training: x.mean((2, 3), keepdim=layer.keepdims)
 
 
-def _reshape(layer: layers.Reshape, rank: int) -> Function | None:
-    # From a vector to a picture of one pixel, as squeeze-and-excitation does: the same numbers in either layout.
-    if rank != 2 or len(layer.target_shape) != 3 or tuple(layer.target_shape[:2]) != (1, 1):
-        return None
-    return lambda x, training: x[:, :, None, None]
+def _global_max(layer: layers.GlobalMaxPooling2D, use: Use) -> Function:
+    return lambda x, training: x.amax((2, 3), keepdim=layer.keepdims)
 
 
-def _softmax_layer(layer: layers.Softmax, rank: int) -> Function | None:
-    return None if layer.axis not in (-1, rank - 1) else lambda x, training: torch.softmax(x, 1 if rank == 4 else -1)
+def _moved(layer: Any, use: Use) -> None:
+    """Layers that only move values: the interpreter keeps track of where they lie."""
 
 
-_BUILDERS: dict[type, Builder] = {
-    layers.Rescaling: _rescaling,
-    layers.Conv2D: _conv,
-    layers.DepthwiseConv2D: _depthwise,
-    layers.SeparableConv2D: _separable,
-    layers.BatchNormalization: _batch_norm,
-    layers.LayerNormalization: _layer_norm,
-    layers.ReLU: _relu,
-    layers.Activation: lambda layer, rank: _activated(layer, lambda x, training: x),
-    layers.Softmax: _softmax_layer,
-    layers.MaxPooling2D: _max_pool,
-    layers.AveragePooling2D: _average_pool,
-    layers.GlobalAveragePooling2D: _global(torch.mean),
-    layers.GlobalMaxPooling2D: _global(torch.amax),
-    layers.ZeroPadding2D: _zero_pad,
-    layers.Add: _reduce(torch.add),
-    layers.Multiply: _reduce(torch.mul),
-    layers.Concatenate: _concatenate,
-    layers.Reshape: _reshape,
-    # A picture is flattened above; flattening a vector changes nothing.
-    layers.Flatten: lambda layer, rank: (lambda x, training: x) if rank == 2 else None,
-    layers.Dropout: lambda layer, rank: lambda x, training: functional.dropout(x, layer.rate, training),
-    layers.Dense: _dense,
-}
+def _leaky_relu(layer: layers.LeakyReLU, use: Use) -> Function:
+    return lambda x, training: functional.leaky_relu(x, float(layer.negative_slope))
 
-# Settings that have no part in what a layer computes.
-_EVERYWHERE = ("name", "trainable", "dtype")
-_CHANNELS_LAST = {"data_format": "channels_last"}
-_WINDOW = {"padding": ..., "strides": ..., **_CHANNELS_LAST}
-_CONVOLUTION = {"kernel_size": ..., "dilation_rate": ..., "activation": ..., "use_bias": ..., **_WINDOW}
-# The settings that the functions above understand: any value (...), or only this one. None is always "not set".
-_SETTINGS: dict[type, dict[str, Any]] = {
-    layers.Rescaling: {"scale": ..., "offset": ...},
-    layers.Conv2D: {"filters": ..., "groups": ..., **_CONVOLUTION},
-    layers.DepthwiseConv2D: {"depth_multiplier": ..., **_CONVOLUTION},
-    layers.SeparableConv2D: {"filters": ..., "depth_multiplier": ..., **_CONVOLUTION},
-    layers.BatchNormalization: {
-        **{"axis": ..., "momentum": ..., "epsilon": ..., "center": ..., "scale": ...},
-        **{"synchronized": False, "renorm": False, "renorm_momentum": ...},
-    },
-    layers.LayerNormalization: {"axis": ..., "epsilon": ..., "center": ..., "scale": ..., "rms_scaling": False},
-    layers.ReLU: {"max_value": ..., "negative_slope": ..., "threshold": ...},
-    layers.Activation: {"activation": ...},
-    layers.Softmax: {"axis": ...},
-    layers.MaxPooling2D: {"pool_size": ..., **_WINDOW},
-    layers.AveragePooling2D: {"pool_size": ..., **_WINDOW},
-    layers.GlobalAveragePooling2D: {"keepdims": ..., **_CHANNELS_LAST},
-    layers.GlobalMaxPooling2D: {"keepdims": ..., **_CHANNELS_LAST},
-    layers.ZeroPadding2D: {"padding": ..., **_CHANNELS_LAST},
-    layers.Add: {},
-    layers.Multiply: {},
-    layers.Concatenate: {"axis": ...},
-    layers.Reshape: {"target_shape": ...},
-    layers.Flatten: {**_CHANNELS_LAST},
-    layers.Dropout: {"rate": ...},
-    layers.Dense: {"units": ..., "activation": ..., "use_bias": ...},
+
+def _entry(build: Builder, settings: str = "", *, any_order: bool = False) -> Entry:
+    return Entry(build, frozenset(settings.split()), any_order)
+
+
+_CONV = "kernel_size strides padding dilation_rate use_bias activation"
+_POOL = "pool_size strides padding"
+
+LAYERS: dict[type[keras.Layer], Entry] = {
+    layers.Rescaling: _entry(_rescaling, "scale offset", any_order=True),
+    layers.Conv2D: _entry(_with_activation(lambda layer, use: _convolution(layer)), f"filters groups {_CONV}"),
+    layers.DepthwiseConv2D: _entry(_with_activation(_depthwise), f"depth_multiplier {_CONV}"),
+    layers.SeparableConv2D: _entry(_with_activation(_separable), f"filters depth_multiplier {_CONV}"),
+    layers.BatchNormalization: _entry(_batch_norm, "axis momentum epsilon center scale"),
+    layers.LayerNormalization: _entry(_layer_norm, "axis epsilon center scale rms_scaling", any_order=True),
+    layers.UnitNormalization: _entry(_unit_norm, "axis"),
+    layers.ReLU: _entry(_relu, "max_value negative_slope threshold", any_order=True),
+    layers.LeakyReLU: _entry(_leaky_relu, "negative_slope", any_order=True),
+    layers.Activation: _entry(_activation, "activation", any_order=True),
+    layers.Softmax: _entry(_softmax, "axis"),
+    layers.MaxPooling2D: _entry(_max_pool, _POOL),
+    layers.AveragePooling2D: _entry(_average_pool, _POOL),
+    layers.GlobalAveragePooling2D: _entry(_global_average, "keepdims"),
+    layers.GlobalMaxPooling2D: _entry(_global_max, "keepdims"),
+    layers.ZeroPadding2D: _entry(_zero_padding, "padding"),
+    layers.Add: _entry(_merge(torch.add), any_order=True),
+    layers.Multiply: _entry(_merge(torch.mul), any_order=True),
+    layers.Subtract: _entry(_merge(torch.sub), any_order=True),
+    layers.Maximum: _entry(_merge(torch.maximum), any_order=True),
+    layers.Concatenate: _entry(_concatenate, "axis"),
+    layers.Flatten: _entry(_moved),
+    layers.Reshape: _entry(_moved, "target_shape"),
+    layers.Permute: _entry(_moved, "dims"),
+    layers.Dropout: _entry(_dropout, "rate noise_shape", any_order=True),
+    layers.Dense: _entry(_with_activation(_dense), "units use_bias activation", any_order=True),
 }

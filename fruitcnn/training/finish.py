@@ -18,7 +18,7 @@ from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.export import export_model
 from fruitcnn.files import write_text
-from fruitcnn.model import keras
+from fruitcnn.model import answer_model, keras
 from fruitcnn.training.callbacks import BestWeights, History, load_weights
 from fruitcnn.training.module import ClassifierModule
 
@@ -42,11 +42,10 @@ def finish(
     temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(targets[VALIDATION]))
     probabilities = {split: (values / temperature).softmax(1).numpy() for split, values in logits.items()}
     metrics = {split: evaluate(probabilities[split], targets[split], dataset.labels) for split in targets}
-    for variable in model.get_layer("logits").weights:
-        variable.assign(variable.value / temperature)
     card = _card(model, config, dataset, temperature, metrics, best)
     pixels = dataset.pixels(VALIDATION, config.data.size)[:]
-    parity = export_model(model, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
+    answer = answer_model(model, temperature=temperature)
+    parity = export_model(answer, card, folder, pixels=pixels, reference=probabilities[VALIDATION])
     measured = {split: one.to_dict() for split, one in metrics.items()}
     summary = {"best_epoch": best.epoch, "temperature": temperature, **measured}
     write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")

@@ -41,7 +41,7 @@ class ClassifierModule(lightning.LightningModule):
         loss: torch.Tensor = functional.cross_entropy(
             logits, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
         )
-        loss = loss + sum(self.net.model.losses)
+        loss = loss + self.net.penalty()
         self.accuracy.update((logits.argmax(1) == shares.argmax(1)).float())
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
         self.log("train_accuracy", self.accuracy, on_step=False, on_epoch=True, prog_bar=True)
