@@ -1,8 +1,9 @@
 # `make` lists the targets; each works alone on a machine with only python3 (3.11 or newer) and make.
 PYTHON ?= python3
 BIN := .venv/bin
+OUT ?= .
 
-.PHONY: help setup run test mutants
+.PHONY: help setup run test mutants faults gpu sample
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -27,3 +28,12 @@ test: setup ## Lint, types, tests
 
 mutants: setup ## Change one behaviour at a time; each change must fail the test that names it (SAMPLE=10 for a few)
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
+
+faults: setup ## Every kind of fault that README promises to survive, the long ones too
+	$(BIN)/python -m pytest tests/faults -m 'long or not long'
+
+gpu: setup ## All that needs a GPU, in at most eight minutes: tests, runs, speed; a table in $OUT
+	OUT=$(OUT) $(BIN)/python benchmarks/gpu.py
+
+sample: setup ## Draw the embedded pictures again, in build/sample
+	$(BIN)/python -m dataset.drawing build/sample --per-class 100 --size 160 --seed 0
