@@ -24,9 +24,9 @@ from torch_twin import CLASSES, FruitNet, random_pair
 from fruitcnn.config import Config, TrainConfig, load_config
 from fruitcnn.model import TorchForward, keras
 from fruitcnn.training.augmentation import augment
-from fruitcnn.training.callbacks import AveragedWeights
 from fruitcnn.training.data import Batch
 from fruitcnn.training.module import ClassifierModule
+from fruitcnn.training.weights import AveragedWeights
 
 WARM_UP = 3
 

@@ -123,9 +123,6 @@ def train(
     loaded = load_config(config, set_ or [], data=data)
     from fruitcnn.training import train as run
 
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        # Training ends in order, with a checkpoint.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     run(loaded, name=name, device=device.value, resume=resume)
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +21,13 @@ class NotAFileError(OSError):
     """A name that stands for something other than a regular file."""
 
 
+class HeldError(UsageError):
+    """A folder that another process writes to."""
+
+
+# A folder that is written to holds it, with the number of the process that writes.
+LOCK = ".lock"
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\..*)?", re.DOTALL)
 # Temporaries of files that are being written.
 _unfinished: set[Path] = set()
 
@@ -35,9 +44,62 @@ def written_whole(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        # A full disk does not say where; the person who has to make room wants to know.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         _unfinished.discard(temporary)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `written_whole` gives such names."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_orphans(folder: Path) -> None:
+    """Remove the temporaries that killed processes left in a folder; it must be held, so that none is in use."""
+    for path in folder.iterdir():
+        if is_temporary(path):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes that ask; the hold ends with this process, whatever ends that.
+
+    Raises HeldError, with the number of the process that holds it, and OSError.
+    """
+    descriptor = _locked(folder)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        yield
+    finally:
+        # In this order: whoever opened the file in between finds that it has gone, and makes a new one.
+        (folder / LOCK).unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    """A descriptor of the locked lock file."""
+    file = folder / LOCK
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), file.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace") or "another"
+            os.close(descriptor)
+            raise HeldError(
+                f"process {holder} is working there", value=folder, remedy="wait for it, or choose another name"
+            ) from None
+        os.close(descriptor)
 
 
 def discard_unfinished() -> None:

@@ -48,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
 
     root = tmp_path_factory.mktemp("runs")
     config = load_config("quick", TINY, data=drawn)
-    return train(config, root=root, device="cpu", say=lambda line: None)
+    return train(config, root=root, device="cpu", print_line=lambda line: None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from fruitcnn import Identification, Identifier
-from fruitcnn.checkpoint import FILES, LAST, SHIPPED
+from fruitcnn.checkpoint import FILES, LAST, PREDICTIONS, SHIPPED
 from fruitcnn.dataset.scan import scan
 from fruitcnn.image import decode
 from tests.conftest import REPOSITORY, Run
@@ -21,7 +21,7 @@ from tests.test_export import CENSUS
 
 def test_the_shipped_model_is_whole_and_clean() -> None:
     assert SHIPPED is not None
-    assert {path.name for path in SHIPPED.iterdir()} - {LAST, "logs"} == set(FILES) - {LAST}
+    assert {path.name for path in SHIPPED.iterdir()} - {LAST, "logs"} == set(FILES) - {LAST, PREDICTIONS}
     graph = onnx.load(SHIPPED / "model.onnx", load_external_data=False).graph
     counts = {kind: [node.op_type for node in graph.node].count(kind) for kind in {n.op_type for n in graph.node}}
     assert counts == CENSUS["fruit_net"]

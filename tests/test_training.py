@@ -2,10 +2,10 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from fruitcnn.export import keras_probabilities
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
-from tests.conftest import TINY
+from fruitcnn.training.optimizer import build_schedule
+from tests.conftest import REPOSITORY, TINY
 
 
 def weights(folder: Path) -> list[np.ndarray]:
@@ -29,7 +30,7 @@ def weights(folder: Path) -> list[np.ndarray]:
 
 
 def quiet_train(config: Config, root: Path, **options: object) -> Path:
-    return train(config, root=root, device="cpu", say=lambda line: None, **options)
+    return train(config, root=root, device="cpu", print_line=lambda line: None, **options)
 
 
 def test_a_finished_run_holds_exactly_the_files_of_the_contract(finished: Path) -> None:
@@ -72,6 +73,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     assert other.name == "quick-2", "a taken name is numbered"
 
 
+def run_python(module: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+
+
 # Everything that carries state or draws random numbers: dropout, mixing, averaging, schedule, best epoch.
 STATEFUL = [*TINY, "train.epochs=4", "train.mixup=0.2", "train.cutmix=1.0", "model.dropout=0.3", "augment.cutout=0.5"]
 
@@ -79,19 +86,15 @@ STATEFUL = [*TINY, "train.epochs=4", "train.mixup=0.2", "train.cutmix=1.0", "mod
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_run_is_resumed_to_the_same_weights(number: int, drawn: Path, tmp_path: Path) -> None:
     settings = [argument for setting in STATEFUL for argument in ("--set", setting)]
-    command = [sys.executable, "-m", "fruitcnn", "train", "quick", "--data", drawn, "--device", "cpu", *settings]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    arguments = ["train", "quick", "--data", drawn, "--device", "cpu", *settings]
     folder = tmp_path / "checkpoints" / "quick"
-    while not (folder / checkpoint.LAST).exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
+    stopped = run_python("tests.stopped", int(number), checkpoint.LAST, *arguments, cwd=tmp_path)
+    errors = stopped.stderr
 
-    assert process.returncode == 130, errors
-    assert "of 4 epochs" in errors and "--name quick --resume" in errors and "Traceback" not in errors
+    assert stopped.returncode == 128 + number, errors
+    assert "stopped after 1 of 4 epochs" in errors and "--name quick --resume" in errors and "Traceback" not in errors
     assert not (folder / checkpoint.KERAS).exists()
-    resumed = subprocess.run([*command, "--name", "quick", "--resume"], cwd=tmp_path, capture_output=True, text=True)
+    resumed = run_python("fruitcnn", *arguments, "--name", "quick", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
 
     straight = quiet_train(load_config("quick", STATEFUL, data=drawn), tmp_path / "straight")
@@ -153,10 +156,8 @@ def test_class_balance_weighs_rare_classes_up_and_keeps_the_mean() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 9, 10, 50])
 def test_one_cycle_rises_to_the_rate_and_falls_to_nothing(steps: int) -> None:
-    net = TorchForward(build_model("fruit_net", classes=3, size=32, dropout=0.0))
-    module = ClassifierModule(net, load_config("quick").train, class_counts=[1, 1, 1], seed=0)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    schedule = module._schedule(optimizer, steps=steps)
+    schedule = build_schedule(optimizer, load_config("quick").train, steps=steps)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -168,11 +169,9 @@ def test_one_cycle_rises_to_the_rate_and_falls_to_nothing(steps: int) -> None:
 
 
 def test_inverse_time_decay_is_the_original_one() -> None:
-    net = TorchForward(build_model("fruit_net", classes=3, size=32, dropout=0.0))
     config = load_config("simple_cnn").train
-    module = ClassifierModule(net, config, class_counts=[1, 1, 1], seed=0)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.learning_rate)
-    schedule = module._schedule(optimizer, steps=9000)
+    schedule = build_schedule(optimizer, config, steps=9000)
     for _ in range(1000):
         optimizer.step()
         schedule.step()

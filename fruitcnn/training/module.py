@@ -1,4 +1,4 @@
-"""The LightningModule around the Keras model: loss, optimizer, schedule, accuracy."""
+"""The LightningModule around the Keras model: loss and accuracy of a step."""
 
 import lightning
 import numpy as np
@@ -10,6 +10,7 @@ from torch.nn import functional
 from fruitcnn.config import TrainConfig
 from fruitcnn.model import TorchForward
 from fruitcnn.training.data import Batch
+from fruitcnn.training.optimizer import build_optimizer, build_schedule
 
 
 class ClassifierModule(lightning.LightningModule):
@@ -57,26 +58,7 @@ class ClassifierModule(lightning.LightningModule):
         self.log("validation_accuracy", self.validation_accuracy, prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam or AdamW, with a schedule by step. Weight decay is for kernels, not for biases and batch norm."""
-        trainable = [variable.value for variable in self.net.model.trainable_variables]
-        kernels = [value for value in trainable if value.ndim > 1]
-        others = [value for value in trainable if value.ndim <= 1]
-        optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.config.optimizer](
-            [{"params": kernels, "weight_decay": self.config.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=self.config.learning_rate,
-            eps=1e-7,  # Keras' own
-        )
-        scheduler = self._schedule(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-        rate = self.config.learning_rate
-        if self.config.schedule == "one_cycle":
-            # Smith and Topin 2017. Adam's momentum stays: cycling it brings nothing here. The rise has to take two
-            # steps at least and the fall one, or torch divides by their length.
-            steps = max(3, steps)
-            return torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, rate, total_steps=steps, pct_start=max(0.2, 2 / steps), cycle_momentum=False
-            )
-        decay = rate / self.config.epochs
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + decay * step))
+        """The recipe's optimizer, with a schedule by step."""
+        optimizer = build_optimizer((variable.value for variable in self.net.model.trainable_variables), self.config)
+        schedule = build_schedule(optimizer, self.config, steps=int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,30 +1,25 @@
-"""What is remembered between epochs: averaged weights, best weights, the history. All of it is in last.ckpt."""
+"""The average of the weights, and the best ones: what is kept of them between epochs is in last.ckpt."""
 
-import csv
 import math
-import time
-from pathlib import Path
 from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback
 
-from fruitcnn.checkpoint import LAST, METRICS_BY_EPOCH
-from fruitcnn.files import written_whole
 from fruitcnn.training.module import ClassifierModule
 
 Weights = list[torch.Tensor]
 
 
-def weights_of(module: lightning.LightningModule) -> Weights:
+def current_weights(module: lightning.LightningModule) -> Weights:
     """The tensors of all weights of a ClassifierModule's net, moving statistics included, in the net's order."""
     return [variable.value.data for variable in cast(ClassifierModule, module).net.model.weights]
 
 
 def load_weights(module: lightning.LightningModule, weights: Weights) -> None:
     """Copy weights into the net, in place."""
-    torch._foreach_copy_(weights_of(module), [value.to(module.device) for value in weights])
+    torch._foreach_copy_(current_weights(module), [value.to(module.device) for value in weights])
 
 
 class AveragedWeights(Callback):
@@ -38,17 +33,17 @@ class AveragedWeights(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Start from the first weights, or from the average of the run that is resumed."""
-        self.average = [value.to(module.device, copy=True) for value in self.average or weights_of(module)]
+        self.average = [value.to(module.device, copy=True) for value in self.average or current_weights(module)]
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *args: object) -> None:
         """Move the average towards the weights; faster in the first steps, to forget the random beginning."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.average, weights_of(module), 1 - decay)
+        torch._foreach_lerp_(self.average, current_weights(module), 1 - decay)
 
     def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Validate the average."""
-        self._trained = [value.clone() for value in weights_of(module)]
+        self._trained = [value.clone() for value in current_weights(module)]
         load_weights(module, self.average)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -81,7 +76,7 @@ class BestWeights(Callback):
         # A diverged epoch (its loss is not a number) is never the best.
         if math.isfinite(loss) and (not self.score or score > self.score):
             self.score, self.epoch = score, trainer.current_epoch + 1
-            self.weights = [value.clone() for value in weights_of(module)]
+            self.weights = [value.clone() for value in current_weights(module)]
 
     def state_dict(self) -> dict[str, Any]:
         """For last.ckpt."""
@@ -90,52 +85,3 @@ class BestWeights(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From last.ckpt."""
         self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
-
-
-class History(Callback):
-    """A row an epoch, in metrics.csv."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rows: list[dict[str, float]] = []
-        self._start = 0.0
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Start the clock."""
-        self._start = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Add the row and write the file anew, whole."""
-        names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-        row = {name: round(float(trainer.callback_metrics[name]), 6) for name in names}
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        seconds = round(time.perf_counter() - self._start, 2)
-        self.rows.append({"epoch": trainer.current_epoch + 1, **row, "learning_rate": rate, "seconds": seconds})
-        path = self.folder / METRICS_BY_EPOCH
-        with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-
-    def state_dict(self) -> dict[str, Any]:
-        """For last.ckpt."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """From last.ckpt."""
-        self.rows = state["rows"]
-
-
-class LastCheckpoint(Checkpoint):
-    """last.ckpt after every epoch, flushed and renamed. Lightning's own save is neither flushed nor always whole.
-
-    It derives from Checkpoint because Lightning calls those after all other callbacks, when their state is complete.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LAST
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Save; only here, at an epoch's end, is a resume exact."""
-        with written_whole(self.path) as temporary:
-            trainer.save_checkpoint(temporary)

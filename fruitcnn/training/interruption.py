@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM during a training: kept until a place where stopping costs no whole epoch."""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from fruitcnn.errors import FruitcnnError
+from fruitcnn.files import discard_unfinished
+
+
+class InterruptedTrainingError(FruitcnnError):
+    """Training was stopped by a signal; what was learned up to the last whole epoch is kept."""
+
+    def __init__(self, number: int, problem: str, *, value: object, remedy: str) -> None:
+        super().__init__(problem, value=value, remedy=remedy)
+        self.exit_code = 128 + number
+
+
+class Interruption(Callback):
+    """Within `with`, the first signal is remembered and acted upon at the end of a batch; a second one ends at once."""
+
+    def __init__(self, *, epochs: int, run: str, value: object) -> None:
+        self.epochs, self.run, self.value = epochs, run, value
+        self.done = 0
+        self._signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        # Python lets only the main thread handle signals; in another one the caller's handlers stay.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handler = signal.getsignal(number)
+                # What the parent made this process ignore, as nohup and a shell's & do, stays ignored.
+                if handler is not signal.SIG_IGN:
+                    self._before[number] = handler
+                    signal.signal(number, self._remember)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            discard_unfinished()
+            os._exit(128 + number)
+        self._signal = number
+
+    def check(self) -> None:
+        """Raise InterruptedTrainingError if there was a signal."""
+        if self._signal is not None:
+            raise InterruptedTrainingError(
+                self._signal,
+                f"stopped after {self.done} of {self.epochs} epochs",
+                value=self.value,
+                remedy=f"go on with the same command and --name {self.run} --resume",
+            )
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Count the epochs before a resume."""
+        self.done = trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Count an epoch."""
+        self.done = trainer.current_epoch + 1
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: object) -> None:
+        """Stop after a batch."""
+        self.check()
+
+    def on_validation_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: object
+    ) -> None:
+        """Stop between batches of the validation, too: there can be many."""
+        self.check()

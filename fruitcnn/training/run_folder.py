@@ -1,0 +1,95 @@
+"""The folder of a run below ./checkpoints: its name, who may write to it, and which one a resume means."""
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from fruitcnn import checkpoint
+from fruitcnn.config import Config, load_config
+from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError, system_error
+from fruitcnn.files import LOCK, held_folder, is_temporary, remove_orphans
+
+# What a run has written before its first last.ckpt. A folder with nothing else in it is a run that was stopped in its
+# first epoch: nothing in it is worth keeping, and it may be begun again.
+_BEGINNING = {checkpoint.CONFIG, checkpoint.SPLIT, checkpoint.METRICS_BY_EPOCH, checkpoint.LOGS, LOCK}
+
+
+@contextlib.contextmanager
+def claimed_run(config: Config, name: str | None, *, resume: bool, root: Path) -> Iterator[Path]:
+    """The folder to train in, which nobody else trains in as long as the context lasts: a new one, or one to resume.
+
+    name: of the run; None: the recipe's, numbered where it is taken, or the newest unfinished run of the recipe. The
+    claim ends with its process, whatever ends that. Raises UsageError, ConfigError and ModelError.
+    """
+    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+        raise UsageError("is not a plain name", value=f"--name {name}", remedy="give a name without folders")
+    with contextlib.ExitStack() as claim:
+        try:
+            if resume:
+                folder = _unfinished(config, name, root)
+                claim.enter_context(held_folder(folder))
+                _check_resumable(config, folder)
+            else:
+                root.mkdir(parents=True, exist_ok=True)
+                folder = _take(root / name, claim) if name else _take_numbered(root, config.name, claim)
+            remove_orphans(folder)
+        except OSError as error:
+            raise system_error(error, FruitcnnError) from error
+        yield folder
+
+
+def _take_numbered(root: Path, name: str, claim: contextlib.ExitStack) -> Path:
+    for number in itertools.count(1):
+        try:
+            return _take(root / (name if number == 1 else f"{name}-{number}"), claim)
+        except UsageError:
+            continue
+    raise AssertionError
+
+
+def _take(folder: Path, claim: contextlib.ExitStack) -> Path:
+    """Make the folder and hold it; one that is there must hold no more than a beginning."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+    with contextlib.ExitStack() as held:
+        if folder.is_dir():
+            held.enter_context(held_folder(folder))
+            if {path.name for path in folder.iterdir() if not is_temporary(path)} <= _BEGINNING:
+                claim.push(held.pop_all())
+                return folder
+    raise UsageError("exists already", value=folder, remedy="choose another --name, or go on with --resume")
+
+
+def _unfinished(config: Config, name: str | None, root: Path) -> Path:
+    """The run of that name, or the recipe's run that was begun last, among those without their last result."""
+    numbered = re.compile(re.escape(config.name) + r"(-\d+)?")
+    there = list(root.iterdir()) if root.is_dir() else []
+    begun = [path for path in there if (path.name == name if name else numbered.fullmatch(path.name)) and path.is_dir()]
+    unfinished = [folder for folder in begun if not (folder / checkpoint.CONFUSION).exists()]
+    if not unfinished:
+        problem = "is finished already" if begun else "no such run"
+        raise UsageError(problem, value=root / (name or config.name), remedy="start one without --resume")
+    return max(unfinished, key=_begun_at)
+
+
+def _begun_at(folder: Path) -> float:
+    settings = folder / checkpoint.CONFIG
+    return (settings if settings.exists() else folder).stat().st_mtime
+
+
+def _check_resumable(config: Config, folder: Path) -> None:
+    """Refuse a run that was begun with other settings, or whose files were taken away."""
+    if (folder / checkpoint.LAST).exists():
+        missing = [name for name in (checkpoint.CONFIG, checkpoint.SPLIT) if not (folder / name).exists()]
+        if missing:
+            remedy = "put it back, or start another run"
+            raise ModelError(f"has a {checkpoint.LAST}, but no {missing[0]}", value=folder, remedy=remedy)
+    if not (folder / checkpoint.CONFIG).exists():
+        return
+    before = load_config(folder / checkpoint.CONFIG).model_dump()
+    changed = [key for key, value in config.model_dump().items() if before[key] != value]
+    if changed:
+        problem = f"was begun with other settings in: {', '.join(changed)}"
+        raise ConfigError(problem, value=folder, remedy="give the same recipe, --data and --set as at its start")
