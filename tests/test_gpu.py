@@ -18,8 +18,8 @@ from fruitcnn.export import export_checkpoint
 from fruitcnn.model import TorchForward, build_model
 from fruitcnn.training import augmentation
 from fruitcnn.training.augmentation import augment
-from fruitcnn.training.callbacks import AveragedWeights, weights_of
 from fruitcnn.training.module import ClassifierModule
+from fruitcnn.training.weights import AveragedWeights, current_weights
 from tests.conftest import TINY
 
 CUDA = torch.device("cuda")
@@ -69,13 +69,13 @@ def test_a_step_stays_on_the_device_and_never_waits_for_it(mode: FakeTensorMode,
 def test_averaged_and_restored_weights_stay_on_the_device(mode: FakeTensorMode, module: ClassifierModule) -> None:
     with mode:
         averaged = AveragedWeights(0.9)
-        averaged.average = [value.clone() for value in weights_of(module)]
+        averaged.average = [value.clone() for value in current_weights(module)]
         trained = [value.value for value in module.net.model.trainable_variables]
         for value in trained:
             value.grad = torch.zeros_like(value)
         torch.optim.AdamW(trained).step()
         averaged.on_train_batch_end(None, module)
-        assert {value.device.type for value in [*averaged.average, *weights_of(module)]} == {"cuda"}
+        assert {value.device.type for value in [*averaged.average, *current_weights(module)]} == {"cuda"}
 
 
 def test_the_walk_notices_mixed_devices_and_waiting(mode: FakeTensorMode, module: ClassifierModule) -> None:
