@@ -67,6 +67,8 @@ class ModelCard:
             fields = json.loads(text)
             if fields["format"] != FORMAT:
                 raise _not_understood(source, f"has format {fields['format']!r}, this version reads {FORMAT!r}")
+            if not isinstance(fields["labels"], list):
+                raise TypeError("labels is no list")
             card = cls(
                 labels=tuple(fields["labels"]),
                 size=fields["input"]["size"],
@@ -76,7 +78,7 @@ class ModelCard:
                 temperature=float(fields["calibration"]["temperature"]),
                 provenance=dict(fields["provenance"]),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _not_understood(source, f"is damaged ({type(error).__name__}: {error})") from error
         card._check(source)
         return card
@@ -88,11 +90,11 @@ class ModelCard:
         names = [output.get("name") for output in self.outputs]
         if "probabilities" not in names or not 0 <= (self.refuse_below or 0) <= 1:
             raise _not_understood(source, f"has outputs {names}, refused below {self.refuse_below}")
-        if not isinstance(self.size, int) or not 1 <= self.size <= 4096:
+        if type(self.size) is not int or not 1 <= self.size <= 4096:
             raise _not_understood(source, f"has input size {self.size!r}")
         if self.resize not in RESIZE_RULES:
             raise _not_understood(source, f"has resize rule {self.resize!r}, known: {', '.join(RESIZE_RULES)}")
-        if self.filter not in FILTERS:
+        if self.filter not in tuple(FILTERS):
             raise _not_understood(source, f"has resize filter {self.filter!r}, known: {', '.join(FILTERS)}")
 
 

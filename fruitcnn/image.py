@@ -8,7 +8,6 @@ import errno
 import io
 import os
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fruitcnn.errors import OUT_OF_MEMORY, ImageError, TransientError, system_error
 from fruitcnn.files import NotAFileError, open_regular
+from fruitcnn.memory import Budget
 
 # What a picture can be given as: a path, encoded bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
@@ -37,7 +37,7 @@ SCALED_MARGIN = 3
 # Bytes that pictures may take while they are being decoded, all threads together.
 MEMORY_LIMIT = 1 << 30
 # Bytes a pixel that a decoder holds at most, its own buffers and Pillow's picture together.
-_DECODER_BYTES = {"PNG": 4, "BMP": 4, "GIF": 8, "JPEG": 4, "WEBP": 20, "TIFF": 8}
+_DECODER_BYTES = {"PNG": 4, "BMP": 4, "GIF": 4, "JPEG": 4, "WEBP": 17, "TIFF": 8}
 # What the EXIF orientations stand for, 1 being upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,34 +48,17 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Numbers of TIFF tags.
+_BITS, _SAMPLES, _TILE_WIDTH, _TILE_LENGTH = 258, 277, 322, 323
+# Pixels up to which a picture gets an RGB copy of its own size.
+_COPIED = 16_000_000
 # Rows that are turned into RGB at once.
 _STRIP = 256
 # What says nothing about a picture, only about the moment.
 _TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN})
 
 
-class _Budget:
-    """A number of bytes that threads share: whoever wants more than is left waits for the others."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._left = limit
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def holding(self, amount: int) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: amount <= self._left)
-            self._left -= amount
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._left += amount
-                self._changed.notify_all()
-
-
-_budget = _Budget(MEMORY_LIMIT)
+_budget = Budget(MEMORY_LIMIT)
 
 
 def source_name(source: Source) -> str:
@@ -108,12 +91,7 @@ def decode(source: Source, *, at_least: int = 0) -> Image.Image:
     Raises ImageError for anything that can't be read, TransientError where that is not the picture's fault.
     """
     with _decoded(source, at_least) as image:
-        if image.mode == "RGB" and not image.has_transparency_data:
-            return image
-        result = Image.new("RGB", image.size)
-        for top, strip in _rgb_strips(image):
-            result.paste(strip, (0, top))
-        return result
+        return _over_white(image)
 
 
 def resize(image: Image.Image, size: int, *, rule: str = "squash", filter: str = "bilinear") -> Pixels:
@@ -126,16 +104,15 @@ def resize(image: Image.Image, size: int, *, rule: str = "squash", filter: str =
 def load_pixels(source: Source, size: int, *, rule: str = "squash", filter: str = "bilinear") -> Pixels:
     """Decode and resize one picture: uint8 RGB [size, size, 3]. Raises ImageError, as `decode` does.
 
-    The same as `resize(decode(source, at_least=SCALED_MARGIN * size), size)`, in less memory.
+    The same as `resize(decode(source, at_least=SCALED_MARGIN * size), size)`, in less memory; of pictures beyond 16
+    megapixels that are not RGB, values may be off by 1, because Pillow resizes columns first where that is quicker.
     """
     with _decoded(source, SCALED_MARGIN * size) as image:
-        if image.mode == "RGB" and not image.has_transparency_data:
-            return resize(image, size, rule=rule, filter=filter)
-        # Pillow resizes rows first and rounds, then columns: rows may come a strip at a time without a difference.
-        narrow = Image.new("RGB", (size, image.height))
-        for top, strip in _rgb_strips(image):
-            narrow.paste(strip.resize((size, strip.height), FILTERS[filter]), (0, top))
-        return resize(narrow, size, rule=rule, filter=filter)
+        narrow = _over_white(image, width=size if image.width * image.height > _COPIED else None)
+        pixels = resize(narrow, size, rule=rule, filter=filter)
+        # Its memory goes before its place in the budget does.
+        image.close()
+        return pixels
 
 
 def read_bytes(path: Path) -> bytes:
@@ -171,9 +148,14 @@ def _decoded(source: Source, at_least: int) -> Iterator[Image.Image]:
             if at_least:
                 _scale(image, at_least)
             with _budget.holding(_needed(image, whole)):
-                image.load()
-                turn = _TURNS.get(_orientation(image))
-                yield image if turn is None else image.transpose(turn)
+                try:
+                    image.load()
+                    turn = _TURNS.get(_orientation(image))
+                    yield image if turn is None else image.transpose(turn)
+                except BaseException:
+                    # What was raised keeps the picture; its memory goes before its place in the budget does.
+                    image.close()
+                    raise
     except ImageError as error:
         raise type(error)(error.problem, value=name, remedy=error.remedy) from None
     except Image.DecompressionBombError as error:
@@ -250,6 +232,13 @@ def _needed(image: Image.Image, whole: tuple[int, int]) -> int:
     if image.info.get("progressive"):
         # All coefficients of all colours, two bytes each, whatever size is asked for.
         needed += whole[0] * whole[1] * 6
+    if image.format == "TIFF":
+        # A tile may be larger than the picture that is cut out of it.
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        bits = max(tags.get(_BITS, (8,))) * tags.get(_SAMPLES, 1)
+        needed += tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0) * bits // 8
+    if not _is_plain(image):
+        needed += 4 * min(pixels, _COPIED)
     # A PNG's orientation may stand behind its pixels; asking for it would decode them.
     if (image.format != "PNG" or "exif" in image.info) and _orientation(image) in _TURNS:
         needed += 4 * pixels
@@ -267,6 +256,20 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         # A damaged EXIF block says nothing about the pixels: take them as they lie.
         return 1
+
+
+def _is_plain(image: Image.Image) -> bool:
+    return image.mode == "RGB" and not image.has_transparency_data
+
+
+def _over_white(image: Image.Image, width: int | None = None) -> Image.Image:
+    """The picture as RGB over white, a strip of rows at a time; with `width`, its rows resized to that."""
+    if _is_plain(image):
+        return image
+    result = Image.new("RGB", (width or image.width, image.height))
+    for top, strip in _rgb_strips(image):
+        result.paste(strip.resize((width, strip.height), Image.Resampling.BILINEAR) if width else strip, (0, top))
+    return result
 
 
 def _rgb_strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:

@@ -19,6 +19,7 @@ from fruitcnn.files import written_whole
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
+from fruitcnn.model.archive import check_keras_file
 
 Probabilities = NDArray[np.float32]
 
@@ -88,6 +89,7 @@ def export_checkpoint(folder: Path, *, to: Path | None = None) -> Parity:
     card = ModelCard.from_json(card_file.read_text(encoding="utf-8"), source=card_file)
     if config.data.path is None:
         raise ModelError("does not say where its pictures are", value=folder, remedy="set data.path in config.yaml")
+    check_keras_file(folder / checkpoint.KERAS)
     try:
         model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
     except Exception as error:

@@ -1,0 +1,139 @@
+"""A model that answers nonsense, or is none, is refused by its name."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import onnx
+import pytest
+
+from fruitcnn import Identification, Identifier
+from fruitcnn.card import ModelCard
+from fruitcnn.errors import ModelError
+from tests.faults.conftest import SHIPPED, Command, Model
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "answer", [[NAN, 0.5, 0.5], [INFINITY, 0.0, 0.0], [1086.43, 0.0, 0.0], [-0.5, 0.5, 1.0], [0.2, 0.2, 0.2]]
+)
+def test_answers_that_are_no_probabilities(
+    answer: list[float], tiny_model: Model, command: Command, photo: Path
+) -> None:
+    model = tiny_model(answer)
+    done = command("identify", photo, "--model", model, "--format", "json")
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"{model}: answers with what are no probabilities" in done.stderr
+
+
+def test_ties_are_decided_the_same_way_everywhere(tiny_model: Model, photo: Path) -> None:
+    result = Identifier.load(tiny_model([0.5, 0.5, 0.0])).identify(photo)
+    assert result.identify_label == "grape" and result.top(1).labels == ("grape",)
+    tied = Identification("x", ("a", "b", "c"), (0.2, 0.4, 0.4))
+    assert tied.top(1).labels == (tied.identify_label,) == ("b",)
+
+
+def test_weights_in_other_files_are_refused_whole(tiny_model: Model, command: Command, photo: Path) -> None:
+    model = tiny_model([0.2, 0.3, 0.5], external=True)
+    done = command("identify", photo, "--model", model)
+    assert done.returncode == 1 and f"{model}: keeps weights in other files; save it as one file" in done.stderr
+
+
+def test_weights_in_other_files_are_found_in_a_constant_inside_a_branch(tmp_path: Path) -> None:
+    hidden = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    hidden.external_data.add(key="location", value="../../etc/passwd")
+    constant = onnx.helper.make_node("Constant", [], ["w"], value=hidden)
+    branch = onnx.helper.make_graph([constant], "branch", [], [onnx.helper.make_tensor_value_info("w", 1, [1])])
+    choice = onnx.helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    model = onnx.helper.make_model(onnx.helper.make_graph([choice], "g", [], []))
+    (tmp_path / "hidden.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="keeps weights in other files"):
+        Identifier.load(tmp_path / "hidden.onnx")
+
+
+def test_a_graph_for_one_batch_size_says_so(tiny_model: Model, command: Command, photo: Path) -> None:
+    done = command("identify", photo, "--model", tiny_model([0.2, 0.3, 0.5], batch=4))
+    assert done.returncode == 1 and "takes 4 pictures at a time" in done.stderr
+
+
+@pytest.mark.parametrize("coding", ["ascii", "utf-8", "latin-1"])
+def test_labels_of_any_script_on_any_terminal(coding: str, tiny_model: Model, command: Command, photo: Path) -> None:
+    labels = ("🍇", "é\x1b[31m\n", "草莓")
+    model = tiny_model([0.2, 0.3, 0.5], labels=labels)
+    environment = {"PYTHONIOENCODING": coding}
+    shown = command("info", model, environment=environment)
+    table = command("identify", photo, "--model", model, environment=environment)
+    for done in (shown, table):
+        assert done.returncode == 0 and "\x1b" not in done.stdout
+    assert len(table.stdout.splitlines()) == 1
+    if coding != "latin-1":
+        done = command("identify", photo, "--model", model, "--format", "json", environment=environment)
+        assert tuple(json.loads(done.stdout)["prediction"]) == labels
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, 1000])
+def test_a_model_that_is_cut_or_overwritten(size: int, command: Command, photo: Path, tmp_path: Path) -> None:
+    whole = (SHIPPED / "model.onnx").read_bytes()
+    for name, data in {"cut.onnx": whole[:size], "start.onnx": bytes(size) + whole[size:]}.items():
+        (tmp_path / name).write_bytes(data)
+        if data != whole:
+            done = command("identify", photo, "--model", name)
+            assert done.returncode == 1 and name in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "null", "[]", "3", "{}", "[" * 100_000, '{"format": []}', '{"format": NaN}', "\x00",
+        '{"format": "fruitcnn-card/1"}', '{"format": "fruitcnn-card/1", "labels": 3, "input": []}',
+    ],
+)  # fmt: skip
+def test_a_card_of_anything_else_is_an_error_that_names_it(text: str) -> None:
+    with pytest.raises(ModelError, match="the/model"):
+        ModelCard.from_json(text, source="the/model")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("labels",), "abc"), (("labels",), [1, 2]), (("labels",), [["a"], ["b"]]), (("labels",), {"a": 1, "b": 2}),
+        (("input", "size"), "96"), (("input", "size"), 96.5), (("input", "size"), True), (("input", "size"), 10**30),
+        (("input", "filter"), ["bilinear"]), (("input", "resize"), {}), (("provenance",), 5),
+        (("calibration", "temperature"), "warm"), (("calibration",), None),
+    ],
+)  # fmt: skip
+def test_a_card_with_a_wrong_type_is_an_error_that_names_it(place: tuple[str, ...], value: object) -> None:
+    fields = json.loads((SHIPPED / "card.json").read_text())
+    inner = fields
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with pytest.raises(ModelError, match="the/model"):
+        ModelCard.from_json(json.dumps(fields), source="the/model")
+
+
+def test_the_default_model_never_changes_in_silence(command: Command, photo: Path, tmp_path: Path) -> None:
+    assert command("identify", photo).stderr == "", "the shipped model is no news"
+    run = tmp_path / "checkpoints" / "mine"
+    run.mkdir(parents=True)
+    (run / "model.onnx").write_bytes((SHIPPED / "model.onnx").read_bytes())
+    done = command("identify", photo, "--format", "json")
+    assert done.returncode == 0 and "checkpoints/mine/model.onnx" in done.stderr and '"model"' not in done.stdout
+    assert command("identify", photo, "--model", run).stderr == ""
+    row = json.loads(command("identify", photo, "--format", "json", "--verbose").stdout)
+    assert row["model"]["name"] == "mine" and len(row["model"]["sha256"]) == 12
+
+
+def test_a_keras_file_whose_configuration_is_huge_is_refused_unread(tmp_path: Path) -> None:
+    from fruitcnn.model.archive import check_keras_file
+
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b"{" + b" " * (64 << 20) + b"}")
+    with pytest.raises(ModelError, match=r"config.json .* takes 67,108,866 bytes"):
+        check_keras_file(path)
+    path.write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(ModelError, match=r"not a \.keras file"):
+        check_keras_file(path)
+    check_keras_file(SHIPPED / "model.keras")

@@ -1,0 +1,76 @@
+"""Signals at any moment: the right status, no traceback, nothing left half written."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import pictures
+
+CAUGHT = 1 << (signal.SIGTERM - 1)
+
+
+def started(*arguments: object, cwd: Path) -> "subprocess.Popen[bytes]":
+    """Start the command with signals as a terminal would; returns as soon as it listens to them."""
+
+    def as_in_a_terminal() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    words = [sys.executable, "-m", "fruitcnn", *map(str, arguments)]
+    process = subprocess.Popen(
+        words, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=as_in_a_terminal
+    )
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        pytest.skip("only Linux says which signals a process listens to")
+    while process.poll() is None:
+        caught = next((line for line in status.read_text().splitlines() if line.startswith("SigCgt")), "SigCgt: 0")
+        if int(caught.split()[1], 16) & CAUGHT:
+            break
+        time.sleep(0.001)
+    return process
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
+def test_a_signal_while_it_starts(number: signal.Signals, expected: int, delay: float, tmp_path: Path) -> None:
+    paths = pictures(tmp_path / "folder", 300)
+    process = started("identify", *["folder"] * 20, "--output", "out.csv", cwd=tmp_path)
+    time.sleep(delay)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == expected and message == b""
+    assert names(tmp_path) == ["folder"] and len(names(tmp_path / "folder")) == len(paths)
+
+
+def test_a_signal_in_the_middle_of_writing(tmp_path: Path) -> None:
+    pictures(tmp_path / "folder", 300)
+    (tmp_path / "out.csv").write_text("old")
+    process = started("identify", *["folder"] * 40, "--output", "out.csv", "--force", cwd=tmp_path)
+    while process.poll() is None and not list(tmp_path.glob(".out*")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 143 and message == b""
+    assert names(tmp_path) == ["folder", "out.csv"] and (tmp_path / "out.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize("trial", [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, 40))])
+def test_kill_while_an_output_is_written(trial: int, tmp_path: Path) -> None:
+    pictures(tmp_path / "folder", 60)
+    (tmp_path / "out.csv").write_text("old")
+    process = started("identify", *["folder"] * 3, "--output", "out.csv", "--force", cwd=tmp_path)
+    while process.poll() is None and not list(tmp_path.glob(".out*")):
+        time.sleep(0.001)
+    time.sleep(trial * 0.005)
+    process.kill()
+    process.communicate(timeout=60)
+    text = (tmp_path / "out.csv").read_text()
+    assert text == "old" or len(text.splitlines()) == 180
