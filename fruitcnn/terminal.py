@@ -1,8 +1,10 @@
 """The standard streams, whatever state they are in, and what may be shown on a terminal."""
 
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import TextIO, cast
 
 
@@ -34,14 +36,23 @@ def open_standard_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+@contextlib.contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Standard output, named in the errors of writing to it."""
+    try:
+        yield sys.stdout
+    except OSError as error:
+        error.filename = error.filename or "standard output"
+        raise
+
+
 def flush_standard_output() -> None:
     """Write what is left; where that fails, once is enough: Python would try again at its end, and complain."""
     try:
-        sys.stdout.flush()
-    except OSError as error:
+        with standard_output() as stream:
+            stream.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if error.filename is None:
-            error.filename = "standard output"
         raise
 
 

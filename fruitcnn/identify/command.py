@@ -16,7 +16,7 @@ from fruitcnn.identify.identifier import Identification, Identifier, Rejection
 from fruitcnn.identify.inputs import STDIN, expand, read
 from fruitcnn.identify.writers import ERRORS, FORMATS, json_lines
 from fruitcnn.image import Source
-from fruitcnn.terminal import printable
+from fruitcnn.terminal import printable, standard_output
 
 FINE, SOME_REJECTED = 0, 3
 
@@ -36,7 +36,7 @@ def identify_paths(
     if output is not None:
         check_output(output, force=force, inputs=itertools.chain([file], _files(paths)))
     identifier = Identifier.load(file)
-    if verbose or (model is None and file.parent != SHIPPED):
+    if verbose or (model is None and (SHIPPED is None or file.parent.resolve() != SHIPPED.resolve())):
         # Which model answers depends on the folder that one stands in: never in silence.
         print(f"fruitcnn: identified by {printable(str(file))}", file=sys.stderr)
     write = FORMATS[format]
@@ -51,11 +51,8 @@ def identify_paths(
             yield result.top(top) if isinstance(result, Identification) else result
 
     lines = write(counted(), identifier.card.labels)
-    if output is None:
-        _write(lines, sys.stdout, ERRORS[format])
-    else:
-        with opened_output(output) as stream:
-            _write(lines, stream, ERRORS[format])
+    with standard_output() if output is None else opened_output(output) as stream:
+        _write(lines, stream, ERRORS[format])
     return SOME_REJECTED if rejected else FINE
 
 
