@@ -78,9 +78,9 @@ class ModelCard:
                 temperature=float(fields["calibration"]["temperature"]),
                 provenance=dict(fields["provenance"]),
             )
+            card._check(source)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _not_understood(source, f"is damaged ({type(error).__name__}: {error})") from error
-        card._check(source)
         return card
 
     def _check(self, source: object) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from fruitcnn import __version__
 from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
-from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable
+from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable, standard_output
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -82,7 +82,8 @@ def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint 
     """Show the model card: labels, input, calibration, where the model comes from."""
     from fruitcnn.identify.info import describe
 
-    print(describe(model))
+    with standard_output() as stream:
+        print(describe(model), file=stream)
 
 
 @app.command()
@@ -160,9 +161,6 @@ def main() -> None:
             flush_standard_output()
     except FruitcnnError as error:
         _fail(str(error), error.exit_code, debug)
-    except BrokenPipeError:
-        # Whoever reads has seen enough: quiet, with the status that a shell gives to any other program then.
-        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         _fail(str(system_error(error, FruitcnnError)), 1, debug)
     except MemoryError:

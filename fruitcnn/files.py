@@ -176,8 +176,6 @@ def opened_output(path: Path) -> Iterator[TextIO]:
                 # Before the first byte, so that what was private stays so.
                 temporary.chmod(stat.S_IMODE(old.st_mode))
             yield file
-    except BrokenPipeError:
-        raise
     except OSError as error:
         raise system_error(error, FruitcnnError, value=path) from error
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import TextIO, cast
@@ -38,9 +39,12 @@ def open_standard_streams() -> None:
 
 @contextlib.contextmanager
 def standard_output() -> Iterator[TextIO]:
-    """Standard output, named in the errors of writing to it."""
+    """Standard output, named in the errors of writing to it; where its reader has seen enough, the command ends."""
     try:
         yield sys.stdout
+    except BrokenPipeError:
+        # Quiet, with the status that a shell gives to any other program then.
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         error.filename = error.filename or "standard output"
         raise
@@ -51,7 +55,7 @@ def flush_standard_output() -> None:
     try:
         with standard_output() as stream:
             stream.flush()
-    except OSError:
+    except (OSError, SystemExit):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise
 
