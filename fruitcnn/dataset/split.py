@@ -11,8 +11,8 @@ from fruitcnn.errors import DatasetError
 # Hamming distance of two 64-bit perceptual hashes up to which two pictures count as the same one. On the 1,704
 # photographs of the original set 8 finds all 118 known pairs and one more; at 10 unrelated pictures begin to match.
 NEAR = 8
-# Rows of the distance matrix that are compared at once: bounds the memory for large sets.
-_BLOCK = 512
+# Pairs of pictures that are compared at once: bounds the memory for large sets.
+_PAIRS = 1 << 20
 
 
 def duplicate_groups(hashes: NDArray[np.uint64], *, known: list[str | None] | None = None) -> NDArray[np.int64]:
@@ -69,8 +69,9 @@ def _too_small(label: str, count: int) -> DatasetError:
 
 def _near(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.intp]]:
     """For each picture that has near-duplicates after it: its index and theirs."""
-    for start in range(0, len(hashes), _BLOCK):
-        block = hashes[start : start + _BLOCK]
+    rows = max(1, _PAIRS // max(1, len(hashes)))
+    for start in range(0, len(hashes), rows):
+        block = hashes[start : start + rows]
         same = np.bitwise_count(block[:, None, 0] ^ hashes[None, start:, 0])
         mirrored = np.bitwise_count(block[:, None, 0] ^ hashes[None, start:, 1])
         near = np.triu(np.minimum(same, mirrored) <= NEAR, 1)
