@@ -88,6 +88,9 @@ class ModelCard:
         if not labels_fine or len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise _not_understood(source, f"does not name two or more different labels: {list(self.labels)}")
         names = [output.get("name") for output in self.outputs]
+        grids = [output.get("grid", []) for output in self.outputs]
+        if not all(isinstance(name, str) for name in names) or not all(isinstance(grid, list) for grid in grids):
+            raise _not_understood(source, f"has outputs {names} with grids {grids}")
         if "probabilities" not in names or not 0 <= (self.refuse_below or 0) <= 1:
             raise _not_understood(source, f"has outputs {names}, refused below {self.refuse_below}")
         if type(self.size) is not int or not 1 <= self.size <= 4096:

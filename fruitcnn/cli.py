@@ -1,7 +1,6 @@
 """The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
 
 import enum
-import signal
 import sys
 import warnings
 from pathlib import Path

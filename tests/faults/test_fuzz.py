@@ -12,7 +12,7 @@ from PIL import Image
 
 from fruitcnn.card import ModelCard
 from fruitcnn.config import load_config
-from fruitcnn.dataset.sources import read_source
+from fruitcnn.dataset.sources import read_listing
 from fruitcnn.errors import FruitcnnError, ImageError
 from fruitcnn.image import FORMATS, load_pixels
 from tests.faults.conftest import SHIPPED
@@ -97,7 +97,7 @@ def test_any_bytes_as_a_csv_of_pictures(effort: settings, tmp_path: Path) -> Non
     def attempt(data: bytes) -> None:
         path.write_bytes(data)
         try:
-            read_source(path)
+            read_listing(path)
         except FruitcnnError as error:
             assert error.remedy
 

@@ -100,7 +100,10 @@ def test_a_card_of_anything_else_is_an_error_that_names_it(text: str) -> None:
         (("labels",), "abc"), (("labels",), [1, 2]), (("labels",), [["a"], ["b"]]), (("labels",), {"a": 1, "b": 2}),
         (("input", "size"), "96"), (("input", "size"), 96.5), (("input", "size"), True), (("input", "size"), 10**30),
         (("input", "filter"), ["bilinear"]), (("input", "resize"), {}), (("provenance",), 5),
-        (("calibration", "temperature"), "warm"), (("calibration",), None),
+        (("calibration", "temperature"), "warm"), (("calibration",), None), (("outputs",), 5), (("outputs",), [{}]),
+        (("outputs",), [{"name": "probabilities"}, {"name": []}]), (("outputs",), []),
+        (("outputs",), [{"name": "probabilities", "grid": 7}]),
+        (("outputs",), [{"name": "probabilities"}, {"name": "familiarity", "refuse_below": "x"}]),
     ],
 )  # fmt: skip
 def test_a_card_with_a_wrong_type_is_an_error_that_names_it(place: tuple[str, ...], value: object) -> None:
