@@ -5,6 +5,8 @@ import os
 import random
 import socket
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -250,3 +252,16 @@ def test_bad_pictures_among_good_ones(count: int, command: Command, tmp_path: Pa
     found = answers(done.stdout)
     assert done.returncode == 3 and len(found) == count and done.stderr == ""
     assert {name for name, error in found.items() if error} == {paths[number].name for number in bad}
+
+
+@pytest.mark.long
+def test_eight_pictures_of_177_megapixels_keep_to_the_budget(tmp_path: Path) -> None:
+    Image.new("RGBA", (13_300, 13_300), (200, 30, 40, 128)).save(tmp_path / "0.png")
+    for number in range(1, 8):
+        (tmp_path / f"{number}.png").hardlink_to(tmp_path / "0.png")
+    words = [sys.executable, "-m", "fruitcnn", "identify", str(tmp_path), "--format", "json", "--output", "out.json"]
+    with subprocess.Popen(words, cwd=tmp_path) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0 and set(answers((tmp_path / "out.json").read_text()).values()) == {""}
+    assert usage.ru_maxrss * 1024 <= 1.5e9
