@@ -39,6 +39,11 @@ class ModelCard:
         familiarity = next((output for output in self.outputs if output.get("name") == "familiarity"), None)
         return None if familiarity is None else float(familiarity.get("refuse_below", 0.05))
 
+    def labels_shown(self, most: int = 12) -> str:
+        """The labels in one line, the first of them where there are many."""
+        more = f" and {len(self.labels) - most:,} more" if len(self.labels) > most else ""
+        return ", ".join(self.labels[:most]) + more
+
     def to_json(self) -> str:
         """The card as JSON text."""
         fields = {

@@ -59,9 +59,21 @@ def identify(
         typer.Option(help="Checkpoint directory or .onnx file.", show_default="newest in ./checkpoints, else shipped"),
     ] = None,
     format: Annotated[Format, typer.Option(help="How to write the results; json is one object a line.")] = Format.table,
-    top: Annotated[int | None, typer.Option(min=1, help="Show only the K likeliest labels.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="K", help="Show only the K likeliest labels.", show_default="5 in a table, else all"
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")] = False,
+    refuse_below: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Call less familiar pictures unknown.", show_default="the model's own"),
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write each picture with what its answer comes from here.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")] = False,
 ) -> None:
     """Say what is in pictures.
@@ -71,7 +83,15 @@ def identify(
     from fruitcnn.identify.command import identify_paths
 
     status = identify_paths(
-        paths, model=model, format=format.value, top=top, output=output, force=force, verbose=verbose
+        paths,
+        model=model,
+        format=format.value,
+        top=top,
+        output=output,
+        force=force,
+        verbose=verbose,
+        refuse_below=refuse_below,
+        explain=explain,
     )
     raise typer.Exit(status)
 

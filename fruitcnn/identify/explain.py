@@ -1,11 +1,19 @@
 """A picture with what spoke for an answer laid over it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fruitcnn.errors import UsageError
+from fruitcnn.files import written_whole
+from fruitcnn.identify.identifier import Identification, Identifier
+from fruitcnn.image import Source, decode, load_pixels
+
+# Long side of an explained picture, in pixels.
+_SIDE = 1024
 _FOR, _AGAINST = (255, 120, 0), (0, 90, 255)
 # How much of a pixel the strongest evidence covers: what lies under it has to stay recognisable.
 _COVER = 0.6
@@ -27,3 +35,43 @@ def overlay(image: Image.Image, evidence: NDArray[np.floating[Any]], index: int)
     grey = np.asarray(image.convert("L").convert("RGB"), np.float32)
     share = np.abs(cover)
     return Image.fromarray((grey * (1 - share) + colour * share).round().astype(np.uint8))
+
+
+class Explainer:
+    """Writes explained pictures into a folder of its own: new or empty, so that it can't cost a file."""
+
+    def __init__(self, folder: Path, identifier: Identifier) -> None:
+        if not identifier.has_evidence:
+            problem = "its network does not say where its answers come from"
+            raise UsageError(problem, value=identifier.file, remedy="leave out --explain, or use another model")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError("is not an empty folder", value=folder, remedy="name a new one (--explain)")
+        if not folder.absolute().parent.is_dir():
+            raise UsageError("no such folder", value=folder.parent, remedy="make it first")
+        folder.mkdir(exist_ok=True)
+        self.folder, self.identifier = folder, identifier
+        self._taken: set[str] = set()
+
+    def write(self, source: Source, result: Identification) -> Path:
+        """Write the picture with what spoke for its likeliest label; named after its file, numbered where needed."""
+        card = self.identifier.card
+        pixels = load_pixels(source, card.size, rule=card.resize, filter=card.filter)
+        evidence = self.identifier.evidence(pixels[np.newaxis])[0]
+        likeliest = result.labels[int(np.argmax(result.probabilities))]
+        image = decode(source, at_least=_SIDE)
+        image.thumbnail((_SIDE, _SIDE))
+        path = self.folder / self._name(result.file)
+        with written_whole(path) as temporary:
+            overlay(image, evidence, card.labels.index(likeliest)).save(temporary, quality=90)
+        return path
+
+    def _name(self, file: str) -> str:
+        # Short enough for a number, whatever the file system's limit was for the picture.
+        stem = Path(file).stem[:60] or "picture"
+        number, name = 1, f"{stem}.jpg"
+        # Some file systems take no notice of letter case.
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}-{number}.jpg"
+        self._taken.add(name.casefold())
+        return name

@@ -162,12 +162,22 @@ class Identifier:
         """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
         return self._answers(pixels, [_PROBABILITIES])[0]
 
-    def evidence(self, pixels: Pixels) -> NDArray[np.float32] | None:
+    @property
+    def has_familiarity(self) -> bool:
+        """Whether the model says how like the known pictures one is."""
+        return _FAMILIARITY in self._outputs
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the model says where its answers come from."""
+        return _EVIDENCE in self._outputs
+
+    def evidence(self, pixels: Pixels) -> NDArray[np.float32]:
         """Where the answers come from: float32 [N, C, h, w], whose mean over h and w is the logit of each class.
 
-        pixels: uint8 RGB [N, S, S, 3]. None for a model that does not say.
+        pixels: uint8 RGB [N, S, S, 3]. Only for a model that `has_evidence`.
         """
-        return self._run(pixels, [_EVIDENCE])[0] if _EVIDENCE in self._outputs else None
+        return self._run(pixels, [_EVIDENCE])[0]
 
     def _answers(self, pixels: Pixels, names: list[str]) -> list[NDArray[np.float32]]:
         """Outputs of which the first is the probabilities. Raises ModelError where they are none."""
@@ -208,7 +218,7 @@ class Identifier:
     def _results(self, names: list[str], pixels: list[Pixels]) -> list[Identification]:
         if not names:
             return []
-        wanted = [_PROBABILITIES, *([_FAMILIARITY] if _FAMILIARITY in self._outputs else [])]
+        wanted = [_PROBABILITIES, *([_FAMILIARITY] if self.has_familiarity else [])]
         rows, *familiarity = (values.tolist() for values in self._answers(np.stack(pixels), wanted))
         known: list[float | None] = familiarity[0] if familiarity else [None] * len(names)
         return [

@@ -11,12 +11,15 @@ def describe(model: str) -> str:
     """A readable description of a model, from the card inside its ONNX file. Raises ModelError."""
     file = find_model(model)
     card = Identifier.load(file).card
+    outputs = {output["name"] for output in card.outputs}
     rows = {
         "model": f"{file} ({file.stat().st_size / 1e6:.1f} MB)",
-        "labels": ", ".join(card.labels),
+        "labels": card.labels_shown(),
         "input": f"image: float32 [batch, 3, {card.size}, {card.size}], RGB, 0..255",
         "resize": f"{card.resize}, {card.filter}",
         "output": f"probabilities: float32 [batch, {len(card.labels)}]",
+        **({} if card.refuse_below is None else {"unknown": f"below a familiarity of {card.refuse_below:g}"}),
+        **({"evidence": "where each answer comes from"} if "evidence" in outputs else {}),
         "calibration": f"temperature {card.temperature:.3f}, already in the weights",
         **{key: value if isinstance(value, str) else json.dumps(value) for key, value in card.provenance.items()},
     }

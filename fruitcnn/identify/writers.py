@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from fruitcnn.identify.identifier import Identification, Rejection
+from fruitcnn.identify.identifier import UNKNOWN, Identification, Rejection
 from fruitcnn.terminal import printable
 
 Results = Iterable[Identification | Rejection]
@@ -18,21 +18,25 @@ def json_lines(results: Results, labels: tuple[str, ...], model: dict[str, str] 
     return (json.dumps(result.to_dict() | more, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
 
 
-def csv_lines(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
-    """A header, then a row a picture: file, label, rate, a probability a label (empty below --top), error."""
-    yield _csv_row(["file", "identify_label", "identify_rate", *labels, "error"])
+def csv_lines(results: Results, labels: tuple[str, ...], *, familiarity: bool = False) -> Iterator[str]:
+    """A header, then a row a picture: file, label, rate, a probability a label (empty below --top), error.
+
+    With `familiarity`, a column of it before the error.
+    """
+    more = ["familiarity"] if familiarity else []
+    yield _csv_row(["file", "identify_label", "identify_rate", *labels, *more, "error"])
     for result in results:
         if isinstance(result, Rejection):
-            yield _csv_row([result.file, "", "", *("" for _ in labels), result.error])
+            yield _csv_row([result.file, "", "", *("" for _ in (*labels, *more)), result.error])
         else:
             known = dict(zip(result.labels, result.probabilities, strict=True))
-            columns = [known.get(label, "") for label in labels]
+            columns = [*(known.get(label, "") for label in labels), *(result.familiarity for _ in more)]
             yield _csv_row([result.file, result.identify_label, result.identify_rate, *columns, ""])
 
 
 def table(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
     """Aligned for reading: rate, label, file, and what else it could be, a line a picture as it is known."""
-    width = max(len(printable(label)) for label in labels)
+    width = max(len(printable(label)) for label in (*labels, UNKNOWN))
     for result in results:
         if isinstance(result, Rejection):
             yield f"{'':>7}  {'rejected':<{width}}  {printable(result.file)}: {printable(result.error)}\n"

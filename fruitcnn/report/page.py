@@ -183,9 +183,8 @@ class _Page:
 def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     """What the model is: name and value."""
     card, made = evaluation.card, evaluation.card.provenance
-    labels = ", ".join(card.labels[:12]) + (f" and {len(card.labels) - 12} more" if len(card.labels) > 12 else "")
     facts: list[tuple[str, Any]] = [
-        ("labels", f"{len(card.labels)}: {labels}"),
+        ("labels", f"{len(card.labels)}: {card.labels_shown()}"),
         ("input", f"{card.size} x {card.size} pixels"),
         *((key, made[key]) for key in ("architecture", "parameters", "recipe", "created") if key in made),
     ]

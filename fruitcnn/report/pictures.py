@@ -66,10 +66,11 @@ def _open(path: Path | None) -> Image.Image | None:
 
 
 def _map(image: Image.Image, identifier: Identifier, index: int) -> str | None:
+    if not identifier.has_evidence:
+        return None
     card = identifier.card
     pixels = resize(image, card.size, rule=card.resize, filter=card.filter)
-    evidence = identifier.evidence(pixels[np.newaxis])
-    return None if evidence is None else _data_uri(overlay(_small(image), evidence[0], index))
+    return _data_uri(overlay(_small(image), identifier.evidence(pixels[np.newaxis])[0], index))
 
 
 def _data_uri(image: Image.Image) -> str:
