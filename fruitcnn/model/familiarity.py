@@ -129,7 +129,7 @@ def prototypes(features: Floats, targets: Indices, *, seed: int) -> Floats:
 
 def likeness_to(prototypes: Floats, features: Floats) -> Floats:
     """Soft maximum [N] of the cosines of features [N, D] with prototypes [K, D]."""
-    return log_sum_exp(SHARPNESS * unit(features) @ prototypes.T) / np.float32(SHARPNESS)
+    return log_sum_exp(_float32(SHARPNESS * unit(features) @ prototypes.T)) / np.float32(SHARPNESS)
 
 
 def fit_gate(members: Floats, outside: Floats) -> tuple[Floats, float]:
