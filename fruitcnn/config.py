@@ -10,8 +10,10 @@ import pydantic
 import yaml
 from pydantic import Field
 
-from fruitcnn.errors import ConfigError
+from fruitcnn.errors import ConfigError, system_error
 
+# ValueError: bytes that are no UTF-8, a date that no calendar has, a number of 5,000 digits.
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
 _PACKAGE = Path(__file__).parent
 # In the wheel the recipes lie inside the package, in a source tree beside it.
 RECIPES = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
@@ -23,7 +25,7 @@ Side = Annotated[int, Field(ge=16, le=1024)]
 
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -55,8 +57,8 @@ class ModelConfig(_Section):
 class TrainConfig(_Section):
     """How the network learns."""
 
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)]
+    batch_size: Annotated[int, Field(ge=2, le=65_536)]
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
     weight_decay: NotNegative = 0.0
@@ -92,7 +94,7 @@ class Config(_Section):
     """A whole recipe, resolved."""
 
     name: str = Field(exclude=True)
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: DataConfig
     model: ModelConfig
     train: TrainConfig
@@ -117,14 +119,17 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = (), *, data: str 
     path = _find(recipe)
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"can't be read as YAML ({error})", value=path, remedy="mend the file") from error
+    except OSError as error:
+        raise system_error(error, ConfigError, value=path) from error
+    except _NO_YAML as error:
+        raise ConfigError(f"can't be read as YAML ({_reason(error)})", value=path, remedy="mend the file") from error
     if not isinstance(fields, dict):
         raise ConfigError("holds no keys", value=path, remedy=f"start from {RECIPES / 'quick.yaml'}")
     for override in overrides:
         _apply(fields, override)
     if data is not None:
-        fields["data"] = {**(fields.get("data") or {}), "path": str(data)}
+        _apply(fields, "data.path=")
+        fields["data"]["path"] = str(data)
     try:
         return Config.model_validate({**fields, "name": path.stem})
     except pydantic.ValidationError as error:
@@ -155,8 +160,12 @@ def _apply(fields: dict[str, Any], override: str) -> None:
         fields = inner
     try:
         fields[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError("its value is no YAML", value=override, remedy="quote it") from error
+    except _NO_YAML as error:
+        raise ConfigError(f"its value is no YAML ({_reason(error)})", value=override, remedy="quote it") from error
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
 def _readable(error: pydantic.ValidationError, path: Path) -> ConfigError:

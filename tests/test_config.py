@@ -1,5 +1,6 @@
 """Recipes: every one loads, overrides apply, and mistakes are named."""
 
+import os
 from pathlib import Path
 
 import pydantic
@@ -40,6 +41,12 @@ def test_overrides_and_data() -> None:
         ("model.architecture=resnet", "simple_cnn, fruit_net or module:function"),
         ("augment.zoom=[2.0, 1.0]", "smallest, largest"),
         ("train.learning_rate=-1", "learning_rate"),
+        ("augment.zoom=[1.0, .inf]", "augment.zoom"),
+        ("augment.rotation=.nan", "augment.rotation"),
+        (f"seed={2**32}", "seed"),
+        ("train.batch_size=1000000000000000000000", "train.batch_size"),
+        (f"train.epochs={'9' * 5000}", "no YAML"),
+        ("train.epochs=" + "[" * 5000, "nested too deep"),
     ],
 )
 def test_mistakes_are_named(override: str, message: str) -> None:
@@ -49,10 +56,23 @@ def test_mistakes_are_named(override: str, message: str) -> None:
 
 
 def test_files_that_are_no_recipes(tmp_path: Path) -> None:
-    for text in ("", "- a\n", "a: [", "\tx"):
+    for text in ("", "- a\n", "a: [", "\tx", "a: " + "[" * 5000, "a: 2020-99-99"):
         path = tmp_path / "recipe.yaml"
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"recipe\.yaml"):
             load_config(path)
     with pytest.raises(ConfigError, match="fruit_net, quick, simple_cnn"):
         load_config("fruitnet")
+
+
+def test_a_recipe_whose_data_is_no_section(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("data: 3\n")
+    with pytest.raises(ConfigError, match="'data' has no keys"):
+        load_config(path, data="somewhere")
+
+
+def test_paths_that_are_no_text_come_back_as_they_were(tmp_path: Path) -> None:
+    config = load_config("quick", data=os.fsdecode(b"pictures\xff\x1b[2J"))
+    (tmp_path / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    assert load_config(tmp_path / "config.yaml").data.path == config.data.path

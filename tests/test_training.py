@@ -15,7 +15,7 @@ import torch
 from fruitcnn import checkpoint, load_config, train
 from fruitcnn.config import Config
 from fruitcnn.dataset.scan import scan
-from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
+from fruitcnn.errors import FruitcnnError, UsageError
 from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.export import keras_probabilities
 from fruitcnn.model import TorchForward, build_model, keras
@@ -106,29 +106,6 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(number: int, drawn: P
             return [row[:-1] for row in csv.reader(file)]
 
     assert rows(folder) == rows(straight), "all but the seconds"
-
-
-def test_resume_refuses_what_is_not_the_same_run(finished: Path, drawn: Path) -> None:
-    config = load_config("quick", TINY, data=drawn)
-    with pytest.raises(UsageError, match="finished already"):
-        quiet_train(config, finished.parent, resume=True)
-    with pytest.raises(UsageError, match="no such run"):
-        quiet_train(config, finished.parent, name="other", resume=True)
-    with pytest.raises(UsageError, match="exists already"):
-        quiet_train(config, finished.parent, name="quick")
-    begun = finished.parent / "begun"
-    begun.mkdir()
-    (begun / "config.yaml").write_text(config.to_yaml())
-    with pytest.raises(ConfigError, match="other settings in: train"):
-        quiet_train(
-            load_config("quick", [*TINY, "train.epochs=9"], data=drawn), finished.parent, name="begun", resume=True
-        )
-
-
-@pytest.mark.parametrize("name", ["../up", "a/b", "", ".."])
-def test_names_that_would_leave_the_folder(name: str, drawn: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a plain name"):
-        quiet_train(load_config("quick", TINY, data=drawn), tmp_path, name=name)
 
 
 def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_path: Path) -> None:

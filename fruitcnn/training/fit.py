@@ -20,7 +20,7 @@ from fruitcnn.model import TorchForward, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.history import History
 from fruitcnn.training.interruption import Interruption
-from fruitcnn.training.last_checkpoint import LastCheckpoint
+from fruitcnn.training.last_checkpoint import LastCheckpoint, find_last
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.weights import AveragedWeights, BestWeights
 
@@ -63,7 +63,7 @@ def fit_model(
     averaged: list[Callback] = [AveragedWeights(config.train.ema)] if config.train.ema else []
     progress: list[Callback] = [] if quiet else [_Progress()]
     callbacks = [*averaged, best, history, LastCheckpoint(folder), interruption, *progress]
-    last = folder / checkpoint.LAST
+    last = find_last(folder, module)
     with _silent_lightning():
         trainer = lightning.Trainer(
             max_epochs=config.train.epochs,
@@ -78,7 +78,7 @@ def fit_model(
         )
         data = PixelData(dataset, config, where)
         try:
-            trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+            trainer.fit(module, data, ckpt_path=last, weights_only=True)
         except SystemExit:
             # Lightning's own answer to SIGTERM.
             interruption.check()

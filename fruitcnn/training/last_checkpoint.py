@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from fruitcnn.checkpoint import LAST
-from fruitcnn.files import written_whole
+from fruitcnn.errors import ModelError, system_error
+from fruitcnn.files import open_regular, written_whole
+
+# What Lightning reads of it.
+_PARTS = {"epoch", "state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops"}
 
 
 class LastCheckpoint(Checkpoint):
@@ -22,3 +27,31 @@ class LastCheckpoint(Checkpoint):
         """Save; only here, at an epoch's end, is a resume exact."""
         with written_whole(self.path) as temporary:
             trainer.save_checkpoint(temporary)
+
+
+def find_last(folder: Path, module: lightning.LightningModule) -> Path | None:
+    """The last.ckpt of a run, None where it has none yet. Raises ModelError for one that is not of this module."""
+    path = folder / LAST
+    if not path.exists():
+        return None
+    try:
+        with open_regular(path) as file:
+            # Tensors and plain values only: no code in the file runs.
+            saved = torch.load(file, map_location="cpu", weights_only=True)
+        fits = _shapes(saved["state_dict"]) == _shapes(module.state_dict()) and saved.keys() >= _PARTS
+    except OSError as error:
+        raise system_error(error, ModelError, value=path) from error
+    except Exception as error:
+        # torch raises what its many readers raise, and advises to run whatever the file says.
+        raise _useless("is damaged, or was not written by fruitcnn", path) from error
+    if not fits:
+        raise _useless("is of another network", path)
+    return path
+
+
+def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
+
+
+def _useless(problem: str, path: Path) -> ModelError:
+    return ModelError(problem, value=path, remedy="take it away to begin this run again, or start another one")
