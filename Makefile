@@ -30,7 +30,7 @@ mutants: setup ## Change one behaviour at a time; each change must fail the test
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 faults: setup ## Every kind of fault that README promises to survive, the long ones too
-	$(BIN)/python -m pytest tests/faults -m 'long or not long'
+	FAULT_TABLE=1 $(BIN)/python -m pytest -q -m 'long or not long' tests/faults
 
 gpu: setup ## All that needs a GPU, in at most eight minutes: tests, runs, speed; a table in $OUT
 	OUT=$(OUT) $(BIN)/python benchmarks/gpu.py

@@ -94,3 +94,37 @@ def test_pictures_of_one_batch_differ_and_a_seed_repeats_them() -> None:
     again = augment(same, config, size=20)
     assert first.shape == (6, 3, 20, 20) and torch.equal(first, again)
     assert all(not torch.equal(first[0], view) for view in first[1:])
+
+
+@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "tint"])
+def test_every_change_of_colour_is_the_formula_of_its_name(change: str) -> None:
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    pixels = (PIXELS.float() * 0.3 + 80).to(torch.uint8).float()  # nothing is clamped
+    torch.manual_seed(5)
+    views = augment(pixels.to(torch.uint8), AugmentConfig(**{"contrast": 0.3, "tint": 0.2, change: 0.4}), size=24)
+    torch.manual_seed(5)
+    torch.rand(7, 6)  # the geometry
+
+    def strength(limit: float, channels: int = 1) -> torch.Tensor:
+        return torch.empty(6, channels, 1).uniform_(1 - limit, 1 + limit)[..., None]
+
+    contrast, brightness = strength(0.4 if change == "contrast" else 0.3), strength(0.4 * (change == "brightness"))
+    mean = pixels.mean((1, 2, 3), keepdim=True)
+    expected = ((pixels - mean) * contrast + mean) * brightness
+    if change == "saturation":
+        kept = strength(0.4)
+        torch.rand(6), torch.empty(6).uniform_()  # who loses all colour; the hue
+        grey = (expected * luma).sum(1, keepdim=True)
+        expected = grey + (expected - grey) * kept
+    expected = expected * strength(0.4 if change == "tint" else 0.2, channels=3)
+    assert torch.allclose(views, expected, atol=0.05)
+
+
+def test_a_hue_is_turned_and_not_bent() -> None:
+    """In the plane of the two colour axes every colour keeps its distance from grey."""
+    axes = torch.tensor([[0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+    pixels = (PIXELS.float() * 0.2 + 100).to(torch.uint8)
+    torch.manual_seed(0)
+    views = augment(pixels, AugmentConfig(hue=60), size=24)
+    before, after = (torch.einsum("ac,nchw->nahw", axes, x.float()).norm(dim=1) for x in (pixels, views))
+    assert torch.allclose(before, after, atol=0.1)
