@@ -1,0 +1,131 @@
+"""Golden vectors: a folder of pictures with all that must come out of them, to test an implementation against."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from PIL import Image
+
+from fruitcnn.card import METADATA_KEY, ModelCard
+from fruitcnn.errors import ExportError
+from fruitcnn.export.drawing import draw
+from fruitcnn.files import write_text, written_whole
+from fruitcnn.image import Pixels, load_pixels
+
+FORMAT = "fruitcnn-golden/1"
+FILE = "golden.json"
+_ASSETS = Path(__file__).parent / "assets/golden"
+_PNG: dict[str, Any] = {"format": "PNG", "optimize": True}
+# Without chroma subsampling, whose undoing is the one step that JPEG decoders do differently.
+_JPEG: dict[str, Any] = {"format": "JPEG", "quality": 92, "subsampling": 0}
+_ORIENTATION = 0x0112
+_SEED = 20
+# Name, size (0 stands for the model's own side), mode, EXIF orientation.
+_PICTURES: tuple[tuple[str, tuple[int, int], str, int], ...] = (
+    ("exact.png", (0, 0), "RGB", 1),
+    ("enlarged.png", (61, 47), "RGB", 1),
+    ("enlarged_twice.png", (48, 48), "RGB", 1),
+    ("halved.png", (192, 192), "RGB", 1),
+    ("thirds.png", (288, 288), "RGB", 1),
+    ("odd.png", (331, 257), "RGB", 1),
+    ("prime.png", (193, 389), "RGB", 1),
+    ("wide.png", (520, 65), "RGB", 1),
+    ("tall.png", (71, 433), "RGB", 1),
+    ("one_pixel.png", (1, 1), "RGB", 1),
+    ("one_row.png", (137, 1), "RGB", 1),
+    ("one_column.png", (1, 211), "RGB", 1),
+    ("two_by_three.png", (2, 3), "RGB", 1),
+    ("grey.png", (240, 180), "L", 1),
+    ("black_and_white.png", (160, 200), "1", 1),
+    ("palette.png", (256, 192), "P", 1),
+    ("alpha.png", (210, 230), "RGBA", 1),
+    ("grey_alpha.png", (130, 90), "LA", 1),
+    ("upright.jpg", (320, 240), "RGB", 1),
+    ("grey_photograph.jpg", (225, 175), "L", 1),
+    ("mirrored.jpg", (200, 150), "RGB", 2),
+    ("upside_down.jpg", (250, 190), "RGB", 3),
+    ("turned_right.jpg", (301, 199), "RGB", 6),
+    ("turned_left.jpg", (157, 263), "RGB", 8),
+)
+
+
+def write_golden(model_file: Path, folder: Path) -> None:
+    """Write pictures, the tensors and answers that they must give, a schema and a page of explanation to `folder`.
+
+    The answers are onnxruntime's for `model_file`, a model.onnx with its card. Raises ExportError where `folder` holds
+    something that is not an earlier version of the same.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / FILE).is_file():
+        raise ExportError("holds something else", value=folder, remedy="name a folder that is not there yet")
+    for part in ("pictures", "tensors"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    model = onnx.load(model_file)
+    card = ModelCard.from_json(_metadata(model), source=model_file)
+    pixels = [_write_picture(folder, index, card.size) for index in range(len(_PICTURES))]
+    answers = _answers(model, np.stack(pixels))
+    pictures = [_entry(folder, index, answers) for index in range(len(_PICTURES))]
+    content = {
+        "format": FORMAT,
+        "model": {"sha256": _sha256(model_file), "labels": card.labels, "size": card.size},
+        "tensor": {"type": "uint8", "shape": [card.size, card.size, 3], "order": "HWC", "colour": "RGB"},
+        "pictures": pictures,
+    }
+    for asset in sorted(_ASSETS.iterdir()):
+        write_text(folder / asset.name, asset.read_text(encoding="utf-8"))
+    write_text(folder / FILE, json.dumps(content, indent=1) + "\n")
+
+
+def _write_picture(folder: Path, index: int, size: int) -> Pixels:
+    """Write one picture and its tensor; its pixels [S, S, 3]."""
+    name, (width, height), mode, orientation = _PICTURES[index]
+    image = draw(np.random.default_rng([_SEED, index]), width or size, height or size)
+    image = image if mode in ("RGBA", "LA") else image.convert("RGB")
+    exif = Image.Exif()
+    exif[_ORIENTATION] = orientation
+    with written_whole(folder / "pictures" / name) as temporary:
+        image.convert(mode).save(temporary, **(_JPEG if name.endswith(".jpg") else _PNG), exif=exif)
+    pixels = load_pixels(folder / "pictures" / name, size)
+    with written_whole(folder / "tensors" / f"{Path(name).stem}.rgb") as temporary:
+        temporary.write_bytes(pixels.tobytes())
+    return pixels
+
+
+def _answers(model: onnx.ModelProto, pixels: Pixels) -> dict[str, Any]:
+    """Every output of the graph by name, and `logits`: what the probabilities are the softmax of; each [N, ...]."""
+    (softmax,) = (node for node in model.graph.node if "probabilities" in node.output)
+    names = [output.name for output in model.graph.output]
+    with_logits = onnx.ModelProto()
+    with_logits.CopyFrom(model)
+    with_logits.graph.output.append(onnx.helper.make_empty_tensor_value_info(softmax.input[0]))
+    session = onnxruntime.InferenceSession(with_logits.SerializeToString(), providers=["CPUExecutionProvider"])
+    image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+    return dict(zip([*names, "logits"], session.run([*names, softmax.input[0]], {"image": image}), strict=True))
+
+
+def _entry(folder: Path, index: int, answers: dict[str, Any]) -> dict[str, Any]:
+    name, _, _, orientation = _PICTURES[index]
+    file = folder / "pictures" / name
+    with Image.open(file) as image:
+        stored = image.size
+    return {
+        "file": f"pictures/{name}",
+        "sha256": _sha256(file),
+        "width": stored[0],
+        "height": stored[1],
+        "orientation": orientation,
+        "tensor": f"tensors/{Path(name).stem}.rgb",
+        # Nine digits are what a float32 needs.
+        **{key: np.vectorize(lambda x: float(f"{x:.9g}"))(value[index]).tolist() for key, value in answers.items()},
+    }
+
+
+def _metadata(model: onnx.ModelProto) -> str:
+    return next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

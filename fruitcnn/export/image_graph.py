@@ -1,0 +1,150 @@
+"""image.onnx: model.onnx with the resize in front of it, so that every runtime prepares a photograph as we do.
+
+Pillow's antialiased bilinear resize is two products with matrices of triangle-filter weights, each product rounded to
+whole grey levels. ONNX's own Resize has an `antialias` attribute that many runtimes ignore without a word; a matrix
+product none can get wrong. The weights are computed in the graph, from the photograph's shape.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.compose
+import onnx.parser
+import onnxruntime
+from PIL import Image
+
+from fruitcnn.errors import ExportError
+from fruitcnn.export.drawing import draw
+from fruitcnn.files import written_whole
+from fruitcnn.image import Pixels, resize
+
+FILE = "image.onnx"
+# How far an output may lie from that of Pillow's resize and model.onnx.
+TOLERANCE = 1e-3
+# Width and height of the pictures of the gate: enlarged and reduced, by whole and crooked factors, down to one pixel.
+_SIZES = ((1, 1), (1, 300), (211, 1), (31, 47), (61, 96), (192, 192), (333, 257), (640, 480), (1000, 801), (1600, 1201))
+
+_HEAD = """
+<ir_version: {ir}, opset_import: ["" : {opset}]>
+resize (uint8[height, width, 3] photo) => (float[1, 3, {size}, {size}] pixels)
+<int64 at_0 = {{0}}, int64 at_1 = {{1}}, int64 at_2 = {{2}}, int64[1] axis_0 = {{0}}, int64[1] axis_1 = {{1}},
+ float zero = {{0}}, float half = {{0.5}}, float one = {{1}}, float two = {{2}}, float places = {{4194304}},
+ float size = {{{size}}}, int64[3] rows = {{{size}, 3, {size}}}>
+{{
+    shape = Shape (photo)
+"""
+
+_PROVIDERS = ["CPUExecutionProvider"]
+
+# Pillow (src/libImaging/Resample.c, precompute_coeffs and normalize_coeffs_8bpc): of a side of n pixels resized to S,
+# output i lies at (i + 1/2) n/S, input j at j + 1/2, and the triangle reaches max(n/S, 1) to each side. Times 2 S these
+# are whole numbers, which float32 holds exactly while n S < 2**23: the weight of input j in output i is
+# max(0, 2 max(n, S) - |(2 j + 1) S - (2 i + 1) n|), divided by the sum over j, rounded to 22 binary places.
+_WEIGHTS = """
+    {side}_length = Gather <axis = 0> (shape, at_{axis})
+    {side}_n = Cast <to = 1> ({side}_length)
+    {side}_j = Range (at_0, {side}_length, at_1)
+    {side}_j_row = Unsqueeze ({side}_j, axis_0)
+    {side}_j_float = Cast <to = 1> ({side}_j_row)
+    {side}_j_double = Mul ({side}_j_float, two)
+    {side}_j_odd = Add ({side}_j_double, one)
+    {side}_j_at = Mul ({side}_j_odd, size)
+    {side}_i = Range (zero, size, one)
+    {side}_i_column = Unsqueeze ({side}_i, axis_1)
+    {side}_i_double = Mul ({side}_i_column, two)
+    {side}_i_odd = Add ({side}_i_double, one)
+    {side}_i_at = Mul ({side}_i_odd, {side}_n)
+    {side}_apart = Sub ({side}_j_at, {side}_i_at)
+    {side}_distance = Abs ({side}_apart)
+    {side}_longer = Max ({side}_n, size)
+    {side}_reach = Mul ({side}_longer, two)
+    {side}_under = Sub ({side}_reach, {side}_distance)
+    {side}_triangle = Relu ({side}_under)
+    {side}_sum = ReduceSum <keepdims = 1> ({side}_triangle, axis_1)
+    {side}_share = Div ({side}_triangle, {side}_sum)
+    {side}_scaled = Mul ({side}_share, places)
+    {side}_raised = Add ({side}_scaled, half)
+    {side}_whole = Floor ({side}_raised)
+    {side}_weights = Div ({side}_whole, places)
+"""
+
+# One colour after the other: as float32 the whole photograph would take four times its bytes.
+_ACROSS = """
+    {colour}_bytes = Gather <axis = 2> (photo, at_{index})
+    {colour} = Cast <to = 1> ({colour}_bytes)
+    {colour}_across = MatMul ({colour}, width_columns)
+"""
+
+# As in `fruitcnn.image.resize`: across first, then down, rounded to whole grey levels after each.
+_TAIL = """
+    across = Concat <axis = 1> (red_across, green_across, blue_across)
+    across_raised = Add (across, half)
+    across_whole = Floor (across_raised)
+    down = MatMul (height_weights, across_whole)
+    down_raised = Add (down, half)
+    down_whole = Floor (down_raised)
+    down_rows = Reshape (down_whole, rows)
+    planes = Transpose <perm = [1, 0, 2]> (down_rows)
+    pixels = Unsqueeze (planes, axis_0)
+}}
+"""
+
+
+def write_image_graph(model_file: Path, file: Path) -> float:
+    """Write the image graph of a model.onnx, and say by how much an output differs from Pillow's resize and the model.
+
+    Compared on drawn pictures from 1 x 1 to 1,600 x 1,201. Raises ExportError where a probability differs by more than
+    TOLERANCE or a label differs; then no file is left.
+    """
+    model = onnx.load(model_file)
+    with written_whole(file) as temporary:
+        onnx.save(image_graph(model), temporary)
+        pictures = [np.asarray(draw(np.random.default_rng(size), *size).convert("RGB")) for size in _SIZES]
+        return compare(temporary, model_file, pictures)
+
+
+def image_graph(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model`, a model.onnx, behind a resize: from `photo`, uint8 RGB [height, width, 3], to the same outputs [1, ...].
+
+    Opset, card and weights stay the model's. Any sides from 1 pixel to tens of thousands. In onnxruntime a photograph
+    of 8,000 x 6,000 takes 330 MB besides its own 144, since only one colour at a time becomes float32.
+    """
+    (opset,) = (entry.version for entry in model.opset_import if entry.domain == "")
+    size = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
+    weights = [_WEIGHTS.format(side=side, axis=axis) for axis, side in enumerate(("height", "width"))]
+    columns = "    width_columns = Transpose <perm = [1, 0]> (width_weights)\n"
+    colours = [_ACROSS.format(colour=colour, index=index) for index, colour in enumerate(("red", "green", "blue"))]
+    text = _HEAD.format(ir=model.ir_version, opset=opset, size=size) + "".join([*weights, columns, *colours])
+    front = onnx.compose.add_prefix(onnx.parser.parse_model(text + _TAIL.format()), "resize/", rename_inputs=False)
+    result = onnx.compose.merge_models(
+        front, model, io_map=[("resize/pixels", model.graph.input[0].name)], name=model.graph.name
+    )
+    # The merger lists the opset once for each of its two models, and names itself as the producer.
+    del result.opset_import[1:]
+    result.producer_name, result.producer_version = model.producer_name, model.producer_version
+    for output in result.graph.output:
+        output.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.checker.check_model(result, full_check=True)
+    return result
+
+
+def compare(image_file: Path, model_file: Path, pictures: list[Pixels]) -> float:
+    """The largest difference of a probability between an image graph, and Pillow's resize and the model behind it."""
+    whole, network = (onnxruntime.InferenceSession(file, providers=_PROVIDERS) for file in (image_file, model_file))
+    size = network.get_inputs()[0].shape[3]
+    found = [whole.run(["probabilities"], {"photo": picture})[0][0] for picture in pictures]
+    pixels = np.stack([resize(Image.fromarray(picture), size) for picture in pictures])
+    image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+    expected = network.run(["probabilities"], {"image": image})[0]
+    difference = float(np.abs(np.stack(found) - expected).max())
+    labels = int((np.argmax(found, 1) != expected.argmax(1)).sum())
+    # Written so that a difference that is not a number fails too.
+    if labels or not difference <= TOLERANCE:
+        raise ExportError(
+            f"{labels} of {len(found)} labels differ, a probability by up to {difference:.1e} (allowed: "
+            f"{TOLERANCE:.0e}); nothing was written",
+            value=FILE,
+            remedy="report this with the recipe: it is a defect of the export",
+        )
+    return difference
