@@ -124,7 +124,7 @@ def _entry(folder: Path, index: int, answers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metadata(model: onnx.ModelProto) -> str:
-    return next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY)
+    return str(next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY))
 
 
 def _sha256(file: Path) -> str:

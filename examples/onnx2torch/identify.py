@@ -1,0 +1,29 @@
+"""Identify pictures with model.onnx as a torch module: python identify.py FOLDER PICTURE..."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx2torch
+import torch
+from PIL import Image, ImageOps
+
+
+def pixels(file, size):
+    """The picture upright, over white, resized with Pillow's antialiased filter: float32 [3, size, size], 0..255."""
+    image = ImageOps.exif_transpose(Image.open(file)).convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image = image.resize((size, image.height), Image.Resampling.BILINEAR)  # across, then down: Pillow 13 would choose
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), np.float32).transpose(2, 0, 1)
+
+
+folder, *pictures = map(Path, sys.argv[1:])
+module = onnx2torch.convert(folder / "model.onnx").eval()
+card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+batch = torch.from_numpy(np.stack([pixels(picture, card["input"]["size"]) for picture in pictures]))
+with torch.inference_mode():
+    answer = module(batch)
+# With more outputs than one they come in the order of the graph, the probabilities first.
+for row in answer if torch.is_tensor(answer) else answer[0]:
+    print(json.dumps(dict(zip(card["labels"], row.tolist()))))
