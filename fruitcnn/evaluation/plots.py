@@ -28,7 +28,7 @@ def plot_curves(rows: Sequence[Mapping[str, float]], path: Path, *, best_epoch: 
     for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for split, colour in (("train", _TRAINING), ("validation", _VALIDATION)):
             values = [row[f"{split}_{what}"] for row in rows]
-            label = "training (augmented pictures)" if split == "train" else split
+            label = "training (augmented, mixed pictures)" if split == "train" else split
             axes.plot(epochs, values, color=colour, label=label, marker="." if len(rows) < 20 else "")
         axes.axvline(best_epoch, color="grey", linewidth=1, linestyle=":", label=f"kept: epoch {best_epoch}")
         axes.set_title(what.capitalize())

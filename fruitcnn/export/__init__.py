@@ -15,7 +15,7 @@ from fruitcnn.dataset.records import VALIDATION
 from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.errors import ExportError, ModelError
 from fruitcnn.export.onnx_graph import to_onnx
-from fruitcnn.files import written_whole
+from fruitcnn.files import held_folder, remove_orphans, written_whole
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
@@ -99,7 +99,9 @@ def export_checkpoint(folder: Path, *, to: Path | None = None) -> Parity:
     pixels = apply_split(data, folder / checkpoint.SPLIT).pixels(VALIDATION, card.size)[:]
     target = to or folder
     target.mkdir(parents=True, exist_ok=True)
-    return export_model(model, card, target, pixels=pixels, reference=keras_probabilities(model, pixels))
+    with held_folder(target):
+        remove_orphans(target)
+        return export_model(model, card, target, pixels=pixels, reference=keras_probabilities(model, pixels))
 
 
 def keras_probabilities(model: keras.Model, pixels: Pixels) -> Probabilities:

@@ -42,11 +42,11 @@ class ClassifierModule(lightning.LightningModule):
         loss: torch.Tensor = functional.cross_entropy(
             logits, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
         )
-        loss = loss + self.net.penalty()
         self.accuracy.update((logits.argmax(1) == shares.argmax(1)).float())
+        # Without the penalty: the validation's loss has none either, and the two stand in one picture.
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
         self.log("train_accuracy", self.accuracy, on_step=False, on_epoch=True, prog_bar=True)
-        return loss
+        return loss + self.net.penalty()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Plain cross-entropy and accuracy, without smoothing, weights or regularisation."""
