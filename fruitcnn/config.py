@@ -37,38 +37,73 @@ class DataConfig(_Section):
         None, description="size at which training pictures are kept, so that zoomed views stay sharp (default: size)"
     )
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    outside: str | None = Field(
+        None, description="folder of pictures of no class, which familiarity learns to tell from those of the classes"
+    )
 
 
 class ModelConfig(_Section):
     """Which network."""
 
-    architecture: str = Field(description="simple_cnn, fruit_net, or module:function (see build_model)")
+    architecture: str = Field(
+        description="simple_cnn, fruit_net, efficientnet_lite0, keras.applications.<Name>, or module:function"
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weights: str = Field(
+        "none", description="what it starts from: none, imagenet, or a checkpoint directory or .keras file"
+    )
 
     @pydantic.field_validator("architecture")
     @classmethod
     def _check(cls, name: str) -> str:
         # That a module has such a network is checked where keras is at hand.
-        if name not in ("simple_cnn", "fruit_net") and not re.fullmatch(r"[\w.]+:[\w.]+", name):
-            raise ValueError("must be simple_cnn, fruit_net or module:function")
+        ours = ("simple_cnn", "fruit_net", "efficientnet_lite0")
+        if name not in ours and not re.fullmatch(r"keras\.applications\.\w+|[\w.]+:[\w.]+", name):
+            raise ValueError(f"must be {', '.join(ours)}, keras.applications.<Name> or module:function")
         return name
 
 
 class TrainConfig(_Section):
-    """How the network learns."""
+    """How the network learns, all of it, by gradient descent."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)]
-    batch_size: Annotated[int, Field(ge=2, le=65_536)]
-    optimizer: Literal["adam", "adamw"]
-    learning_rate: Positive
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Positive = 0.003
     weight_decay: NotNegative = 0.0
-    schedule: Literal["one_cycle", "inverse_time"]
+    schedule: Literal["one_cycle", "cosine", "inverse_time"] = "one_cycle"
+    warmup: Share = Field(0.1, description="share of the steps in which the rate of a cosine schedule rises")
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="factor of the learning rate from each block to the one before it; 1: all learn alike"
+    )
+    freeze: str = Field("", description="block (stem, block3, stage1, ...) up to which, with it, nothing changes")
+    batch_norm: Literal["learned", "frozen"] = Field(
+        "learned", description="frozen: its statistics stay those of the weights that training started from"
+    )
+    head_first: bool = Field(False, description="fit the last layer alone before the first epoch (see `head`)")
+    start_share: Share = Field(
+        0.0, description="share of the starting weights in the final ones, averaged (Wortsman et al. 2022, WiSE-FT)"
+    )
+    teacher: str | None = Field(
+        None, description="checkpoint whose answers to the same views are learned, in place of the labels"
+    )
+    teacher_temperature: Positive = Field(1.0, description="softens the teacher's and the network's answers alike")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mixup: NotNegative = Field(0.0, description="alpha of the Beta distribution; 0: off")
     cutmix: NotNegative = Field(0.0, description="alpha; with mixup on too, each batch takes one of them at random")
     class_balance: Share = Field(0.0, description="0: every picture counts alike; 1: every class does")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay a step of the averaged weights; 0: off")
     best: Literal["loss", "accuracy"] = Field("loss", description="what of the validation picks the best epoch")
+
+
+class HeadConfig(_Section):
+    """The last layer, fitted to convergence on features that are computed once."""
+
+    penalty: Positive = Field(3.0, description="of the squared weights, beside the summed loss of all pictures")
+    mirrored: bool = Field(True, description="learn from the pictures' mirror images too")
+    folds: Annotated[int, Field(ge=2)] = Field(
+        5, description="parts of the training pictures, each answered by a head that has not met it, for calibration"
+    )
 
 
 class AugmentConfig(_Section):
@@ -97,18 +132,22 @@ class Config(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: DataConfig
     model: ModelConfig
-    train: TrainConfig
+    train: TrainConfig = TrainConfig()
+    head: HeadConfig | None = Field(None, description="fit this alone; the rest of the network stays as it starts")
     augment: AugmentConfig = AugmentConfig()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Config":
         if self.augment.zoom[0] > self.augment.zoom[1]:
             raise ValueError("augment.zoom must be [smallest, largest]")
+        if self.head and {"train", "augment"} & self.model_fields_set:
+            raise ValueError("train and augment have no meaning where only the head is fitted: take them out, or head")
         return self
 
     def to_yaml(self) -> str:
         """The recipe as YAML that `load_config` reads back to an equal Config."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        without = {"train", "augment"} if self.head else set()
+        return yaml.safe_dump(self.model_dump(mode="json", exclude=without), sort_keys=False, allow_unicode=True)
 
 
 def load_config(recipe: str | Path, overrides: Iterable[str] = (), *, data: str | Path | None = None) -> Config:

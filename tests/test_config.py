@@ -38,7 +38,10 @@ def test_overrides_and_data() -> None:
         ("=3", "key=value"),
         ("seed.deep=1", "seed"),
         ("train.epochs=[", "no YAML"),
-        ("model.architecture=resnet", "simple_cnn, fruit_net or module:function"),
+        (
+            "model.architecture=resnet",
+            "simple_cnn, fruit_net, efficientnet_lite0, keras.applications.<Name> or module:function",
+        ),
         ("augment.zoom=[2.0, 1.0]", "smallest, largest"),
         ("train.learning_rate=-1", "learning_rate"),
         ("augment.zoom=[1.0, .inf]", "augment.zoom"),

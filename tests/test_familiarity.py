@@ -1,9 +1,14 @@
 """Familiarity is an honest p-value, and the same number in the fitted object and in the model's layers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 
+from fruitcnn.model import TorchForward, answer_model, build_model, features_model, keras
 from fruitcnn.model.familiarity import (
+    LEVELS,
     Familiarity,
     fit_familiarity,
     fit_gate,
@@ -11,6 +16,7 @@ from fruitcnn.model.familiarity import (
     likeness_to,
     log_sum_exp,
     prototypes,
+    unit,
 )
 
 CLASSES, WIDTH = 3, 24
@@ -96,3 +102,52 @@ def test_likeness_is_the_log_sum_exp_of_thirty_times_the_cosines() -> None:
     expected = np.log(np.exp(30 * 0.6) + np.exp(30 * 0.8)) / 30
     assert float(likeness_to(bank, row)[0]) == pytest.approx(expected, abs=1e-6)
     assert float(log_sum_exp(np.array([[1000.0, 1000.0]], np.float32))[0]) == pytest.approx(1000.6931, abs=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ["fruit_net", "simple_cnn", "efficientnet_lite0"])
+def test_the_layers_compute_the_fitted_score_and_the_evidence_its_logits(architecture: str) -> None:
+    keras.utils.set_random_seed(0)
+    start = "imagenet" if architecture == "efficientnet_lite0" else "none"
+    model = build_model(architecture, classes=CLASSES, size=48, dropout=0.5, weights=start)
+    for layer in model.layers:
+        if start == "none" and isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([w + 0.3 for w in layer.get_weights()])
+    end = model.get_layer("logits")
+    end.set_weights([end.get_weights()[0] * 5, np.array([0.3, -0.2, 0.1], np.float32)])
+    pixels = torch.rand(120, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 255
+    pixels[:, :, :24] *= torch.linspace(0, 1, 120)[:, None, None, None]
+    with torch.no_grad():
+        features, logits = (x.numpy() for x in TorchForward(features_model(model)).eval()(pixels))
+    # Random networks' features hardly differ: a gate on what does spreads the scores.
+    rng = np.random.default_rng(0)
+    centred = features - features.mean(0)
+    gate = np.linalg.svd(centred, full_matrices=False)[2][0]
+    gate = (gate / (centred @ gate).std()).astype(np.float32)
+    bank = unit(features[:7] + features.std() * rng.normal(size=(7, features.shape[1])).astype(np.float32))
+    draft = Familiarity(bank, (2.0, 0.3), gate, 0.5, LEVELS.astype(np.float32))
+    scores = draft.score(features, logits / 1.7)
+    fit = dataclasses.replace(draft, knots=np.quantile(scores, LEVELS).astype(np.float32))
+    answers = answer_model(model, temperature=1.7, familiarity=fit)
+    with torch.no_grad():
+        found = TorchForward(answers).eval()(pixels)
+    expected = torch.from_numpy(logits / 1.7).softmax(1)
+    assert float((found[0] - expected).abs().max()) < 1e-5
+    p = fit.p_value(fit.score(features, logits / 1.7))
+    assert np.ptp(p) > 0.8, "the comparison must be able to fail"
+    assert np.abs(found[1].numpy() - p).max() < 1e-3
+    assert answers.output_names[:2] == ["probabilities", "familiarity"]
+    if architecture == "simple_cnn":
+        assert len(found) == 2, "no pooling at its end: no evidence"
+        return
+    assert answers.output_names == ["probabilities", "familiarity", "evidence"]
+    assert found[2].ndim == 4 and np.abs(found[2].mean((2, 3)).numpy() - logits / 1.7).max() < 1e-4
+    by_keras = answers.predict_on_batch(pixels[:4].permute(0, 2, 3, 1).numpy())
+    for mine, other in zip(found, by_keras, strict=True):
+        assert mine[:4].shape == other.shape and np.abs(mine[:4].numpy() - other).max() < 1e-3
+
+
+def test_the_trained_model_keeps_its_weights() -> None:
+    model = build_model("fruit_net", classes=CLASSES, size=32, dropout=0.0)
+    before = [w.copy() for w in model.get_weights()]
+    answer_model(model, temperature=2.0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

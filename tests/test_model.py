@@ -6,7 +6,7 @@ import torch
 
 from fruitcnn.model import TorchForward, build_model, keras
 
-SIZES = {"simple_cnn": 32, "fruit_net": 48}
+SIZES = {"simple_cnn": 32, "fruit_net": 48, "efficientnet_lite0": 64}
 
 
 def randomised(architecture: str, *, seed: int = 0) -> keras.Model:

@@ -107,7 +107,8 @@ def export_checkpoint(folder: Path, *, to: Path | None = None) -> Parity:
 def keras_probabilities(model: keras.Model, pixels: Pixels) -> Probabilities:
     """Probabilities [N, C] of uint8 pixels [N, S, S, 3], from a channels_last Keras model."""
     batches = np.split(pixels, range(_BATCH, len(pixels), _BATCH))
-    return np.concatenate([model.predict_on_batch(batch.astype(np.float32)) for batch in batches])
+    answers = (model.predict_on_batch(batch.astype(np.float32)) for batch in batches)
+    return np.concatenate([answer[0] if isinstance(answer, list) else answer for answer in answers])
 
 
 def _onnx_probabilities(file: Path, pixels: Pixels) -> Probabilities:

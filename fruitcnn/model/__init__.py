@@ -7,8 +7,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
 
-from fruitcnn.model.answer import answer_model
+from fruitcnn.model.answer import answer_model, features_model, has_features
 from fruitcnn.model.builders import build_model
 from fruitcnn.model.interpreter import TorchForward
 
-__all__ = ["TorchForward", "answer_model", "build_model", "keras"]
+__all__ = ["TorchForward", "answer_model", "build_model", "features_model", "has_features", "keras"]

@@ -12,24 +12,43 @@ import keras
 from keras import layers
 
 from fruitcnn.errors import ConfigError
+from fruitcnn.model.efficientnet import efficientnet_lite0
+from fruitcnn.model.pretrained import APPLICATIONS, application, load_start
 
 
-def build_model(architecture: str, *, classes: int, size: int, dropout: float) -> keras.Model:
-    """A freshly initialised channels_last model from pixels to logits.
+def build_model(architecture: str, *, classes: int, size: int, dropout: float, weights: str = "none") -> keras.Model:
+    """A channels_last model from pixels to logits.
 
-    architecture: a name in ARCHITECTURES, or `module:function`, which is called with `classes` and `size` and returns
-    a functional keras.Model; classes: C; size: S in pixels; dropout: the rate before our own models' last Dense layer.
-    The initial weights come from Keras' global generator (`keras.utils.set_random_seed`). Raises ConfigError.
+    architecture: a name in ARCHITECTURES; `keras.applications.<Name>`; or `module:function`, which is called with
+    `classes` and `size` and returns a functional keras.Model; classes: C; size: S in pixels; dropout: the rate before
+    the last Dense layer of all but the last kind; weights: what the model starts from (see
+    `fruitcnn.model.pretrained`). Other initial weights come from Keras' global generator
+    (`keras.utils.set_random_seed`). Raises ConfigError.
     """
     if ":" in architecture:
-        return _checked(_foreign(architecture, classes=classes, size=size), architecture, classes=classes, size=size)
+        foreign = _foreign(architecture, classes=classes, size=size)
+        model = _checked(foreign, architecture, classes=classes, size=size)
+    else:
+        pixels = keras.Input((size, size, 3), name="image")
+        model = keras.Model(pixels, _logits(architecture, pixels, classes, dropout, weights), name=_name(architecture))
+    load_start(model, weights, architecture)
+    return model
+
+
+def _name(architecture: str) -> str:
+    return architecture.removeprefix(APPLICATIONS)
+
+
+def _logits(
+    architecture: str, pixels: keras.KerasTensor, classes: int, dropout: float, weights: str
+) -> keras.KerasTensor:
+    if architecture.startswith(APPLICATIONS):
+        return classifier(application(_name(architecture), pixels, weights=weights), classes, dropout)
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise ConfigError("no such network", value=architecture, remedy=f"use one of {known}, or module:function")
-    inputs = keras.Input((size, size, 3), name="image")
-    scaled = layers.Rescaling(1 / 255, name="rescaling")(inputs)
-    logits = ARCHITECTURES[architecture](scaled, classes, dropout)
-    return keras.Model(inputs, logits, name=architecture)
+        remedy = f"use one of {known}, keras.applications.<Name>, or module:function"
+        raise ConfigError("no such network", value=architecture, remedy=remedy)
+    return ARCHITECTURES[architecture](pixels, classes, dropout)
 
 
 def _foreign(architecture: str, *, classes: int, size: int) -> object:
@@ -65,7 +84,7 @@ def _last_activation(model: keras.Model) -> Callable[..., object] | None:
     return keras.activations.softmax if isinstance(last, layers.Softmax) else getattr(last, "activation", None)
 
 
-def simple_cnn(x: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
+def simple_cnn(pixels: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
     """The original system's network: six 3x3 convolutions, three poolings, two Dense layers with L2 0.01."""
 
     def kernel(layer: type[layers.Layer], units: int, *args: int, name: str, **kwargs: object) -> layers.Layer:
@@ -73,6 +92,7 @@ def simple_cnn(x: keras.KerasTensor, classes: int, dropout: float) -> keras.Kera
         initializer = keras.initializers.TruncatedNormal(stddev=0.02)
         return layer(units, *args, kernel_initializer=initializer, name=name, **kwargs)
 
+    x = layers.Rescaling(1 / 255, name="rescaling")(pixels)
     for stage, (filters, convolutions) in enumerate([(32, 1), (64, 2), (128, 3)], start=1):
         for number in range(1, convolutions + 1):
             name = f"stage{stage}_conv{number}"
@@ -86,16 +106,22 @@ def simple_cnn(x: keras.KerasTensor, classes: int, dropout: float) -> keras.Kera
     return kernel(layers.Dense, classes, kernel_regularizer=keras.regularizers.L2(0.01), name="logits")(x)
 
 
-def fruit_net(x: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
+def fruit_net(pixels: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
     """Our own from-scratch network: a small ResNet (He et al. 2015) with ResNet-D shortcuts (He et al. 2018).
 
     A stride-2 stem and four residual stages of 32, 64, 128 and 256 channels: 1.2 M parameters.
     """
+    x = layers.Rescaling(1 / 255, name="rescaling")(pixels)
     x = _conv(x, 32, 3, strides=2, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
     for stage, filters in enumerate([32, 64, 128, 256], start=1):
         x = _residual(x, filters, strides=1 if stage == 1 else 2, name=f"stage{stage}")
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return classifier(x, classes, dropout)
+
+
+def classifier(maps: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
+    """Feature maps [N, h, w, D] to logits [N, C]: global average pooling, dropout, Dense."""
+    x = layers.GlobalAveragePooling2D(name="pool")(maps)
     x = layers.Dropout(dropout, name="dropout")(x)
     return layers.Dense(classes, name="logits")(x)
 
@@ -126,4 +152,5 @@ def _residual(x: keras.KerasTensor, filters: int, *, strides: int, name: str) ->
 ARCHITECTURES: dict[str, Callable[[keras.KerasTensor, int, float], keras.KerasTensor]] = {
     "simple_cnn": simple_cnn,
     "fruit_net": fruit_net,
+    "efficientnet_lite0": efficientnet_lite0,
 }

@@ -176,8 +176,8 @@ def _k_means(rows: Floats, count: int, rng: np.random.Generator) -> Floats:
 
 def _knots(scores: Floats) -> Floats:
     knots = np.quantile(scores.astype(np.float64), LEVELS)
-    # Equal scores would make a step that no straight line has: neighbours lie a little apart.
-    apart = 1e-4 * max(float(knots[-1] - knots[0]), 1e-3)
+    # Equal scores would make a step that no straight line has: neighbours lie a little apart, in float32 too.
+    apart = max(1e-4 * float(knots[-1] - knots[0]), 1e-6 * float(np.abs(knots).max()), 1e-9)
     return _float32(knots + apart * np.arange(len(knots)))
 
 

@@ -198,7 +198,8 @@ class _Program:
                 return self._add(lambda x, training: x[:, :, None, None], [value], _Order.NCHW, shape)
             sides = tuple(-1 if side is None else side for side in shape[1:])
             value = self.ordered(value, _Order.KERAS)
-            return self._add(lambda x, training: x.reshape(len(x), *sides), [value], _Order.KERAS, shape)
+            # Not `len`, which an exporter takes for a constant.
+            return self._add(lambda x, training: x.reshape(x.shape[0], *sides), [value], _Order.KERAS, shape)
         if isinstance(layer, layers.Permute):
             if tuple(layer.dims) == (3, 1, 2) and value.order is _Order.NCHW:
                 # It lies like that already.

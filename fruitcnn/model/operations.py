@@ -294,7 +294,7 @@ def _unit_norm(layer: layers.UnitNormalization, use: Use) -> Function | None:
         return None
     dimension = use.dimension(layer.axis)
     # Keras bounds the squared norm by 1e-12 from below.
-    return lambda x, training: functional.normalize(x, dim=dimension, eps=1e-6)
+    return lambda x, training: x / torch.linalg.vector_norm(x, dim=dimension, keepdim=True).clamp(min=1e-6)
 
 
 def _rescaling(layer: layers.Rescaling, use: Use) -> Function | None:

@@ -94,9 +94,11 @@ class Batches:
 class PixelData(lightning.LightningDataModule):
     """Training and validation batches of a data set that was scanned for the recipe's sizes."""
 
-    def __init__(self, dataset: Dataset, config: Config, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, config: Config, device: torch.device, *, view_size: int = 0) -> None:
+        """view_size: V of the augmented views [N, 3, V, V], where that is more than the model's own size."""
         super().__init__()
         self.config = config
+        self.view_size = max(view_size, config.data.size)
         self.classes = len(dataset.labels)
         # The order comes from torch's generator, seeded anew every epoch.
         self._training = Batches(
@@ -125,11 +127,11 @@ class PixelData(lightning.LightningDataModule):
         return self._validation
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment and mix a training batch: float32 [N, 3, S, S] and target distributions [N, C]."""
+        """Augment and mix a training batch: float32 [N, 3, V, V] and target distributions [N, C]."""
         pixels, targets = batch
         if not self.trainer or not self.trainer.training:
             return pixels.float().contiguous(memory_format=torch.channels_last), targets
-        views = augment(pixels, self.config.augment, size=self.config.data.size)
+        views = augment(pixels, self.config.augment, size=self.view_size)
         shares = functional.one_hot(targets, self.classes).float()
         if self.mixes:
             mix = self.mixes[int(torch.randint(len(self.mixes), ()))]

@@ -22,18 +22,20 @@ from fruitcnn.training.history import History
 from fruitcnn.training.interruption import Interruption
 from fruitcnn.training.last_checkpoint import LastCheckpoint, find_last
 from fruitcnn.training.module import ClassifierModule
-from fruitcnn.training.weights import AveragedWeights, BestWeights
+from fruitcnn.training.teacher import Teacher
+from fruitcnn.training.weights import AveragedWeights, BestWeights, Weights, current_weights
 
 _Shown = dict[str, int | str | float | dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """What the epochs left: the module with its last weights, and what the callbacks kept."""
+    """What the epochs left: the module with its last weights, what the callbacks kept, and the weights to use."""
 
     module: ClassifierModule
     history: History
     best: BestWeights
+    weights: Weights
 
 
 class _Progress(TQDMProgressBar):
@@ -57,7 +59,10 @@ def fit_model(
     Raises InterruptedTrainingError, and FruitcnnError where no epoch's loss is a number.
     """
     counts = dataset.counts(TRAIN)
-    module = ClassifierModule(TorchForward(model), config.train, class_counts=counts, seed=config.seed)
+    teacher = Teacher(config.train.teacher, labels=dataset.labels) if config.train.teacher else None
+    net = TorchForward(model)
+    module = ClassifierModule(net, config.train, class_counts=counts, seed=config.seed, teacher=teacher)
+    start = [value.clone() for value in current_weights(module)]
     history, best = History(folder), BestWeights(config.train.best)
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
     averaged: list[Callback] = [AveragedWeights(config.train.ema)] if config.train.ema else []
@@ -76,7 +81,7 @@ def fit_model(
             enable_progress_bar=not quiet,
             num_sanity_val_steps=0,
         )
-        data = PixelData(dataset, config, where)
+        data = PixelData(dataset, config, where, view_size=teacher.size if teacher else 0)
         try:
             trainer.fit(module, data, ckpt_path=last, weights_only=True)
         except SystemExit:
@@ -85,7 +90,12 @@ def fit_model(
             raise
     if not best.weights:
         raise FruitcnnError("the loss is not a number in any epoch", value=folder, remedy="lower train.learning_rate")
-    return Fitted(module, history, best)
+    # The share is of the weights, moving statistics too.
+    final = [
+        value.lerp(first.to(value.device), config.train.start_share)
+        for value, first in zip(best.weights, start, strict=True)
+    ]
+    return Fitted(module, history, best, final)
 
 
 @contextlib.contextmanager

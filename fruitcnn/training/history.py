@@ -14,6 +14,14 @@ from fruitcnn.files import written_whole
 _MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
+def write_history(rows: list[dict[str, float]], path: Path) -> None:
+    """Write metrics.csv whole: a row an epoch."""
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 class History(Callback):
     """What was measured in each epoch, also of the epochs before a resume."""
 
@@ -32,10 +40,7 @@ class History(Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         seconds = round(time.perf_counter() - self._start, 2)
         self.rows.append({"epoch": trainer.current_epoch + 1, **measured, "learning_rate": rate, "seconds": seconds})
-        with written_whole(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_history(self.rows, self.path)
 
     def state_dict(self) -> dict[str, Any]:
         """For last.ckpt."""

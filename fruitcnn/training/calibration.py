@@ -1,0 +1,118 @@
+"""What turns a trained network's logits into answers to rely on: a temperature, and familiarity.
+
+Both are fitted on pictures that the network has not learned from: those of the validation split or, where it was the
+last layer alone that learned, all training pictures, each answered by a layer that was fitted without its fold. That
+is the better way: there are more of them, and none has chosen the epoch.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fruitcnn.config import Config, HeadConfig
+from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
+from fruitcnn.dataset.store import PixelRows
+from fruitcnn.errors import DatasetError, ImageError
+from fruitcnn.evaluation.calibration import fit_temperature
+from fruitcnn.image import Pixels, is_picture, load_pixels
+from fruitcnn.model import TorchForward, features_model, has_features, keras
+from fruitcnn.model.familiarity import (
+    Familiarity,
+    FoldScores,
+    fit_familiarity,
+    fit_gate,
+    held_out_scores,
+    likeness_to,
+    prototypes,
+)
+from fruitcnn.training.head import assign_folds, held_out_logits
+
+Floats = NDArray[np.float32]
+_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What logits are divided by, and the familiarity (None for a network that does not end in a Dense layer)."""
+
+    temperature: float
+    familiarity: Familiarity | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """A network's features [N, D] and logits [N, C] of N pictures. D is 0 where it does not end in a Dense layer."""
+
+    features: Floats
+    logits: Floats
+
+
+@torch.no_grad()
+def answers_of(model: keras.Model, pixels: PixelRows | Pixels) -> Answers:
+    """Run a network, from pixels to logits, on uint8 pixels [N, S, S, 3]: float32, on the device of its weights."""
+    net = TorchForward(features_model(model) if has_features(model) else model).eval()
+    device = next(net.parameters()).device
+    parts = []
+    for start in range(0, len(pixels), _BATCH):
+        batch = torch.from_numpy(pixels[start : start + _BATCH]).to(device).permute(0, 3, 1, 2)  # [32, 3, S, S]
+        found = net(batch.float().contiguous(memory_format=torch.channels_last))
+        parts.append([value.cpu().numpy() for value in (found if isinstance(found, tuple) else (found[:, :0], found))])
+    return Answers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def outside_pixels(config: Config) -> Pixels | None:
+    """The pictures of data.outside that can be read, uint8 [O, S, S, 3]. Raises DatasetError where none can."""
+    if config.data.outside is None:
+        return None
+    folder, found = Path(config.data.outside), []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and is_picture(path):
+            try:
+                found.append(load_pixels(path, config.data.size))
+            except ImageError:
+                continue
+    if not found:
+        raise DatasetError(
+            "holds no picture that can be read", value=folder, remedy="mend data.outside, or leave it out"
+        )
+    return np.stack(found)
+
+
+def calibrate_on_validation(
+    answers: dict[str, Answers], dataset: Dataset, outside: Floats | None, *, seed: int
+) -> Calibration:
+    """Of a network that has learned from the training pictures. outside: features [O, D]."""
+    known, new, targets = answers[TRAIN], answers[VALIDATION], dataset.targets(TRAIN)
+    temperature = fit_temperature(torch.from_numpy(new.logits), torch.from_numpy(dataset.targets(VALIDATION)))
+    if not known.features.shape[1]:
+        return Calibration(temperature, None)
+    gate = np.zeros(len(new.features), np.float32)
+    if outside is not None:
+        weights, bias = fit_gate(known.features, outside)
+        gate = new.features @ weights + np.float32(bias)
+    scores = FoldScores(likeness_to(prototypes(known.features, targets, seed=seed), new.features), gate)
+    logits = new.logits / np.float32(temperature)
+    return Calibration(
+        temperature, fit_familiarity(known.features, targets, scores, logits, outside=outside, seed=seed)
+    )
+
+
+def calibrate_out_of_fold(
+    features: Floats, views: Floats | None, dataset: Dataset, outside: Floats | None, head: HeadConfig, *, seed: int
+) -> Calibration:
+    """Of a network whose last layer alone learns from the training pictures' features [N, D] and views' [N, D]."""
+    targets, pictures = dataset.targets(TRAIN), dataset.in_split(TRAIN)
+    names = [picture.group or picture.file for picture in pictures]
+    groups = np.unique(names, return_inverse=True)[1]
+    folds = assign_folds(targets, groups, folds=head.folds, seed=seed)
+    classes = len(dataset.labels)
+    logits = held_out_logits(features, targets, folds, views=views, classes=classes, penalty=head.penalty)
+    temperature = fit_temperature(torch.from_numpy(logits), torch.from_numpy(targets))
+    rows = [features] * head.folds
+    strangers = None if outside is None else [outside] * head.folds
+    scores = held_out_scores(rows, targets, folds, outside=strangers, seed=seed)
+    logits = logits / np.float32(temperature)
+    return Calibration(temperature, fit_familiarity(features, targets, scores, logits, outside=outside, seed=seed))

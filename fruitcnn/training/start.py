@@ -1,0 +1,59 @@
+"""The model as it is before the first epoch."""
+
+import numpy as np
+
+from fruitcnn.config import Config, HeadConfig
+from fruitcnn.dataset.records import TRAIN, Dataset
+from fruitcnn.model import build_model, keras
+from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
+from fruitcnn.training.calibration import Floats, calibrate_out_of_fold, outside_pixels
+from fruitcnn.training.features import Extractor
+from fruitcnn.training.head import fit_head
+from fruitcnn.training.results import Trained
+
+
+def starting_model(config: Config, dataset: Dataset, *, quiet: bool) -> keras.Model:
+    """Build the recipe's network, with the weights that it starts from; freeze what the recipe freezes.
+
+    Raises ConfigError, UsageError and ModelError.
+    """
+    model = build_model(
+        config.model.architecture,
+        classes=len(dataset.labels),
+        size=config.data.size,
+        dropout=config.model.dropout,
+        weights=config.model.weights,
+    )
+    if config.train.head_first:
+        _fit_head_of(model, Extractor(model), config, dataset, quiet=quiet)
+    if config.train.batch_norm == "frozen":
+        model = with_frozen_statistics(model)
+    if config.train.freeze:
+        freeze_through(model, config.train.freeze)
+    return model
+
+
+def fit_head_only(model: keras.Model, config: Config, dataset: Dataset, *, quiet: bool) -> Trained:
+    """Fit the last layer alone, in place, and calibrate it out of fold."""
+    head = config.head or HeadConfig()
+    extractor = Extractor(model)
+    features, views = _fit_head_of(model, extractor, config, dataset, quiet=quiet)
+    strangers = outside_pixels(config)
+    outside = None if strangers is None else extractor.features(strangers, quiet=quiet)
+    calibration = calibrate_out_of_fold(features, views, dataset, outside, head, seed=config.seed)
+    return Trained(model, 1, [], calibration)
+
+
+def _fit_head_of(
+    model: keras.Model, extractor: Extractor, config: Config, dataset: Dataset, *, quiet: bool
+) -> tuple[Floats, Floats | None]:
+    """Fit the last layer (linear probing, then fine-tuning: Kumar et al. 2022); returns features of pictures, views."""
+    settings = config.head or HeadConfig()
+    pixels = dataset.pixels(TRAIN, config.data.size)
+    features = extractor.features(pixels, quiet=quiet)
+    views = extractor.features(pixels, mirrored=True, quiet=quiet) if settings.mirrored else None
+    rows = [features] if views is None else [features, views]
+    targets = np.tile(dataset.targets(TRAIN), len(rows))
+    head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)
+    model.outputs[0]._keras_history.operation.set_weights([head.kernel, head.bias])
+    return features, views
