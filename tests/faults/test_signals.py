@@ -17,7 +17,9 @@ def started(*arguments: object, cwd: Path) -> "subprocess.Popen[bytes]":
     """Start the command with signals as a terminal would; returns as soon as it listens to them."""
 
     def as_in_a_terminal() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # A shell in the background ignores the one, nohup the other, and children inherit that.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
 
     words = [sys.executable, "-m", "fruitcnn", *map(str, arguments)]
     process = subprocess.Popen(
