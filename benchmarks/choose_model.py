@@ -95,7 +95,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--root", type=Path, default=Path("checkpoints/choose"))
     options = parser.parse_args()
-    strangers = sorted(path for path in options.outside.rglob("*") if is_picture(path)) if options.outside else []
+    strangers = (
+        sorted(path for path in options.outside.rglob("*") if path.is_file() and is_picture(path))
+        if options.outside
+        else []
+    )
     print("| recipe | seed | accuracy | NLL | accepted | outside AUROC | outside refused | CPU minutes |")
     print("|---|---|---|---|---|---|---|---|")
     for recipe in options.recipes:
