@@ -18,7 +18,7 @@ CURVES = "curves.png"
 CONFUSION = "confusion.png"
 LAST = "last.ckpt"
 # What a finished run holds, besides the folder of TensorBoard logs.
-FILES = (KERAS, ONNX, CARD, CONFIG, SPLIT, METRICS_BY_EPOCH, METRICS, PREDICTIONS, CURVES, CONFUSION, LAST)
+FILES = (KERAS, ONNX, CARD, CONFIG, SPLIT, METRICS_BY_EPOCH, METRICS, PREDICTIONS, REPORT, CURVES, CONFUSION, LAST)
 LOGS = "logs"
 
 ROOT = Path("checkpoints")

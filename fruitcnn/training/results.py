@@ -22,6 +22,7 @@ from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predi
 from fruitcnn.export import export_model
 from fruitcnn.files import write_text
 from fruitcnn.model import answer_model, has_features, keras
+from fruitcnn.report import write_run_report
 from fruitcnn.training.calibration import Calibration, answers_of, calibrate_on_validation, outside_pixels
 from fruitcnn.training.history import write_history
 
@@ -74,13 +75,14 @@ def write_results(
     pixels = dataset.pixels(VALIDATION, config.data.size)[:]  # [M, S, S, 3]
     parity = export_model(model, card, folder, pixels=pixels, reference=evaluated.probabilities[VALIDATION])
     check()
-    _write_evaluation(evaluated, trained, dataset, folder)
+    _write_evaluation(evaluated, trained, config, dataset, folder)
     chosen = "" if config.head else f", epoch {trained.epoch} (best validation {config.train.best})"
     for split, metrics in evaluated.metrics.items():
         if split != TRAIN:
             print_line(f"\n{split}{chosen}:")
             print_line(classification_report(metrics))
     print_line(f"\n{parity}")
+    print_line(f"report: {folder / checkpoint.REPORT}")
     print_line(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}")
 
 
@@ -111,8 +113,8 @@ def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Eval
     return Evaluated(calibration, probabilities, familiarity, metrics)
 
 
-def _write_evaluation(evaluated: Evaluated, trained: Trained, dataset: Dataset, folder: Path) -> None:
-    """predictions.csv, metrics.json, curves.png and, at the end, confusion.png: with it a run is finished."""
+def _write_evaluation(evaluated: Evaluated, trained: Trained, config: Config, dataset: Dataset, folder: Path) -> None:
+    """predictions.csv, metrics.json, curves.png, report.html and, at the end, confusion.png: then a run is finished."""
     write_predictions(_predictions(evaluated, dataset), folder / checkpoint.PREDICTIONS)
     rows = trained.rows or [_only_row(evaluated.metrics)]
     write_history(rows, folder / checkpoint.METRICS_BY_EPOCH)
@@ -120,6 +122,8 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, dataset: Dataset, 
     summary = {"best_epoch": trained.epoch, "temperature": evaluated.calibration.temperature, **by_split}
     write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     plot_curves(rows, folder / checkpoint.CURVES, best_epoch=trained.epoch)
+    if config.data.path is not None:
+        write_run_report(folder, Path(config.data.path))
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown.accuracy:.1%} of {shown.images} right"
     plot_confusion(shown.confusion, dataset.labels, folder / checkpoint.CONFUSION, title=title)
