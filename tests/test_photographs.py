@@ -126,3 +126,13 @@ def test_a_split_of_our_own_keeps_known_duplicates_together(photographs: Path) -
     assert len(sides) == 1596 and all(len(names) == 1 for names in sides.values())
     assert any("left out 46 exact copies" in line for line in data.report) and len(data.pictures) == 1658
     assert 0.14 < len(data.in_split("validation")) / 1658 < 0.16
+
+
+def test_the_small_model_is_whole_and_knows_the_examples(photographs: Path) -> None:
+    small = REPOSITORY / "checkpoints/fruits-small"
+    assert (small / "model.onnx").stat().st_size <= 6e6
+    shares, targets = read_predictions(small / PREDICTIONS).readable("validation").arrays()
+    assert len(targets) == 262 and (shares.argmax(1) == targets).mean() >= 0.97
+    results = list(Identifier.load(small).identify_many(sorted((photographs / "examples").iterdir())))
+    found = [(Path(one.file).stem, one.identify_label, max(one.probabilities)) for one in results]  # type: ignore[union-attr]
+    assert all(name == label and share >= 0.95 for name, label, share in found)
