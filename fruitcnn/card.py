@@ -21,6 +21,7 @@ class ModelCard:
     resize, filter: how a picture of any shape becomes square (see `fruitcnn.image.resize`).
     outputs: what the graph gives, an object each with its `name`: probabilities, which all models have; familiarity
         (`refuse_below`: what is less familiar is unknown); evidence (`grid`: its height and width).
+    extra: whatever else the card holds, from later versions of its format; it is kept, and means nothing here.
     temperature: what the logits were divided by to calibrate the probabilities; it is already in the weights.
     provenance: facts about the training, for people: architecture, parameters, images, accuracy, versions, date.
     """
@@ -32,6 +33,7 @@ class ModelCard:
     outputs: tuple[dict[str, Any], ...] = ({"name": "probabilities"},)
     temperature: float = 1.0
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def refuse_below(self) -> float | None:
@@ -46,7 +48,10 @@ class ModelCard:
 
     def to_json(self) -> str:
         """The card as JSON text."""
-        fields = {
+        return json.dumps(_merged(self._fields(), self.extra), indent=2, ensure_ascii=False) + "\n"
+
+    def _fields(self) -> dict[str, Any]:
+        return {
             "format": FORMAT,
             "labels": self.labels,
             "input": {
@@ -63,15 +68,13 @@ class ModelCard:
             "calibration": {"method": "temperature", "temperature": self.temperature},
             "provenance": self.provenance,
         }
-        return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, source: object) -> "ModelCard":
         """Read a card; `source` is what errors name. Raises ModelError for one that is not understood."""
         try:
             fields = json.loads(text)
-            if fields["format"] != FORMAT:
-                raise _not_understood(source, f"has format {fields['format']!r}, this version reads {FORMAT!r}")
+            _check_format(fields, source)
             if not isinstance(fields["labels"], list):
                 raise TypeError("labels is no list")
             card = cls(
@@ -83,6 +86,7 @@ class ModelCard:
                 temperature=float(fields["calibration"]["temperature"]),
                 provenance=dict(fields["provenance"]),
             )
+            card = dataclasses.replace(card, extra=_unknown(fields, card._fields()))
             card._check(source)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _not_understood(source, f"is damaged ({type(error).__name__}: {error})") from error
@@ -100,10 +104,42 @@ class ModelCard:
             raise _not_understood(source, f"has outputs {names}, refused below {self.refuse_below}")
         if type(self.size) is not int or not 1 <= self.size <= 4096:
             raise _not_understood(source, f"has input size {self.size!r}")
+        if not 0 < self.temperature < float("inf"):
+            raise _not_understood(source, f"has temperature {self.temperature}")
         if self.resize not in RESIZE_RULES:
             raise _not_understood(source, f"has resize rule {self.resize!r}, known: {', '.join(RESIZE_RULES)}")
         if self.filter not in tuple(FILTERS):
             raise _not_understood(source, f"has resize filter {self.filter!r}, known: {', '.join(FILTERS)}")
+
+
+def _check_format(fields: dict[str, Any], source: object) -> None:
+    """Formats of the same major number only add to it; a new one says that its readers must be new, too."""
+    kind, _, version = str(fields["format"]).partition("/")
+    major = version.partition(".")[0]
+    if kind == FORMAT.partition("/")[0] and major.isdecimal() and int(major) > 1:
+        provenance = fields.get("provenance")
+        writer = provenance.get("fruitcnn") if isinstance(provenance, dict) else None
+        wanted = f"'fruitcnn>={writer}'" if isinstance(writer, str) else "--upgrade fruitcnn"
+        problem = f"its model card has the newer format {fields['format']}, this version reads {FORMAT}"
+        raise ModelError(problem, value=source, remedy=f"run: pip install {wanted}")
+    if kind != FORMAT.partition("/")[0] or major != "1":
+        raise _not_understood(source, f"has format {fields['format']!r}, this version reads {FORMAT!r}")
+
+
+def _unknown(found: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """What `found` has beyond `known`, inside its objects too."""
+    inner = {
+        key: _unknown(value, known[key])
+        for key, value in found.items()
+        if isinstance(value, dict) and isinstance(known.get(key), dict)
+    }
+    return {key: value for key, value in found.items() if key not in known} | {k: v for k, v in inner.items() if v}
+
+
+def _merged(known: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    """`known`, with what `_unknown` had found."""
+    inner = {key: _merged(known[key], value) for key, value in extra.items() if isinstance(known.get(key), dict)}
+    return {**extra, **known, **inner}
 
 
 def _not_understood(source: object, what: str) -> ModelError:

@@ -13,12 +13,16 @@ SPLIT = "split.csv"
 METRICS_BY_EPOCH = "metrics.csv"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"
+REFERENCE = "reference.npz"
 REPORT = "report.html"
 CURVES = "curves.png"
 CONFUSION = "confusion.png"
 LAST = "last.ckpt"
 # What a finished run holds, besides the folder of TensorBoard logs.
-FILES = (KERAS, ONNX, CARD, CONFIG, SPLIT, METRICS_BY_EPOCH, METRICS, PREDICTIONS, REPORT, CURVES, CONFUSION, LAST)
+FILES = (
+    *(KERAS, ONNX, CARD, REFERENCE, CONFIG, SPLIT, METRICS_BY_EPOCH, METRICS, PREDICTIONS),
+    *(REPORT, CURVES, CONFUSION, LAST),
+)
 LOGS = "logs"
 
 ROOT = Path("checkpoints")

@@ -150,18 +150,19 @@ def train(
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint directory of a finished run.")],
     to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
     format: Annotated[
         str, typer.Option(metavar="LIST", help="Any of keras, onnx, image, golden, with commas between.")
     ] = "keras,onnx",
 ) -> None:
     """Export a finished run again, each file compared with the model before it gets its name.
 
-    keras and onnx need its validation pictures; image (the resize inside the graph) and golden (test vectors for other
-    implementations) only its model.onnx.
+    keras and onnx are compared with the checkpoint's reference pictures; image (the resize inside the graph) and golden
+    (test vectors for other implementations) need only its model.onnx.
     """
     from fruitcnn.export.formats import export_formats
 
-    for line in export_formats(checkpoint, format.split(","), to=to):
+    for line in export_formats(checkpoint, format.split(","), to=to, force=force):
         print(line)
 
 

@@ -40,6 +40,9 @@ class DataConfig(_Section):
     outside: str | None = Field(
         None, description="folder of pictures of no class, which familiarity learns to tell from those of the classes"
     )
+    reference: Literal["photographs", "drawn"] = Field(
+        "photographs", description="what the checkpoint keeps for comparisons; drawn where photographs may not travel"
+    )
 
 
 class ModelConfig(_Section):

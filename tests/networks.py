@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-from keras import layers
 
-from fruitcnn.model import build_model
+from fruitcnn.model import build_model, keras
 
 CLASSES = 3
+layers = keras.layers
 Tensor = keras.KerasTensor
 
 

@@ -1,22 +1,31 @@
 """Exported files: clean graphs, the same numbers everywhere, and nothing written where the numbers differ."""
 
 import collections
+import dataclasses
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx.reference import ReferenceEvaluator
 
-from fruitcnn import checkpoint, export_checkpoint
+from fruitcnn import checkpoint, export_checkpoint, load_config
 from fruitcnn.card import METADATA_KEY, ModelCard
-from fruitcnn.errors import DatasetError, ExportError, ModelError
-from fruitcnn.export import export_model, keras_probabilities
+from fruitcnn.dataset.scan import scan
+from fruitcnn.errors import ExportError, ModelError, UsageError
+from fruitcnn.export import FORMATS, Parity, Reference, export_model, keras_probabilities, measure_reference
+from fruitcnn.export.gate import Tolerance, compare
 from fruitcnn.export.onnx_graph import OPSET, to_onnx
+from fruitcnn.export.reference import draw_pictures
 from fruitcnn.model import answer_model, build_model, features_model, keras
 from fruitcnn.model.familiarity import LEVELS, Familiarity, unit
 from tests.test_model import SIZES, randomised
@@ -98,17 +107,102 @@ def test_keras_onnxruntime_and_the_reference_evaluator_agree(architecture: str) 
     assert np.abs(reference - expected[:2]).max() < 1e-5
 
 
-def test_the_gate_leaves_no_file_where_the_numbers_differ(tmp_path: Path) -> None:
-    model, pixels = answer_model(randomised("fruit_net"), temperature=1.0), pixels_for("fruit_net")
-    card = ModelCard(labels=("a", "b", "c"), size=SIZES["fruit_net"])
-    reference = keras_probabilities(model, pixels)
-    for wrong in (reference + np.float32(2e-4), np.roll(reference, 1, axis=1), reference * np.nan):
-        with pytest.raises(ExportError, match="disagrees with the trained model"):
-            export_model(model, card, tmp_path, pixels=pixels, reference=wrong)
+CARD = ModelCard(
+    labels=("a", "b", "c"),
+    size=SIZES["fruit_net"],
+    outputs=({"name": "probabilities"}, {"name": "evidence", "grid": [3, 3]}),
+)
+
+
+def reference_for(model: keras.Model, pixels: np.ndarray) -> Reference:
+    """What a logits model answers, by Keras' own layers."""
+    logits = keras.ops.convert_to_numpy(model(pixels.astype(np.float32), training=False))
+    return Reference(CARD.labels, pixels, logits)
+
+
+def test_nothing_is_written_where_the_numbers_differ(tmp_path: Path) -> None:
+    model, pixels = randomised("fruit_net"), pixels_for("fruit_net")
+    reference = reference_for(model, pixels)
+    answer = answer_model(model, temperature=1.0)
+    for wrong in (np.roll(reference.logits, 1, axis=1), reference.logits * np.nan):
+        with pytest.raises(ExportError, match=r"model\.keras: disagrees with the trained model"):
+            export_model(answer, CARD, tmp_path, reference=dataclasses.replace(reference, logits=wrong))
         assert list(tmp_path.iterdir()) == []
-    parity = export_model(model, card, tmp_path, pixels=pixels, reference=reference)
-    assert parity.onnx < 1e-5 and parity.images == 9
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["card.json", "model.keras", "model.onnx"]
+
+
+def test_a_file_with_a_defect_of_its_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, pixels = randomised("fruit_net"), pixels_for("fruit_net")
+    reference = reference_for(model, pixels)
+    answer = answer_model(model, temperature=1.0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fruitcnn.export.to_onnx", lambda model: with_other_bias(to_onnx(model)))
+        with pytest.raises(ExportError, match=r"model\.onnx: disagrees"):
+            export_model(answer, CARD, tmp_path, reference=reference)
+    assert list(tmp_path.iterdir()) == []
+
+    # Keras would compute on its own device, in TF32, were it let.
+    real = torch.nn.functional.conv2d
+
+    def rounding(x: torch.Tensor, *args: object, **options: object) -> torch.Tensor:
+        if keras.src.backend.torch.core.get_device() != "cpu":
+            x = (x.contiguous().view(torch.int32) & ~0x1FFF).view(torch.float32)
+        return real(x, *args, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", rounding)
+    with keras.device("cuda"):
+        parities = export_model(answer, CARD, tmp_path, reference=reference)
+    assert [parity.name for parity in parities] == ["model.keras", "model.onnx"]
+    assert all(parity.images == 9 and parity.logit < 1e-5 and parity.probability < 1e-5 for parity in parities)
+    assert {path.name for path in tmp_path.iterdir()} == {"card.json", "model.keras", "model.onnx", "reference.npz"}
+
+
+def with_other_bias(graph: onnx.ModelProto) -> onnx.ModelProto:
+    (node,) = [node for node in graph.graph.node if node.name == "Conv_13"]  # the maps of the logits
+    bias = next(tensor for tensor in graph.graph.initializer if tensor.name == node.input[2])
+    other = onnx.numpy_helper.to_array(bias) + np.float32([0, 0, 0.5])
+    bias.CopyFrom(onnx.numpy_helper.from_array(other, bias.name))
+    return graph
+
+
+@pytest.mark.parametrize("place", range(len(FORMATS)))
+def test_each_tolerance_of_each_file(place: int) -> None:
+    # A saturated picture, and one in doubt.
+    logits = np.float32([[50, 0, -30], [0, 0, -1]])
+    found = softmax(logits)
+    pixels = np.zeros((2, 8, 8, 3), np.uint8)
+    tolerance = FORMATS[place].tolerance
+    assert tolerance == [Tolerance(1e-4, 1e-5), Tolerance(1e-4, 1e-4)][place]
+
+    def difference(picture: int, column: int, change: float) -> Parity:
+        faked = logits.copy()
+        faked[picture, column] += change
+        return compare("some.file", found, Reference(("a", "b", "c"), pixels, faked), tolerance)
+
+    # 80 is the largest logarithm: a logit may be off by 80 times the tolerance.
+    assert difference(0, 2, 72 * tolerance.logit).logit == pytest.approx(0.9 * tolerance.logit, rel=0.05)
+    with pytest.raises(ExportError, match="a logit by"):
+        difference(0, 2, 88 * tolerance.logit)
+    # Half a logit is a quarter of a probability, and less than the logits alone would allow.
+    assert difference(1, 2, 6 * tolerance.probability).probability > 0.5 * tolerance.probability
+    with pytest.raises(ExportError, match="a probability by"):
+        difference(1, 2, 9 * tolerance.probability)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits.astype(np.float64))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_labels_must_be_the_same_where_they_are_clear() -> None:
+    pixels = np.zeros((1, 8, 8, 3), np.uint8)
+    generous = Tolerance(logit=1.0, probability=0.1)
+    reference = Reference(("a", "b"), pixels, np.log(np.float32([[0.57, 0.43]])))
+    with pytest.raises(ExportError, match="1 of 1 labels differ"):
+        compare("some.file", np.float32([[0.49, 0.51]]), reference, generous)
+    assert compare("some.file", np.float32([[0.51, 0.49]]), reference, generous).images == 1
+    with pytest.raises(ExportError, match="numbers a picture"):
+        compare("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous)
 
 
 def test_the_card_in_the_onnx_file_is_the_one_beside_it(finished: Path) -> None:
@@ -138,23 +232,97 @@ for number, found in enumerate(model.predict(numpy.load("pixels.npy").astype("fl
         assert np.abs(np.load(tmp_path / f"found{number}.npy") - values).max() <= allowed
 
 
-def test_export_again_of_a_finished_run(finished: Path, tmp_path: Path) -> None:
-    parity = export_checkpoint(finished, to=tmp_path / "new")
-    assert parity.onnx <= 1e-5 and parity.images > 0
+def copy_of(run: Path, to: Path) -> Path:
+    to.mkdir()
+    for name in ("model.keras", "card.json", "reference.npz"):
+        shutil.copy(run / name, to)
+    return to
+
+
+def test_export_again_needs_no_photographs(finished: Path, tmp_path: Path) -> None:
+    run = copy_of(finished, tmp_path / "run")
+    parities = export_checkpoint(run, to=tmp_path / "new")
+    assert [parity.images for parity in parities] == [6, 6]
+    assert max(parity.logit for parity in parities) <= 2e-5, parities
     assert (tmp_path / "new/card.json").read_text() == (finished / "card.json").read_text()
+    one, other = (Reference.load(folder / "reference.npz") for folder in (finished, tmp_path / "new"))
+    assert np.array_equal(one.pixels, other.pixels) and np.array_equal(one.logits, other.logits)
+    # What is in the way is not ours to overwrite.
+    (tmp_path / "new/card.json").write_text("mine")
+    with pytest.raises(UsageError, match=r"card\.json.*--force"):
+        export_checkpoint(run, to=tmp_path / "new")
+    assert (tmp_path / "new/card.json").read_text() == "mine"
+    export_checkpoint(run, to=tmp_path / "new", force=True)
+    assert (tmp_path / "new/card.json").read_text() == (finished / "card.json").read_text()
+    with pytest.raises(UsageError, match="not a folder"):
+        export_checkpoint(run, to=run / "card.json")
     with pytest.raises(ModelError, match=r"has no model\.keras"):
         export_checkpoint(tmp_path)
 
 
-def test_export_again_notices_other_pictures(finished: Path, drawn: Path, tmp_path: Path) -> None:
-    import shutil
-
-    other, run = tmp_path / "data", tmp_path / "run"
-    shutil.copytree(drawn, other)
-    (other / "grape" / "grape_000.jpg").unlink()
-    shutil.copytree(finished, run)
-    config = (run / "config.yaml").read_text()
-    assert str(drawn) in config
-    (run / "config.yaml").write_text(config.replace(str(drawn), str(other)))
-    with pytest.raises(DatasetError, match=r"grape/grape_000\.jpg first"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card["labels"].reverse(), "labels: the card says"),
+        (lambda card: card["labels"].append("more"), "labels: the card says"),
+        (lambda card: card["input"].update(size=48), "size: the card says"),
+        (lambda card: card["outputs"].pop(), "outputs: the card says"),
+    ],
+)
+def test_a_card_that_is_not_the_models_is_refused(
+    change: Callable[[dict[str, Any]], None], message: str, finished: Path, tmp_path: Path
+) -> None:
+    run = copy_of(finished, tmp_path / "run")
+    card = json.loads((run / "card.json").read_text())
+    change(card)
+    (run / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=message):
         export_checkpoint(run)
+    assert {path.name for path in run.iterdir()} == {"model.keras", "card.json", "reference.npz"}
+
+
+def test_the_reference_is_the_trained_model_on_pictures_of_the_validation(finished: Path, drawn: Path) -> None:
+    reference, config = Reference.load(finished / "reference.npz"), load_config(finished / "config.yaml")
+    data = scan(drawn, sizes=[32], share=config.data.validation_share, seed=config.seed)
+    assert np.array_equal(reference.pixels, data.pixels("validation", 32)[:]) and reference.labels == tuple(data.labels)
+    answer = keras.saving.load_model(finished / "model.keras", compile=False)
+    assert np.abs(softmax(reference.logits) - keras_probabilities(answer, reference.pixels)).max() < 1e-5
+
+
+def test_at_most_64_pictures_evenly_spaced_or_drawn_ones() -> None:
+    net = randomised("fruit_net")
+    rows = np.repeat(np.arange(130, dtype=np.uint8)[:, None], 48 * 48 * 3, axis=1).reshape(130, 48, 48, 3)
+    found = measure_reference(net, ["a", "b", "c"], rows, size=48, temperature=2.0)
+    assert len(found.pixels) == 64 and found.pixels[[0, 32, 63], 0, 0, 0].tolist() == [0, 65, 129]
+    hotter = measure_reference(net, ["a", "b", "c"], rows, size=48, temperature=4.0)
+    assert np.allclose(found.logits, 2 * hotter.logits) and np.ptp(found.logits) > 0.1
+    drawn = measure_reference(net, ["a", "b", "c"], None, size=48, temperature=1.0)
+    assert drawn.pixels.shape == (64, 48, 48, 3) and len(np.unique(drawn.pixels.reshape(64, -1), axis=0)) == 64
+    assert np.array_equal(drawn.pixels, draw_pictures(48)), "the same every time"
+
+
+def test_a_damaged_reference_is_told(finished: Path, tmp_path: Path) -> None:
+    whole = (finished / "reference.npz").read_bytes()
+    path = tmp_path / "reference.npz"
+    arrays = dict(np.load(finished / "reference.npz"))
+    for content in (b"", b"text", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=r"reference\.npz: can't be read"):
+            Reference.load(path)
+    for change in ({"pixels": arrays["pixels"][:, :-1]}, {"logits": arrays["logits"][:-1]}, {"labels": ["a"]}):
+        np.savez(path, **{**arrays, **change})
+        with pytest.raises(ModelError, match="holds no reference pictures"):
+            Reference.load(path)
+
+
+def test_a_process_that_has_keras_on_another_backend_is_told() -> None:
+    def run(code: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "KERAS_BACKEND": "numpy", "KERAS_TORCH_DEVICE": "cuda"}
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+    claim = "sys.modules['keras'] = SimpleNamespace(config=SimpleNamespace(backend=lambda: 'jax'))"
+    refused = run(f"import sys; from types import SimpleNamespace; {claim}; import fruitcnn.model")
+    assert refused.returncode == 1 and "imported with its jax backend" in refused.stderr
+    assert "set KERAS_BACKEND=torch before" in refused.stderr
+    settled = run("from fruitcnn.model import keras; print(keras.config.backend(), keras.ops.ones(()).device)")
+    assert settled.stdout.split() == ["torch", "cpu"], settled.stderr

@@ -1,7 +1,8 @@
-"""Write a trained model as model.keras and model.onnx, each proven to agree with it before it gets its name."""
+"""Write a trained model in every format, each file proven to agree with it before it gets its name."""
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,122 +11,158 @@ from numpy.typing import NDArray
 
 from fruitcnn import checkpoint
 from fruitcnn.card import METADATA_KEY, ModelCard
-from fruitcnn.config import load_config
-from fruitcnn.dataset.records import VALIDATION
-from fruitcnn.dataset.scan import apply_split, scan
-from fruitcnn.errors import ExportError, ModelError
+from fruitcnn.device import on_cpu
+from fruitcnn.errors import ModelError, UsageError
+from fruitcnn.export.gate import Parity, Tolerance, compare
 from fruitcnn.export.onnx_graph import to_onnx
-from fruitcnn.files import held_folder, remove_orphans, written_whole
+from fruitcnn.export.reference import Reference, measure_reference
+from fruitcnn.files import held_folder, remove_orphans, write_text, written_whole
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
 from fruitcnn.model.archive import check_keras_file
 
-Probabilities = NDArray[np.float32]
+__all__ = [
+    "FORMATS", "Parity", "Reference", "export_checkpoint", "export_model", "keras_probabilities", "measure_reference",
+]  # fmt: skip
 
-# How far a probability in an exported file may lie from the trained model's.
-KERAS_TOLERANCE = 1e-5
-ONNX_TOLERANCE = 1e-4
+Probabilities = NDArray[np.float32]
 _BATCH = 64
+_PROBABILITIES = "probabilities"
+
+
+def _save_keras(model: keras.Model, card: ModelCard, file: Path) -> None:
+    model.save(file)
+
+
+def _save_onnx(model: keras.Model, card: ModelCard, file: Path) -> None:
+    graph = to_onnx(model)
+    onnx.helper.set_model_props(graph, {METADATA_KEY: card.to_json()})
+    onnx.save(graph, file)
+
+
+def _ask_keras(file: Path, pixels: Pixels) -> Probabilities:
+    return keras_probabilities(keras.saving.load_model(file, compile=False), pixels)
+
+
+def _ask_onnx(file: Path, pixels: Pixels) -> Probabilities:
+    identifier = Identifier.load(file)
+    return np.concatenate([identifier.probabilities(batch) for batch in _batches(pixels)])
 
 
 @dataclasses.dataclass(frozen=True)
-class Parity:
-    """How closely the exported files agree with the trained model: largest differences of a probability."""
+class Format:
+    """One file of a checkpoint: how it is written, how it is asked for probabilities, how far it may be off."""
 
-    folder: Path
-    images: int
-    keras: float
-    onnx: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.folder}: on {self.images} pictures all labels are equal; largest difference of a probability: "
-            f"{checkpoint.KERAS} {self.keras:.1e}, {checkpoint.ONNX} {self.onnx:.1e}"
-        )
+    name: str
+    save: Callable[[keras.Model, ModelCard, Path], None]
+    ask: Callable[[Path, Pixels], Probabilities]
+    tolerance: Tolerance
 
 
-def export_model(
-    model: keras.Model, card: ModelCard, folder: Path, *, pixels: Pixels, reference: Probabilities
-) -> Parity:
-    """Write model.keras, model.onnx and card.json to `folder`, or nothing.
+FORMATS = (
+    Format(checkpoint.KERAS, _save_keras, _ask_keras, Tolerance(logit=1e-4, probability=1e-5)),
+    Format(checkpoint.ONNX, _save_onnx, _ask_onnx, Tolerance(logit=1e-4, probability=1e-4)),
+)
+_WRITTEN = (*(format.name for format in FORMATS), checkpoint.CARD, checkpoint.REFERENCE)
 
-    model: channels_last, calibrated; pixels: uint8 [N, S, S, 3], real pictures; reference: the trained model's
-    probabilities [N, C] of them. Raises ExportError where a file's labels differ from the reference's, or its
-    probabilities by more than the tolerance; then no file is left.
+
+def export_model(model: keras.Model, card: ModelCard, folder: Path, *, reference: Reference) -> list[Parity]:
+    """Write model.keras, model.onnx, card.json and reference.npz to `folder`, or nothing.
+
+    model: what `answer_model` makes. Returns how closely each format agrees with the reference. Raises ExportError
+    where one differs by more than its tolerance, ModelError where card, reference and model don't fit together.
     """
+    _check_same_model(model, card, reference)
     with contextlib.ExitStack() as stack:
-        keras_file = stack.enter_context(written_whole(folder / checkpoint.KERAS))
-        onnx_file = stack.enter_context(written_whole(folder / checkpoint.ONNX))
-        card_file = stack.enter_context(written_whole(folder / checkpoint.CARD))
-        model.save(keras_file)
-        graph = to_onnx(model)
-        onnx.helper.set_model_props(graph, {METADATA_KEY: card.to_json()})
-        onnx.save(graph, onnx_file)
-        card_file.write_text(card.to_json(), encoding="utf-8")
-        loaded = keras.saving.load_model(keras_file, compile=False)
-        return Parity(
-            folder,
-            len(pixels),
-            _compare(checkpoint.KERAS, keras_probabilities(loaded, pixels), reference, KERAS_TOLERANCE),
-            _compare(checkpoint.ONNX, _onnx_probabilities(onnx_file, pixels), reference, ONNX_TOLERANCE),
-        )
+        stack.enter_context(on_cpu())
+        files = {name: stack.enter_context(written_whole(folder / name)) for name in _WRITTEN}
+        for format in FORMATS:
+            format.save(model, card, files[format.name])
+        write_text(files[checkpoint.CARD], card.to_json())
+        reference.save(files[checkpoint.REFERENCE])
+        return [
+            compare(format.name, format.ask(files[format.name], reference.pixels), reference, format.tolerance)
+            for format in FORMATS
+        ]
 
 
-def export_checkpoint(folder: Path, *, to: Path | None = None) -> Parity:
-    """Export a finished run again, into its own folder or `to`, compared on the pictures that it was validated on.
+def _check_same_model(model: keras.Model, card: ModelCard, reference: Reference) -> None:
+    """Labels, size and outputs must be the same everywhere."""
+    outputs = [output["name"] for output in card.outputs]
+    facts = {
+        "labels": (card.labels, reference.labels),
+        "size": ((card.size, card.size, 3), tuple(model.inputs[0].shape[1:])),
+        "size of the reference pictures": ((card.size, card.size, 3), reference.pixels.shape[1:]),
+        "outputs": (sorted(outputs), sorted(model.output_names)),
+        "number of labels": (len(card.labels), model.outputs[_probabilities_place(model)].shape[-1]),
+    }
+    for what, (said, found) in facts.items():
+        if said != found:
+            raise ModelError(
+                f"{what}: the card says {said}, the model has {found}",
+                value=checkpoint.CARD,
+                remedy="restore the card that was written with the model, or train again",
+            )
 
-    Raises ModelError for a folder that is no finished run, DatasetError where its pictures are not what they were.
+
+def export_checkpoint(folder: Path, *, to: Path | None = None, force: bool = False) -> list[Parity]:
+    """Export a finished run again, into its own folder or `to`, compared with its reference pictures.
+
+    force: overwrite files in `to` that exist. Raises ModelError for a folder that is no finished run or whose files
+    don't fit together, UsageError for files that would be overwritten, ExportError.
     """
-    missing = [
-        name
-        for name in (checkpoint.KERAS, checkpoint.CARD, checkpoint.CONFIG, checkpoint.SPLIT)
-        if not (folder / name).is_file()
-    ]
+    needed = (checkpoint.KERAS, checkpoint.CARD, checkpoint.REFERENCE)
+    missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"has no {', '.join(missing)}", value=folder, remedy="give the folder of a finished run")
-    config = load_config(folder / checkpoint.CONFIG)
+    target = folder if to is None else to
+    if to is not None and to.exists() and not (to.is_dir() and to.samefile(folder)):
+        _check_free(to, force=force)
     card_file = folder / checkpoint.CARD
-    card = ModelCard.from_json(card_file.read_text(encoding="utf-8"), source=card_file)
-    if config.data.path is None:
-        raise ModelError("does not say where its pictures are", value=folder, remedy="set data.path in config.yaml")
-    check_keras_file(folder / checkpoint.KERAS)
     try:
-        model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
-    except Exception as error:
-        # Keras raises what its many readers raise.
-        raise ModelError(f"can't be loaded ({error})", value=folder / checkpoint.KERAS, remedy="train again") from error
-    data = scan(Path(config.data.path), sizes=[card.size], share=config.data.validation_share, seed=config.seed)
-    pixels = apply_split(data, folder / checkpoint.SPLIT).pixels(VALIDATION, card.size)[:]
-    target = to or folder
-    target.mkdir(parents=True, exist_ok=True)
-    with held_folder(target):
+        card = ModelCard.from_json(card_file.read_text(encoding="utf-8"), source=card_file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"can't be read ({error})", value=card_file, remedy="restore it, or train again") from error
+    reference = Reference.load(folder / checkpoint.REFERENCE)
+    check_keras_file(folder / checkpoint.KERAS)
+    with on_cpu(), contextlib.ExitStack() as stack:
+        try:
+            model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
+        except Exception as error:
+            # Keras raises what its many readers raise.
+            file = folder / checkpoint.KERAS
+            raise ModelError(f"can't be loaded ({error})", value=file, remedy="train again") from error
+        target.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(held_folder(target))
         remove_orphans(target)
-        return export_model(model, card, target, pixels=pixels, reference=keras_probabilities(model, pixels))
+        return export_model(model, card, target, reference=reference)
+
+
+def _check_free(to: Path, *, force: bool) -> None:
+    if not to.is_dir():
+        raise UsageError("is not a folder", value=to, remedy="name a folder, existing or new")
+    there = [name for name in _WRITTEN if (to / name).exists()]
+    if there and not force:
+        raise UsageError(f"holds {', '.join(there)} already", value=to, remedy="name another folder, or add --force")
 
 
 def keras_probabilities(model: keras.Model, pixels: Pixels) -> Probabilities:
-    """Probabilities [N, C] of uint8 pixels [N, S, S, 3], from a channels_last Keras model."""
-    batches = np.split(pixels, range(_BATCH, len(pixels), _BATCH))
-    answers = (model.predict_on_batch(batch.astype(np.float32)) for batch in batches)
-    return np.concatenate([answer[0] if isinstance(answer, list) else answer for answer in answers])
+    """Probabilities [N, C] of uint8 pixels [N, S, S, 3], from a channels_last Keras model that answers with them."""
+    place = _probabilities_place(model)
+    with on_cpu():
+        found = [model.predict_on_batch(batch.astype(np.float32)) for batch in _batches(pixels)]
+    if len(model.outputs) > 1:
+        found = [(list(one.values()) if isinstance(one, dict) else one)[place] for one in found]
+    return np.concatenate(found)
 
 
-def _onnx_probabilities(file: Path, pixels: Pixels) -> Probabilities:
-    identifier = Identifier.load(file)
-    batches = np.split(pixels, range(_BATCH, len(pixels), _BATCH))
-    return np.concatenate([identifier.probabilities(batch) for batch in batches])
+def _probabilities_place(model: keras.Model) -> int:
+    names = list(model.output_names)
+    if _PROBABILITIES not in names:
+        raise ModelError(f"has outputs {names}, no {_PROBABILITIES}", value=model.name, remedy="use answer_model")
+    return names.index(_PROBABILITIES)
 
 
-def _compare(name: str, found: Probabilities, reference: Probabilities, tolerance: float) -> float:
-    difference = float(np.abs(found - reference).max())
-    labels = int((found.argmax(1) != reference.argmax(1)).sum())
-    # Written so that a difference that is not a number fails too.
-    if labels or not difference <= tolerance:
-        raise ExportError(
-            f"disagrees with the trained model: {labels} of {len(found)} labels differ, a probability by up to "
-            f"{difference:.1e} (allowed: {tolerance:.0e}); nothing was written",
-            value=name,
-            remedy="report this with the recipe: it is a defect of the export",
-        )
-    return difference
+def _batches(pixels: Pixels) -> list[Pixels]:
+    return np.split(pixels, range(_BATCH, len(pixels), _BATCH))

@@ -13,8 +13,9 @@ from fruitcnn.export.image_graph import write_image_graph
 OWN = ("keras", "onnx")
 
 
-def export_formats(folder: Path, formats: list[str], *, to: Path | None = None) -> Iterator[str]:
+def export_formats(folder: Path, formats: list[str], *, to: Path | None = None, force: bool = False) -> Iterator[str]:
     """Export a checkpoint directory in each of the formats, into itself or `to`; a line of what came out for each.
+    force: overwrite the checkpoint's own files in `to`.
 
     Raises UsageError for an unknown format, ModelError and ExportError as the exports do.
     """
@@ -24,7 +25,7 @@ def export_formats(folder: Path, formats: list[str], *, to: Path | None = None) 
         raise UsageError("no such format", value=", ".join(unknown), remedy=f"choose from {known}")
     if any(name in OWN for name in formats):
         # Keras and ONNX come from one model and are proven together.
-        yield str(export_checkpoint(folder, to=to))
+        yield from map(str, export_checkpoint(folder, to=to, force=force))
     target = to or folder
     target.mkdir(parents=True, exist_ok=True)
     model = checkpoint.find_model(folder)

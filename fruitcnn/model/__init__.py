@@ -1,9 +1,8 @@
 """The networks, in Keras 3 on its torch backend. This package and `fruitcnn.export` are the only ones with keras."""
 
-import os
+from fruitcnn.device import settle_keras
 
-# Keras reads it once, when it is imported.
-os.environ["KERAS_BACKEND"] = "torch"
+settle_keras()
 
 import keras
 

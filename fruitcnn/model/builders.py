@@ -6,6 +6,8 @@ fit the next.
 """
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 
 import keras
@@ -53,12 +55,21 @@ def _logits(
 
 def _foreign(architecture: str, *, classes: int, size: int) -> object:
     module, _, function = architecture.partition(":")
+    # As for `python -m`: a file in the working folder can be named, too.
+    sys.path.append(os.getcwd())  # noqa: PTH109 (a string is wanted)
     try:
         build = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:
+        # A module may raise anything while it is imported.
         remedy = "name an importable module and a function in it, as mypackage.networks:build"
         raise ConfigError(f"can't be found ({error})", value=architecture, remedy=remedy) from error
-    return build(classes=classes, size=size)
+    finally:
+        sys.path.pop()
+    try:
+        return build(classes=classes, size=size)
+    except Exception as error:
+        problem = f"fails when called with classes={classes} and size={size} ({type(error).__name__}: {error})"
+        raise ConfigError(problem, value=architecture, remedy="mend the function") from error
 
 
 def _checked(model: object, architecture: str, *, classes: int, size: int) -> keras.Model:

@@ -19,7 +19,7 @@ from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
 from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
-from fruitcnn.export import export_model
+from fruitcnn.export import export_model, measure_reference
 from fruitcnn.files import write_text
 from fruitcnn.model import answer_model, has_features, keras
 from fruitcnn.report import write_run_report
@@ -72,8 +72,10 @@ def write_results(
     calibration = evaluated.calibration
     model = answer_model(trained.model, temperature=calibration.temperature, familiarity=calibration.familiarity)
     card = _card(trained, config, dataset, evaluated, outputs=_outputs(model))
-    pixels = dataset.pixels(VALIDATION, config.data.size)[:]  # [M, S, S, 3]
-    parity = export_model(model, card, folder, pixels=pixels, reference=evaluated.probabilities[VALIDATION])
+    size = config.data.size
+    rows = dataset.pixels(VALIDATION, size) if config.data.reference == "photographs" else None
+    reference = measure_reference(trained.model, dataset.labels, rows, size=size, temperature=calibration.temperature)
+    parities = export_model(model, card, folder, reference=reference)
     check()
     _write_evaluation(evaluated, trained, config, dataset, folder)
     chosen = "" if config.head else f", epoch {trained.epoch} (best validation {config.train.best})"
@@ -81,7 +83,9 @@ def write_results(
         if split != TRAIN:
             print_line(f"\n{split}{chosen}:")
             print_line(classification_report(metrics))
-    print_line(f"\n{parity}")
+    print_line("")
+    for parity in parities:
+        print_line(str(parity))
     print_line(f"report: {folder / checkpoint.REPORT}")
     print_line(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}")
 

@@ -1,0 +1,41 @@
+"""The one device policy of the heavy world.
+
+Training runs where the user said. What is compared, calibrated or exported runs in float32 on the CPU, whatever GPU the
+host has: on a GPU convolutions are rounded to TF32's ten bits, which is a hundred times what the export allows. Keras,
+which would move every tensor to a device of its own choice, is given no choice.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from fruitcnn.errors import UsageError
+
+
+def settle_keras() -> None:
+    """Settle Keras' backend and its own device, before it is imported for the first time.
+
+    Raises UsageError where it was imported already, with another backend: it can't be changed any more. What only the
+    environment says, and no import has fixed, gives way.
+    """
+    keras = sys.modules.get("keras")
+    if keras is None:
+        os.environ["KERAS_BACKEND"] = "torch"
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"
+    elif keras.config.backend() != "torch":
+        raise UsageError(
+            f"Keras was imported with its {keras.config.backend()} backend, fruitcnn needs torch",
+            value="KERAS_BACKEND",
+            remedy="set KERAS_BACKEND=torch before the first import of keras, or use a process of its own",
+        )
+
+
+@contextlib.contextmanager
+def on_cpu() -> Iterator[None]:
+    """For everything that is compared, calibrated or exported: Keras on the CPU, in float32."""
+    import keras
+    import torch
+
+    with keras.device("cpu"), torch.autocast("cpu", enabled=False):
+        yield
