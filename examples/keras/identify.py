@@ -22,6 +22,6 @@ model = keras.saving.load_model(folder / "model.keras", compile=False)
 card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
 batch = np.stack([pixels(picture, card["input"]["size"]) for picture in pictures])
 answer = model.predict(batch, verbose=0)
-# A model that says how familiar a picture is, too, answers with a dictionary.
-for row in answer["probabilities"] if isinstance(answer, dict) else answer:
+# A model that says how familiar a picture is, too, answers with a list, the probabilities first.
+for row in answer[0] if isinstance(answer, list) else answer:
     print(json.dumps(dict(zip(card["labels"], row.tolist()))))
