@@ -16,18 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
-import lightning
 import torch
 from torch.nn import functional
-from train_step import lightning_seconds
 
 from fruitcnn.config import Config, load_config
-from fruitcnn.model import TorchForward, build_model, keras
-from fruitcnn.training.augmentation import augment
-from fruitcnn.training.module import ClassifierModule
 
 REPOSITORY = Path(__file__).parent.parent
 SECONDS = 480
@@ -156,6 +152,8 @@ class Augmented:
         return self.steps
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        from fruitcnn.training.augmentation import augment
+
         count = self.config.train.batch_size
         shape = (count, 3, self.size, self.size)
         pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=self.device)
@@ -167,6 +165,12 @@ class Augmented:
 
 def fruit_net(bench: Bench) -> str:
     """Images a second of a training step with its augmentation, and the memory that it takes at its peak."""
+    # Here, so that a machine without a GPU need not wait for them.
+    from train_step import lightning_seconds
+
+    from fruitcnn.model import TorchForward, build_model, keras
+    from fruitcnn.training.module import ClassifierModule
+
     config = load_config("fruit_net")
     device = torch.device("cuda" if bench.device == "gpu" else "cpu")
     steps = 203 if bench.device == "gpu" else 5
@@ -201,7 +205,7 @@ def measure(out: Path, device: str = "gpu") -> int:
         bench = Bench(Path(folder), device, log)
         for what, run in STEPS.items():
             bench.step(what, run)
-    versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}, lightning {lightning.__version__}"
+    versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}, lightning {metadata.version('lightning')}"
     rows = [f"| {what} | {result.replace('|', '/')} | {seconds:.0f} |" for what, result, seconds in bench.rows]
     table = [f"{name}; {versions}", "", "| step | result | seconds |", "|---|---|---|", *rows]
     (out / "gpu.md").write_text("\n".join(table) + "\n", encoding="utf-8")

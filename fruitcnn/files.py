@@ -171,13 +171,26 @@ def opened_output(path: Path) -> Iterator[TextIO]:
             with open(path, "a", encoding="utf-8", opener=_without_creating) as stream:
                 yield stream
             return
+        _remove_abandoned(path.resolve())
         with written_whole(path.resolve()) as temporary, temporary.open("w", encoding="utf-8") as file:
+            # Let go when this process ends, whatever ends it: so the next one knows what is in use.
+            fcntl.flock(file, fcntl.LOCK_EX)
             if old is not None:
                 # Before the first byte, so that what was private stays so.
                 temporary.chmod(stat.S_IMODE(old.st_mode))
             yield file
     except OSError as error:
         raise system_error(error, FruitcnnError, value=path) from error
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporaries of an output that killed processes left; one that is in use is locked."""
+    for other in path.parent.iterdir():
+        ours = other.name.startswith(f".{path.stem[:32]}.") and other.suffix == path.suffix[:16]
+        if ours and is_temporary(other):
+            with contextlib.suppress(OSError), other.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                other.unlink()
 
 
 def _without_creating(path: str, flags: int) -> int:

@@ -177,6 +177,7 @@ def main() -> None:
     for argument in sys.argv[2:]:
         kind, count = argument.split("=")
         outcomes[kind] = kill_often(kind, int(count), root, numbers)
+        print(kind, outcomes[kind], file=sys.stderr)
     print(json.dumps(outcomes))
 
 

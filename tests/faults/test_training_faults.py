@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fruitcnn.files import opened_output
 from tests.conftest import REPOSITORY
 
 
@@ -21,6 +22,21 @@ def outcomes_of_kills(folder: Path, *counts: str) -> list[str]:
     wrong = [outcome for outcome in outcomes if outcome not in ("killed", "ended before")]
     assert not wrong, "\n".join(wrong) + done.stderr[-3000:]
     return outcomes
+
+
+def test_an_output_removes_what_a_killed_one_left_and_nothing_that_is_in_use(tmp_path: Path) -> None:
+    output = tmp_path / "answers.csv"
+    others = [".answers.0123abcd.csv", ".answer.0123abcd.tmp.csv", ".answers.0123abcd.tmp.json", "answers.tmp.csv"]
+    for name in [".answers.0123abcd.tmp.csv", *others]:
+        (tmp_path / name).write_text("half")
+    with opened_output(output) as first:
+        (in_use,) = (path for path in tmp_path.iterdir() if path.name not in others)
+        with opened_output(output) as second:
+            assert in_use.exists()
+            second.write("second")
+        first.write("first")
+    assert output.read_text() == "first"
+    assert {path.name for path in tmp_path.iterdir()} == {*others, output.name}
 
 
 @pytest.mark.long
