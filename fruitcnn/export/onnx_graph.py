@@ -21,6 +21,7 @@ from fruitcnn.model import TorchForward, keras
 
 # The oldest that the exporter writes without converting; every runtime of the last years reads it.
 OPSET = 18
+IR_VERSION = 8
 
 
 def to_onnx(model: keras.Model) -> onnx.ModelProto:
@@ -71,6 +72,8 @@ def _fold(graph: onnx.GraphProto) -> None:
 
 def _clean(model: onnx.ModelProto) -> None:
     """Names that stay the same from export to export, and nothing about the machine that made the file."""
+    # What opset 18 needs and no more, so that older runtimes load it.
+    model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "fruitcnn", "", ""
     graph = model.graph
     for item in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
