@@ -54,6 +54,7 @@ def module(mode: FakeTensorMode) -> ClassifierModule:
     return module
 
 
+@pytest.mark.filterwarnings("ignore:CUDA is not available:UserWarning")
 def test_a_step_stays_on_the_device_and_never_waits_for_it(mode: FakeTensorMode, module: ClassifierModule) -> None:
     with mode:
         pixels = torch.zeros(8, 3, 48, 48, dtype=torch.uint8, device=CUDA)
