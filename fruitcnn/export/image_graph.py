@@ -20,27 +20,34 @@ from fruitcnn.files import written_whole
 from fruitcnn.image import Pixels, resize
 
 FILE = "image.onnx"
+# What opset 18 needs, and old enough for onnxruntime 1.17.
+IR_VERSION = 8
 # How far an output may lie from that of Pillow's resize and model.onnx.
 TOLERANCE = 1e-3
 # Width and height of the pictures of the gate: enlarged and reduced, by whole and crooked factors, down to one pixel.
 _SIZES = ((1, 1), (1, 300), (211, 1), (31, 47), (61, 96), (192, 192), (333, 257), (640, 480), (1000, 801), (1600, 1201))
 
+_PROVIDERS = ["CPUExecutionProvider"]
+
 _HEAD = """
 <ir_version: {ir}, opset_import: ["" : {opset}]>
 resize (uint8[height, width, 3] photo) => (float[1, 3, {size}, {size}] pixels)
 <int64 at_0 = {{0}}, int64 at_1 = {{1}}, int64 at_2 = {{2}}, int64[1] axis_0 = {{0}}, int64[1] axis_1 = {{1}},
- float zero = {{0}}, float half = {{0.5}}, float one = {{1}}, float two = {{2}}, float places = {{4194304}},
- float size = {{{size}}}, int64[3] rows = {{{size}, 3, {size}}}>
+ float zero = {{0}}, float half = {{0.5}}, float one = {{1}}, float two = {{2}}, float digit = {{2048}},
+ float fine = {{128}}, float middle = {{16384}}, float level = {{32768}},
+ float size = {{{size}}}, int64[3] rows = {{{size}, 3, {size}}},
+ int64[4] halves = {{-1, 3, 2, {size}}}, int64[2] flat = {{-1, {three}}}>
 {{
     shape = Shape (photo)
 """
 
-_PROVIDERS = ["CPUExecutionProvider"]
-
 # Pillow (src/libImaging/Resample.c, precompute_coeffs and normalize_coeffs_8bpc): of a side of n pixels resized to S,
 # output i lies at (i + 1/2) n/S, input j at j + 1/2, and the triangle reaches max(n/S, 1) to each side. Times 2 S these
 # are whole numbers, which float32 holds exactly while n S < 2**23: the weight of input j in output i is
-# max(0, 2 max(n, S) - |(2 j + 1) S - (2 i + 1) n|), divided by the sum over j, rounded to 22 binary places.
+# max(0, 2 max(n, S) - |(2 j + 1) S - (2 i + 1) n|), divided by the sum over j, rounded to 22 binary places. It is
+# divided in two steps of 11 places: one float32 division is too short for 22 and their rounding.
+# What the pixels are multiplied by are the weights' upper 15 and lower 7 places, each a whole number, so that every sum
+# is one too and stays below 2**24 up to n = 256 S: exact, whatever order a runtime adds in.
 _WEIGHTS = """
     {side}_length = Gather <axis = 0> (shape, at_{axis})
     {side}_n = Cast <to = 1> ({side}_length)
@@ -62,29 +69,60 @@ _WEIGHTS = """
     {side}_under = Sub ({side}_reach, {side}_distance)
     {side}_triangle = Relu ({side}_under)
     {side}_sum = ReduceSum <keepdims = 1> ({side}_triangle, axis_1)
-    {side}_share = Div ({side}_triangle, {side}_sum)
-    {side}_scaled = Mul ({side}_share, places)
-    {side}_raised = Add ({side}_scaled, half)
-    {side}_whole = Floor ({side}_raised)
-    {side}_weights = Div ({side}_whole, places)
+    {side}_shifted = Mul ({side}_triangle, digit)
+    {side}_quotient = Div ({side}_shifted, {side}_sum)
+    {side}_first = Floor ({side}_quotient)
+    {side}_taken = Mul ({side}_first, {side}_sum)
+    {side}_rest = Sub ({side}_shifted, {side}_taken)
+    {side}_rest_shifted = Mul ({side}_rest, digit)
+    {side}_rest_quotient = Div ({side}_rest_shifted, {side}_sum)
+    {side}_rest_raised = Add ({side}_rest_quotient, half)
+    {side}_second = Floor ({side}_rest_raised)
+    {side}_first_shifted = Mul ({side}_first, digit)
+    {side}_weights = Add ({side}_first_shifted, {side}_second)
+    {side}_weights_over = Div ({side}_weights, fine)
+    {side}_upper = Floor ({side}_weights_over)
+    {side}_upper_shifted = Mul ({side}_upper, fine)
+    {side}_lower = Sub ({side}_weights, {side}_upper_shifted)
 """
 
-# One colour after the other: as float32 the whole photograph would take four times its bytes.
+_COLUMNS = """
+    upper_columns = Transpose <perm = [1, 0]> (width_upper)
+    lower_columns = Transpose <perm = [1, 0]> (width_lower)
+    columns = Concat <axis = 1> (upper_columns, lower_columns)
+"""
+
+# One colour after the other, in one product each: as float32 the whole photograph would take four times its bytes.
 _ACROSS = """
     {colour}_bytes = Gather <axis = 2> (photo, at_{index})
     {colour} = Cast <to = 1> ({colour}_bytes)
-    {colour}_across = MatMul ({colour}, width_columns)
+    {colour}_sums = MatMul ({colour}, columns)
+"""
+
+# Upper and lower sums to whole grey levels: (upper + lower / 2**7 + half a level) / 2**15, rounded down.
+_ROUND = """
+    {way}_lower_over = Div ({way}_lower, fine)
+    {way}_carried = Floor ({way}_lower_over)
+    {way}_sum = Add ({way}_upper, {way}_carried)
+    {way}_raised = Add ({way}_sum, middle)
+    {way}_levels = Div ({way}_raised, level)
+    {way} = Floor ({way}_levels)
 """
 
 # As in `fruitcnn.image.resize`: across first, then down, rounded to whole grey levels after each.
+_JOIN = """
+    sums = Concat <axis = 1> (red_sums, green_sums, blue_sums)
+    sums_apart = Reshape (sums, halves)
+    across_upper = Gather <axis = 2> (sums_apart, at_0)
+    across_lower = Gather <axis = 2> (sums_apart, at_1)
+"""
+_DOWN = """
+    across_rows = Reshape (across, flat)
+    down_upper = MatMul (height_upper, across_rows)
+    down_lower = MatMul (height_lower, across_rows)
+"""
 _TAIL = """
-    across = Concat <axis = 1> (red_across, green_across, blue_across)
-    across_raised = Add (across, half)
-    across_whole = Floor (across_raised)
-    down = MatMul (height_weights, across_whole)
-    down_raised = Add (down, half)
-    down_whole = Floor (down_raised)
-    down_rows = Reshape (down_whole, rows)
+    down_rows = Reshape (down, rows)
     planes = Transpose <perm = [1, 0, 2]> (down_rows)
     pixels = Unsqueeze (planes, axis_0)
 }}
@@ -108,17 +146,18 @@ def image_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model`, a model.onnx, behind a resize: from `photo`, uint8 RGB [height, width, 3], to the same outputs [1, ...].
 
     Opset, card and weights stay the model's. Any sides from 1 pixel to tens of thousands. In onnxruntime a photograph
-    of 8,000 x 6,000 takes 330 MB besides its own 144, since only one colour at a time becomes float32.
+    takes about 2.5 times its own bytes besides them, since only one colour at a time becomes float32.
     """
     (opset,) = (entry.version for entry in model.opset_import if entry.domain == "")
     size = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
-    weights = [_WEIGHTS.format(side=side, axis=axis) for axis, side in enumerate(("height", "width"))]
-    columns = "    width_columns = Transpose <perm = [1, 0]> (width_weights)\n"
-    colours = [_ACROSS.format(colour=colour, index=index) for index, colour in enumerate(("red", "green", "blue"))]
-    text = _HEAD.format(ir=model.ir_version, opset=opset, size=size) + "".join([*weights, columns, *colours])
-    front = onnx.compose.add_prefix(onnx.parser.parse_model(text + _TAIL.format()), "resize/", rename_inputs=False)
+    front = onnx.parser.parse_model(_resize_text(ir=IR_VERSION, opset=opset, size=size))
+    front = onnx.compose.add_prefix(front, "resize/", rename_inputs=False)
+    # The merger wants one IR version on both sides; what the newer ones add, no graph of ours has.
+    behind = onnx.ModelProto()
+    behind.CopyFrom(model)
+    behind.ir_version = IR_VERSION
     result = onnx.compose.merge_models(
-        front, model, io_map=[("resize/pixels", model.graph.input[0].name)], name=model.graph.name
+        front, behind, io_map=[("resize/pixels", model.graph.input[0].name)], name=model.graph.name
     )
     # The merger lists the opset once for each of its two models, and names itself as the producer.
     del result.opset_import[1:]
@@ -127,6 +166,18 @@ def image_graph(model: onnx.ModelProto) -> onnx.ModelProto:
         output.type.tensor_type.shape.dim[0].dim_value = 1
     onnx.checker.check_model(result, full_check=True)
     return result
+
+
+def _resize_text(*, ir: int, opset: int, size: int) -> str:
+    """The resize in ONNX's own textual form."""
+    parts = [
+        _HEAD.format(ir=ir, opset=opset, size=size, three=3 * size),
+        *(_WEIGHTS.format(side=side, axis=axis) for axis, side in enumerate(("height", "width"))),
+        _COLUMNS,
+        *(_ACROSS.format(colour=colour, index=index) for index, colour in enumerate(("red", "green", "blue"))),
+        *(_JOIN, _ROUND.format(way="across"), _DOWN, _ROUND.format(way="down"), _TAIL.format()),
+    ]
+    return "".join(parts)
 
 
 def compare(image_file: Path, model_file: Path, pictures: list[Pixels]) -> float:
