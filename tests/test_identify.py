@@ -82,12 +82,16 @@ def test_models_that_are_none(finished: Path, tmp_path: Path) -> None:
         assert f"{name}.onnx" in str(caught.value)
 
 
+# A network of two epochs is familiar with little.
+KNOWN = ("--refuse-below", 0)
+
+
 def test_command_json_lines(cli: Run, finished: Path, drawn: Path) -> None:
-    done = cli("identify", drawn, "--model", finished, "--format", "json")
+    done = cli("identify", drawn, "--model", finished, *KNOWN, "--format", "json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0 and done.stderr == "" and len(rows) == 48
     assert [Path(row["file"]).name for row in rows[:2]] == ["grape_000.jpg", "grape_001.jpg"]
-    assert list(rows[0]) == ["file", "identify_label", "identify_rate", "prediction", "probabilities"]
+    assert list(rows[0]) == ["file", "identify_label", "identify_rate", "prediction", "probabilities", "familiarity"]
     for row in rows:
         best = max(row["probabilities"], key=row["probabilities"].get)
         assert row["identify_label"] == best
@@ -114,17 +118,28 @@ def test_command_csv_table_top_and_output(cli: Run, finished: Path, drawn: Path,
     strange = tmp_path / 'a "b", c\n\x1b[31m.jpg'
     shutil.copy(drawn / "grape" / "grape_000.jpg", strange)
     out = tmp_path / "out.csv"
-    done = cli("identify", strange, "missing", "--model", finished, "--format", "csv", "--top", 1, "--output", out)
+    done = cli(
+        "identify", strange, "missing", "--model", finished, *KNOWN, "--format", "csv", "--top", 1, "--output", out
+    )
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert done.returncode == 3 and done.stdout == ""
-    assert list(rows[0]) == ["file", "identify_label", "identify_rate", "grape", "pineapple", "strawberry", "error"]
+    assert list(rows[0]) == [
+        "file",
+        "identify_label",
+        "identify_rate",
+        "grape",
+        "pineapple",
+        "strawberry",
+        "familiarity",
+        "error",
+    ]
     assert rows[0]["file"] == str(strange) and rows[1]["error"].startswith("no such file")
     assert [rows[0][label] != "" for label in ("grape", "pineapple", "strawberry")].count(True) == 1
 
-    table = cli("identify", strange, "--model", finished).stdout
+    table = cli("identify", strange, "--model", finished, *KNOWN).stdout
     assert len(table.splitlines()) == 1 and "\x1b" not in table and r"\x1b[31m.jpg" in table
     assert "%" in table and table.count("(") == 1
-    assert "(" not in cli("identify", strange, "--model", finished, "--top", 1).stdout
+    assert "(" not in cli("identify", strange, "--model", finished, *KNOWN, "--top", 1).stdout
 
 
 def test_command_usage_errors(cli: Run, finished: Path, tmp_path: Path) -> None:

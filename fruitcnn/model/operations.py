@@ -126,7 +126,8 @@ def _relu(layer: layers.ReLU, use: Use) -> Function | None:
         return None
     slope, highest = float(layer.negative_slope), layer.max_value
     if slope:
-        return lambda x, training: functional.leaky_relu(x, slope).clamp(max=highest)
+        top = math.inf if highest is None else float(highest)
+        return lambda x, training: functional.leaky_relu(x, slope).clamp(max=top)
     return lambda x, training: functional.relu(x) if highest is None else x.clamp(0.0, float(highest))
 
 

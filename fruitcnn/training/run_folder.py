@@ -25,19 +25,28 @@ def claimed_run(config: Config, name: str | None, *, resume: bool, root: Path) -
     """
     if name is not None and (name in ("", ".", "..") or Path(name).name != name):
         raise UsageError("is not a plain name", value=f"--name {name}", remedy="give a name without folders")
-    with contextlib.ExitStack() as claim:
-        try:
-            if resume:
-                folder = _unfinished(config, name, root)
-                claim.enter_context(held_folder(folder))
-                _check_resumable(config, folder)
-            else:
-                root.mkdir(parents=True, exist_ok=True)
-                folder = _take(root / name, claim) if name else _take_numbered(root, config.name, claim)
-            remove_orphans(folder)
-        except OSError as error:
-            raise system_error(error, FruitcnnError) from error
-        yield folder
+    begun = [root]
+    try:
+        with contextlib.ExitStack() as claim:
+            try:
+                if resume:
+                    folder = _unfinished(config, name, root)
+                    claim.enter_context(held_folder(folder))
+                    _check_resumable(config, folder)
+                else:
+                    root.mkdir(parents=True, exist_ok=True)
+                    folder = _take(root / name, claim) if name else _take_numbered(root, config.name, claim)
+                remove_orphans(folder)
+            except OSError as error:
+                raise system_error(error, FruitcnnError) from error
+            begun.insert(0, folder)
+            yield folder
+    except BaseException:
+        # Folders that hold nothing are not left behind.
+        for path in begun:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def _take_numbered(root: Path, name: str, claim: contextlib.ExitStack) -> Path:
