@@ -118,7 +118,8 @@ class Identifier:
         options = onnxruntime.SessionOptions()
         # A one-shot command must not leave its threads spinning for the next run that never comes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        # What fails is raised, and said once: onnxruntime would print its own line before it.
+        options.log_severity_level = 4
         try:
             session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:
