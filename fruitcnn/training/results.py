@@ -23,7 +23,7 @@ from fruitcnn.export import export_model, measure_reference
 from fruitcnn.files import write_text
 from fruitcnn.model import answer_model, has_features, keras
 from fruitcnn.report import write_run_report
-from fruitcnn.training.calibration import Calibration, answers_of, calibrate_on_validation, outside_pixels
+from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_on_validation, outside_pixels
 from fruitcnn.training.history import write_history
 
 Floats = NDArray[np.float32]
@@ -35,13 +35,15 @@ REFUSE_BELOW = 0.05
 class Trained:
     """A network, from pixels to logits, with its final weights; which epoch they are of; the rows of metrics.csv.
 
-    calibration: None for one that is to be calibrated on the validation split.
+    calibration: None for one that is to be calibrated on the validation split. answers: of every split, where they
+    are known already.
     """
 
     model: keras.Model
     epoch: int
     rows: list[dict[str, float]]
     calibration: Calibration | None = None
+    answers: dict[str, Answers] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _outputs(model: keras.Model) -> tuple[dict[str, Any], ...]:
 def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Evaluated:
     """Every split's answers, calibrated."""
     size = config.data.size
-    answers = {split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits}
+    answers = trained.answers or {
+        split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits
+    }
     calibration = trained.calibration
     if calibration is None:
         strangers = outside_pixels(config) if has_features(trained.model) else None

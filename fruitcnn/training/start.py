@@ -6,9 +6,9 @@ from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.model import build_model, keras
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
-from fruitcnn.training.calibration import Floats, calibrate_out_of_fold, outside_pixels
+from fruitcnn.training.calibration import Answers, Floats, calibrate_out_of_fold, outside_pixels
 from fruitcnn.training.features import Extractor
-from fruitcnn.training.head import fit_head
+from fruitcnn.training.head import Head, fit_head
 from fruitcnn.training.results import Trained
 
 
@@ -41,7 +41,10 @@ def fit_head_only(model: keras.Model, config: Config, dataset: Dataset, *, quiet
     strangers = outside_pixels(config)
     outside = None if strangers is None else extractor.features(strangers, quiet=quiet)
     calibration = calibrate_out_of_fold(features, views, dataset, outside, head, seed=config.seed)
-    return Trained(model, 1, [], calibration)
+    last = Head(*model.outputs[0]._keras_history.operation.get_weights())
+    rows = {split: extractor.features(dataset.pixels(split, config.data.size), quiet=quiet) for split in dataset.splits}
+    answers = {split: Answers(found, last.logits(found)) for split, found in rows.items()}
+    return Trained(model, 1, [], calibration, answers)
 
 
 def _fit_head_of(
