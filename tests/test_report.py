@@ -178,6 +178,26 @@ def test_a_run_has_the_same_report_from_its_folder_alone(data: Path, tmp_path: P
     assert "these pictures chose the epoch" in text and "fewer than 10 training pictures of: red (5)" in text
 
 
+@pytest.mark.parametrize("out_of_fold", [True, False])
+def test_labels_are_judged_by_answers_of_models_that_have_not_learned_from_them(
+    data: Path, tmp_path: Path, out_of_fold: bool
+) -> None:
+    """The run is sure of every label, as one is that has learned them; out of fold, 45.png is something else."""
+    identifier = Identifier.load(write_tiny_model(tmp_path / checkpoint.ONNX))
+    sure, other = ((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98)), (0.005, 0.005, 0.99)
+    rows = []
+    for photo in read_listing(data).records:
+        own = sure[CARD.labels.index(photo.label)]
+        held_out = (other if photo.file == "45.png" else own) if out_of_fold and photo.split == "train" else ()
+        rows.append(Prediction(photo.file, photo.split, photo.label, own, 0.5, held_out=held_out))
+    write_predictions(Predictions(identifier.card.labels, tuple(rows)), tmp_path / checkpoint.PREDICTIONS)
+    write_run_report(tmp_path, data)
+    text = " ".join((tmp_path / checkpoint.REPORT).read_text().split())
+    assert f"Looked at: {'60' if out_of_fold else '45'} of 60 pictures" in text
+    assert ('"suggested": ["blue"]' in text) == out_of_fold
+    assert ("these pictures chose the epoch" in text) != out_of_fold
+
+
 def test_300_pictures_stay_below_5_mb_and_many_classes_have_pairs_instead_of_a_table(tmp_path: Path) -> None:
     # Photographs are simulated by noise, which no picture of a fruit needs more bytes than.
     rng = np.random.default_rng(6)

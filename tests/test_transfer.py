@@ -10,9 +10,13 @@ import torch
 
 from fruitcnn import Identification, Identifier, checkpoint, load_config, train
 from fruitcnn.config import TrainConfig
+from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ConfigError, ModelError, UsageError
+from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.model.pretrained import blocks_of, depths, freeze_through, with_frozen_statistics
+from fruitcnn.training.calibration import answers_of
+from fruitcnn.training.head import assign_folds, fit_head
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
 from fruitcnn.training.teacher import Teacher, distillation_loss, resized
@@ -50,6 +54,26 @@ def test_the_features_recipe_ends_in_a_whole_checkpoint(probed: Path, drawn: Pat
     assert isinstance(found, Identification) and found.familiarity is not None
     assert found.familiarity == pytest.approx(float(row["familiarity"]), abs=1e-3)
     assert load_config(probed / checkpoint.CONFIG).head is not None
+
+
+def test_the_training_pictures_are_answered_out_of_fold_too(probed: Path, drawn: Path) -> None:
+    """By heads that are fitted here once more, without the fold."""
+    rows = read_predictions(probed / checkpoint.PREDICTIONS).rows
+    assert all(bool(row.held_out) == (row.split == "train") for row in rows)
+    data = scan(drawn, sizes=[64], share=0.15, seed=0)
+    pixels, targets, pictures = data.pixels("train", 64)[:], data.targets("train"), data.in_split("train")
+    start = build_model("efficientnet_lite0", classes=3, size=64, dropout=0.0, weights="imagenet")
+    features, mirrored = (answers_of(start, some).features for some in (pixels, pixels[:, :, ::-1].copy()))
+    groups = np.unique([picture.group for picture in pictures], return_inverse=True)[1]
+    folds = assign_folds(targets, groups, folds=5, seed=0)
+    temperature = json.loads((probed / checkpoint.METRICS).read_text())["temperature"]
+    found = {row.file: row.held_out for row in rows if row.split == "train"}
+    for fold in range(5):
+        seen = np.concatenate([features[folds != fold], mirrored[folds != fold]])
+        head = fit_head(seen, np.tile(targets[folds != fold], 2), classes=3, penalty=5.0)
+        logits = torch.from_numpy(head.logits(features[folds == fold])) / temperature
+        kept = [found[pictures[index].file] for index in np.flatnonzero(folds == fold)]
+        assert np.allclose(logits.softmax(1).numpy(), kept, atol=1e-3)
 
 
 def test_strangers_are_refused(probed: Path) -> None:

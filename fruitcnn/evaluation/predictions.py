@@ -1,12 +1,12 @@
 """predictions.csv: what a model answered for every picture of a set. Reports and later tools read it.
 
 Columns: file, split, label (the true one), answer (the likeliest one), familiarity (empty where the model has none),
-`probability_<label>` for each label, error (why a picture could not be read; then it has no answer).
+`probability_<label>` for each label, error (why a picture could not be read; then it has no answer). Where a run has
+answered its training pictures out of fold, `held_out_<label>` for each label, too.
 """
 
 import csv
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,17 @@ from fruitcnn.errors import DatasetError
 from fruitcnn.files import written_whole
 
 _BEFORE = ("file", "split", "label", "answer", "familiarity")
-_PROBABILITY = "probability_"
+_PROBABILITY, _HELD_OUT = "probability_", "held_out_"
 # A file's name may hold bytes that are no text; they come back as they were.
 _NAMES = "surrogateescape"
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """One picture. `split` and `label` are "" where there is none; `probabilities` stand in the order of the labels."""
+    """One picture. `split` and `label` are "" where there is none; `probabilities` stand in the order of the labels.
+
+    held_out: those by a model that has not learned from this picture, where this one has and another was made.
+    """
 
     file: str
     split: str
@@ -31,6 +34,7 @@ class Prediction:
     probabilities: tuple[float, ...] = ()
     familiarity: float | None = None
     error: str = ""
+    held_out: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +68,18 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     ):
         # Nine digits hold a float32 exactly: whoever reads them finds the same likeliest label.
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*_BEFORE, *(_PROBABILITY + label for label in predictions.labels), "error"])
-        nothing = ("",) * len(predictions.labels)
+        labels, judged = predictions.labels, any(row.held_out for row in predictions.rows)
+        more = [_HELD_OUT + label for label in labels] if judged else []
+        writer.writerow([*_BEFORE, *(_PROBABILITY + label for label in labels), "error", *more])
         for row in predictions.rows:
             familiarity = "" if row.familiarity is None else f"{row.familiarity:.9g}"
-            shares: Iterable[str] = [f"{share:.9g}" for share in row.probabilities] or nothing
-            writer.writerow(
-                [row.file, row.split, row.label, predictions.answer(row), familiarity, *shares, row.error]
-            )  # fmt: skip
+            before = [row.file, row.split, row.label, predictions.answer(row), familiarity]
+            held_out = _cells(row.held_out, labels) if judged else []
+            writer.writerow([*before, *_cells(row.probabilities, labels), row.error, *held_out])
+
+
+def _cells(shares: tuple[float, ...], labels: tuple[str, ...]) -> list[str]:
+    return [f"{share:.9g}" for share in shares] or [""] * len(labels)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -100,7 +108,8 @@ def is_predictions(path: Path) -> bool:
 
 def _row(fields: dict[str, str], labels: tuple[str, ...]) -> Prediction:
     shares = tuple(float(fields[_PROBABILITY + label]) for label in labels) if fields["answer"] else ()
+    held_out = tuple(float(fields[name]) for label in labels if fields.get(name := _HELD_OUT + label))
     familiarity = float(fields["familiarity"]) if fields["familiarity"] else None
     return Prediction(
-        fields["file"], fields["split"], fields["label"], shares, familiarity, fields.get("error") or ""
+        fields["file"], fields["split"], fields["label"], shares, familiarity, fields.get("error") or "", held_out
     )  # fmt: skip

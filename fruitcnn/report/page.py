@@ -43,7 +43,8 @@ def write_report(
     """Write the page.
 
     paths: where each picture of the predictions lies. data, listing: the whole set, for a corrected list of it.
-    judged: the pictures whose labels are looked at; by default those of the evaluation.
+    judged: the answers by which labels are looked at, none by a model that has learned from the picture; by default
+    those of the evaluation.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fruitcnn.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -59,6 +60,7 @@ def write_report(
         "version": __version__,
         "mistakes": page.mistakes(),
         "suspects": suspects,
+        "judged": judged and (len(judged.rows), len(listing)),
         "refused": page.refused(),
         "accepted": page.accepted(),
         "cells": page.cells(),
@@ -79,8 +81,8 @@ def write_report(
 def write_run_report(folder: Path, data: Path) -> None:
     """Write report.html of a finished run, from its predictions.csv and model.onnx and the pictures in `data`.
 
-    The figures are of the test split, or of the validation split where there is none; labels of all splits are
-    looked at.
+    The figures are of the test split, or of the validation split where there is none. Labels of all pictures are
+    looked at that have an answer by a model which has not learned from them.
     """
     predictions, identifier = read_predictions(folder / checkpoint.PREDICTIONS), Identifier.load(folder)
     listing = read_listing(data).records
@@ -88,7 +90,9 @@ def write_run_report(folder: Path, data: Path) -> None:
     split = TEST if TEST in splits else VALIDATION
     training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
     warnings = few_training_pictures(predictions.labels, training)
-    if split == VALIDATION:
+    judged = _not_learned_from(predictions)
+    # Where all training pictures were answered out of fold, no epoch was to be chosen.
+    if split == VALIDATION and len(judged.rows) < len(predictions.rows):
         warnings += ("these pictures chose the epoch: on new ones expect a little less",)
     evaluation = Evaluation.of(
         folder.name,
@@ -100,9 +104,13 @@ def write_run_report(folder: Path, data: Path) -> None:
     )
     paths = {photo.file: photo.path for photo in listing}
     target = folder / checkpoint.REPORT
-    write_report(
-        target, evaluation, paths, data=data, listing=listing, identifier=identifier, judged=predictions
-    )  # fmt: skip
+    write_report(target, evaluation, paths, data=data, listing=listing, identifier=identifier, judged=judged)
+
+
+def _not_learned_from(predictions: Predictions) -> Predictions:
+    """Each picture as a model answers it that has not learned from it; without those that have no such answer."""
+    rows = (dataclasses.replace(row, probabilities=row.held_out or row.probabilities) for row in predictions.rows)
+    return Predictions(predictions.labels, tuple(row for row in rows if row.held_out or row.split != TRAIN))
 
 
 @dataclasses.dataclass(frozen=True)

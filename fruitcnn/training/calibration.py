@@ -36,10 +36,14 @@ _BATCH = 32
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What logits are divided by, and the familiarity (None for a network that does not end in a Dense layer)."""
+    """What logits are divided by, and the familiarity (None for a network that does not end in a Dense layer).
+
+    held_out: calibrated logits [N, C] of the training pictures by models that had not met them, where there are such.
+    """
 
     temperature: float
     familiarity: Familiarity | None
+    held_out: Floats | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,4 +119,5 @@ def calibrate_out_of_fold(
     strangers = None if outside is None else [outside] * head.folds
     scores = held_out_scores(rows, targets, folds, outside=strangers, seed=seed)
     logits = logits / np.float32(temperature)
-    return Calibration(temperature, fit_familiarity(features, targets, scores, logits, outside=outside, seed=seed))
+    familiarity = fit_familiarity(features, targets, scores, logits, outside=outside, seed=seed)
+    return Calibration(temperature, familiarity, logits)

@@ -48,12 +48,16 @@ class Trained:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """What the calibrated model answers: probabilities float32 [N, C], familiarity [N] and metrics, by split."""
+    """What the calibrated model answers: probabilities float32 [N, C], familiarity [N] and metrics, by split.
+
+    held_out: probabilities [N, C] by models that had not met the pictures, by split.
+    """
 
     calibration: Calibration
     probabilities: dict[str, Floats]
     familiarity: dict[str, Floats]
     metrics: dict[str, Metrics]
+    held_out: dict[str, Floats]
 
 
 def write_results(
@@ -112,13 +116,19 @@ def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Eval
         outside = None if strangers is None else answers_of(trained.model, strangers).features
         calibration = calibrate_on_validation(answers, dataset, outside, seed=config.seed)
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
-    probabilities = {split: torch.from_numpy(values).softmax(1).numpy() for split, values in logits.items()}
+    probabilities = {split: _softmax(values) for split, values in logits.items()}
     metrics = {split: evaluate(probabilities[split], dataset.targets(split), dataset.labels) for split in answers}
     fitted = calibration.familiarity
     familiarity = {
         split: fitted.p_value(fitted.score(found.features, logits[split])) for split, found in answers.items() if fitted
     }
-    return Evaluated(calibration, probabilities, familiarity, metrics)
+    held_out = {} if calibration.held_out is None else {TRAIN: _softmax(calibration.held_out)}
+    return Evaluated(calibration, probabilities, familiarity, metrics, held_out)
+
+
+def _softmax(logits: Floats) -> Floats:
+    shares: Floats = torch.from_numpy(logits).softmax(1).numpy()
+    return shares
 
 
 def _write_evaluation(evaluated: Evaluated, trained: Trained, config: Config, dataset: Dataset, folder: Path) -> None:
@@ -146,8 +156,10 @@ def _only_row(metrics: dict[str, Metrics]) -> dict[str, float]:
 
 def _predictions(evaluated: Evaluated, dataset: Dataset) -> Predictions:
     """A row a picture, in the order of the data set."""
-    shares = {split: iter(rows.tolist()) for split, rows in evaluated.probabilities.items()}
-    familiar = {split: iter(rows.tolist()) for split, rows in evaluated.familiarity.items()}
+    shares, familiar, held_out = (
+        {split: iter(rows.tolist()) for split, rows in found.items()}
+        for found in (evaluated.probabilities, evaluated.familiarity, evaluated.held_out)
+    )
     rows = (
         Prediction(
             picture.file,
@@ -155,6 +167,7 @@ def _predictions(evaluated: Evaluated, dataset: Dataset) -> Predictions:
             picture.label,
             tuple(next(shares[picture.split])),
             next(familiar.get(picture.split, iter(())), None),
+            held_out=tuple(next(held_out.get(picture.split, iter(())), ())),
         )
         for picture in dataset.pictures
     )
