@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx2torch
 import torch
 from PIL import Image, ImageOps
@@ -19,11 +20,19 @@ def pixels(file, size):
 
 
 folder, *pictures = map(Path, sys.argv[1:])
-module = onnx2torch.convert(folder / "model.onnx").eval()
+model = onnx.load(folder / "model.onnx")
+# onnx2torch stops at opset 17, where axes are attributes, and knows no `allowzero`.
+constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+for node in model.graph.node:
+    if node.op_type in ("ReduceMean", "ReduceL2"):
+        node.attribute.append(onnx.helper.make_attribute("axes", constants[node.input.pop()].tolist()))
+    elif node.op_type == "Reshape":
+        del node.attribute[:]
+model.opset_import[0].version = 17
+module = onnx2torch.convert(model).eval()
 card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
 batch = torch.from_numpy(np.stack([pixels(picture, card["input"]["size"]) for picture in pictures]))
 with torch.inference_mode():
-    answer = module(batch)
-# With more outputs than one they come in the order of the graph, the probabilities first.
-for row in answer if torch.is_tensor(answer) else answer[0]:
+    probabilities, *_ = module(batch)
+for row in probabilities:
     print(json.dumps(dict(zip(card["labels"], row.tolist()))))
