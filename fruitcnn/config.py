@@ -37,6 +37,11 @@ class DataConfig(_Section):
         None, description="size at which training pictures are kept, so that zoomed views stay sharp (default: size)"
     )
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    calibration_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of the training pictures that is not learned from: temperature and familiarity are fitted "
+        "on it, once there are 50 of them; 0: on the validation split, which has chosen the epoch too",
+    )
     outside: str | None = Field(
         None, description="folder of pictures of no class, which familiarity learns to tell from those of the classes"
     )
@@ -145,6 +150,8 @@ class Config(_Section):
             raise ValueError("augment.zoom must be [smallest, largest]")
         if self.head and {"train", "augment"} & self.model_fields_set:
             raise ValueError("train and augment have no meaning where only the head is fitted: take them out, or head")
+        if self.head and self.data.calibration_share:
+            raise ValueError("data.calibration_share has no meaning with head: calibration is out of fold there")
         return self
 
     def to_yaml(self) -> str:

@@ -1,5 +1,6 @@
 """From folders and CSVs to checked, decoded, split sets."""
 
+import collections
 import csv
 import hashlib
 import os
@@ -249,6 +250,37 @@ def test_a_group_never_takes_more_than_its_class_can_give(seed: int) -> None:
     torn = np.r_[np.zeros(20, int), 20:60]
     labels = ["a"] * 2 + ["b"] * 18 + ["a"] * 20 + ["b"] * 20
     assert sides(assign_split(labels, torn, share=0.15, seed=seed), labels) == {"a": (19, 3), "b": (32, 6)}
+
+
+def test_pictures_to_calibrate_on_are_set_aside_from_those_for_training() -> None:
+    # Bursts of four near-duplicates; "rare" is a single burst and can't be on both sides.
+    groups = np.repeat(np.arange(0, 320, 4), 4)
+    labels = ["a"] * 200 + ["b"] * 116 + ["rare"] * 4
+    split = assign_split(labels, groups, share=0.2, seed=3, name="calibration")
+    sets = collections.Counter(zip(labels, split, strict=True))
+    assert sets["a", "calibration"] == 40 and sets["b", "calibration"] in (20, 24) and not sets["rare", "calibration"]
+    assert sum(sets.values()) == 320 and {name for _, name in sets} == {"train", "calibration"}
+    assert all(len({split[start + place] for place in range(4)}) == 1 for start in range(0, 320, 4))
+
+
+@pytest.mark.parametrize(("share", "set_aside"), [(0.1, 0), (0.25, 64), (0.0, 0)])
+def test_a_share_of_the_training_pictures_calibrates_where_that_is_enough(share: float, set_aside: int) -> None:
+    data = scan(REPOSITORY / "dataset" / "sample", sizes=[32], share=0.15, seed=0, calibration=share)
+    without = scan(REPOSITORY / "dataset" / "sample", sizes=[32], share=0.15, seed=0)
+    aside = {record.file for record in data.in_split("calibration")}
+    assert abs(len(aside) - set_aside) <= 1 and len(data.in_split("train")) == 255 - len(aside)
+    assert data.in_split("validation") == without.in_split("validation")
+    assert aside <= {record.file for record in without.in_split("train")}
+    assert any("too few pictures to set some aside" in line for line in data.report) == (share == 0.1)
+
+
+def test_a_set_that_names_its_calibration_split_keeps_it(tmp_path: Path) -> None:
+    make_classes(tmp_path / "set", {"a": 6, "b": 6})
+    splits = ["train", "train", "validation", "calibration", "train", "train"]
+    rows = [f"{label}/{label}_{number}.png,{label},{split}" for label in "ab" for number, split in enumerate(splits)]
+    (tmp_path / "set.csv").write_text("\n".join(["file,label,split", *rows]))
+    data = read(tmp_path / "set.csv", calibration=0.5)
+    assert [len(data.in_split(name)) for name in ("train", "calibration", "validation")] == [8, 2, 2]
 
 
 def test_exact_copies_count_once(tmp_path: Path) -> None:

@@ -16,13 +16,17 @@ from fruitcnn import checkpoint, load_config, train
 from fruitcnn.config import Config
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import FruitcnnError, UsageError
+from fruitcnn.evaluation.calibration import fit_temperature
 from fruitcnn.evaluation.metrics import evaluate
+from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.export import keras_probabilities
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_schedule
 from tests.conftest import REPOSITORY, TINY
+
+CPU = torch.device("cpu")
 
 
 def weights(folder: Path) -> list[np.ndarray]:
@@ -81,6 +85,33 @@ def run_python(module: str, *arguments: object, cwd: Path) -> subprocess.Complet
 
 # Everything that carries state or draws random numbers: dropout, mixing, averaging, schedule, best epoch.
 STATEFUL = [*TINY, "train.epochs=4", "train.mixup=0.2", "train.cutmix=1.0", "model.dropout=0.3", "augment.cutout=0.5"]
+
+
+def test_what_was_set_aside_calibrates_and_is_not_learned_from(tmp_path: Path) -> None:
+    settings = [*TINY, "data.calibration_share=0.25", "train.epochs=4", "train.batch_size=16"]
+    config = load_config("quick", settings, data=REPOSITORY / "dataset" / "sample")
+    run = quiet_train(config, tmp_path)
+    rows = read_predictions(run / checkpoint.PREDICTIONS)
+    temperature = json.loads((run / checkpoint.METRICS).read_text())["temperature"]
+
+    def best_temperature(split: str) -> float:
+        shares, targets = rows.readable(split).arrays()
+        return temperature * fit_temperature(torch.from_numpy(np.log(shares)), torch.from_numpy(targets))
+
+    assert temperature == pytest.approx(best_temperature("calibration"), rel=0.01)
+    assert abs(best_temperature("validation") / temperature - 1) > 0.02, "or this test could not tell them apart"
+    # Familiarity is a rank among the pictures that it was calibrated on.
+    known, others = (
+        np.sort([row.familiarity for row in rows.rows if row.split == split]) for split in ("calibration", "validation")
+    )
+    far = [float(np.abs(ranks - np.linspace(0, 1, len(ranks))).mean()) for ranks in (known, others)]
+    assert far[0] < 0.015 and far[1] > 0.03, far
+    data = scan(REPOSITORY / "dataset" / "sample", sizes=[32], share=0.15, seed=0, calibration=0.25)
+    learned = {
+        pixels.numpy().tobytes() for batch, _ in PixelData(data, config, CPU).train_dataloader() for pixels in batch
+    }
+    aside = [np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes() for pixels in data.pixels("calibration", 32)]
+    assert len(aside) > 50 and not learned & set(aside)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

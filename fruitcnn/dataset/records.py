@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from fruitcnn.dataset.store import PixelRows
 
-TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+# What is learned from; what temperature and familiarity are fitted on, where a recipe sets some aside for that; what
+# chooses the epoch; what only measures.
+TRAIN, CALIBRATION, VALIDATION, TEST = SPLITS = ("train", "calibration", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

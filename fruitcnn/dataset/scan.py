@@ -11,20 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fruitcnn.dataset.pictures import read_pictures
-from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Dataset, Record
+from fruitcnn.dataset.records import CALIBRATION, SPLITS, TRAIN, VALIDATION, Dataset, Record
 from fruitcnn.dataset.sources import Listing, read_listing
-from fruitcnn.dataset.split import assign_split, duplicate_groups
+from fruitcnn.dataset.split import FEWEST_TO_CALIBRATE, assign_split, duplicate_groups
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.files import open_regular
 from fruitcnn.terminal import printable
 
 
-def scan(data: Path, *, sizes: Iterable[int], share: float, seed: int, quiet: bool = True) -> Dataset:
+def scan(
+    data: Path, *, sizes: Iterable[int], share: float, seed: int, calibration: float = 0.0, quiet: bool = True
+) -> Dataset:
     """Read a data set, keep its pixels at [size, size] for each of `sizes`, and split it where it is not split already.
 
-    share: of the pictures that go to the validation split. The report says what was left out and why. Raises
-    DatasetError for a set that can't be trained on, with the counts, and TransientError where the machine failed.
+    share: of the pictures that go to the validation split; calibration: of the rest that is set aside to calibrate on.
+    The report says what was left out and why. Raises DatasetError for a set that can't be trained on, with the counts,
+    and TransientError where the machine failed.
     """
     listing, store = read_listing(data), PixelStore(sizes)
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
@@ -39,6 +42,10 @@ def scan(data: Path, *, sizes: Iterable[int], share: float, seed: int, quiet: bo
     _check_classes(data, listing.labels, good)
     groups = duplicate_groups(np.array([r.hashes for r in good], np.uint64), known=[r.group for r in good])
     splits = _split(data, good, groups, share=share, seed=seed)
+    if calibration and CALIBRATION not in splits:
+        splits = _set_aside([record.label for record in good], groups, splits, share=calibration, seed=seed)
+        if CALIBRATION not in splits:
+            report.append("too few pictures to set some aside for calibration: it is done on the validation split")
     named = {
         record.file: dataclasses.replace(record, split=split, group=good[group].file)
         for record, split, group in zip(good, splits, groups.tolist(), strict=True)
@@ -77,7 +84,7 @@ def _read_split(saved: Path) -> dict[str, tuple[str, str, str]]:
         raise system_error(error, DatasetError, value=saved) from error
     except (UnicodeDecodeError, csv.Error, KeyError) as error:
         raise _damaged_split(saved) from error
-    if not rows or any(split not in (TRAIN, VALIDATION, TEST) for _, _, split in rows.values()):
+    if not rows or any(split not in SPLITS for _, _, split in rows.values()):
         raise _damaged_split(saved)
     return rows
 
@@ -118,6 +125,17 @@ def _split(data: Path, pictures: list[Record], groups: NDArray[np.int64], *, sha
             problem = f"the {name} split has no picture of: {', '.join(sorted(missing))}"
             raise DatasetError(problem, value=data, remedy="add some, or leave the splitting to fruitcnn")
     return split
+
+
+def _set_aside(labels: list[str], groups: NDArray[np.int64], split: list[str], *, share: float, seed: int) -> list[str]:
+    """The split with a share of the training pictures to calibrate on, where that is enough of them."""
+    training = np.flatnonzero(np.array(split) == TRAIN)
+    if round(share * len(training)) < FEWEST_TO_CALIBRATE:
+        return split
+    kept = [labels[index] for index in training]
+    names = assign_split(kept, groups[training], share=share, seed=seed, name=CALIBRATION)
+    now = dict(zip(training.tolist(), names, strict=True))
+    return [now.get(index, name) for index, name in enumerate(split)]
 
 
 def _without_copies(records: list[Record]) -> list[Record]:

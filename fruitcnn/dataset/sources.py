@@ -8,15 +8,16 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from fruitcnn.dataset.records import SPLITS, TEST, TRAIN, VALIDATION, Record
+from fruitcnn.dataset.records import CALIBRATION, SPLITS, TEST, TRAIN, VALIDATION, Record
 from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.files import open_regular
 from fruitcnn.listing import find_pictures, is_ignored, natural_key
 from fruitcnn.terminal import printable
 
-# The names that people give to the three splits.
+# The names that people give to the splits.
 _SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),
+    CALIBRATION: CALIBRATION,
     **dict.fromkeys(("validation", "val", "valid", "dev"), VALIDATION),
     **dict.fromkeys(("test", "testing"), TEST),
 }

@@ -1,16 +1,18 @@
-"""Training, validation and test: stratified, seeded, and no picture's near-duplicate on the other side."""
+"""Training, calibration, validation: stratified, seeded, and no picture's near-duplicate on the other side."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.dataset.records import TRAIN, VALIDATION
+from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION
 from fruitcnn.errors import DatasetError
 
 # Hamming distance of two 64-bit perceptual hashes up to which two pictures count as the same one. On the 1,704
 # photographs of the original set 8 finds all 118 known pairs and one more; at 10 unrelated pictures begin to match.
 NEAR = 8
+# Fewer pictures say too little about a temperature, and nothing about the least familiar twentieth.
+FEWEST_TO_CALIBRATE = 50
 # Pairs of pictures that are compared at once: bounds the memory for large sets.
 _PAIRS = 1 << 20
 
@@ -29,12 +31,15 @@ def duplicate_groups(hashes: NDArray[np.uint64], *, known: list[str | None] | No
     return groups
 
 
-def assign_split(labels: list[str], groups: NDArray[np.int64], *, share: float, seed: int) -> list[str]:
-    """Give whole groups to the validation split until each class has its share; the rest is for training.
+def assign_split(
+    labels: list[str], groups: NDArray[np.int64], *, share: float, seed: int, name: str = VALIDATION
+) -> list[str]:
+    """Give whole groups to the split `name` until it has its share of each class; the rest is for training.
 
     labels: of N pictures; groups: int [N], equal for pictures that must stay on one side. A group that would give any
-    class more than its share is for training; where a class has no group that small, its smallest one validates.
-    Raises DatasetError where a class has only one group, which can't be on both sides.
+    class more than its share is for training; where a class has no group that small, its smallest one is taken.
+    A class of only one group, which can't be on both sides, is for training; no class may miss in the validation
+    split: DatasetError.
     """
     rng = np.random.default_rng(seed)
     numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
@@ -43,21 +48,23 @@ def assign_split(labels: list[str], groups: NDArray[np.int64], *, share: float, 
     contents = np.zeros((len(names), len(numbers)), np.int64)  # pictures of each group and class
     np.add.at(contents, (group_of, label_of), 1)
     wanted = np.maximum(1, np.round(share * contents.sum(0)).astype(np.int64))
-    taken, validates = np.zeros_like(wanted), np.zeros(len(names), bool)
+    taken, chosen = np.zeros_like(wanted), np.zeros(len(names), bool)
     for label, number in numbers.items():
         # A group belongs to the class of its first picture, wherever its other members are filed.
         members = np.flatnonzero(label_of[first] == number)
+        if len(members) < 2 and name == CALIBRATION:
+            continue
         if len(members) < 2:
             raise _too_small(label, int(contents[:, number].sum()))
         for group in rng.permutation(members)[:-1]:
             if (taken + contents[group] <= wanted).all():
-                validates[group] = True
+                chosen[group] = True
                 taken += contents[group]
         if not taken[number]:
             smallest = members[contents[members].sum(1).argmin()]
-            validates[smallest] = True
+            chosen[smallest] = True
             taken += contents[smallest]
-    return [VALIDATION if validates[group] else TRAIN for group in group_of]
+    return [name if chosen[group] else TRAIN for group in group_of]
 
 
 def _too_small(label: str, count: int) -> DatasetError:

@@ -1,8 +1,8 @@
 """What turns a trained network's logits into answers to rely on: a temperature, and familiarity.
 
-Both are fitted on pictures that the network has not learned from: those of the validation split or, where it was the
-last layer alone that learned, all training pictures, each answered by a layer that was fitted without its fold. That
-is the better way: there are more of them, and none has chosen the epoch.
+Both are fitted on pictures that the network has not learned from: where it was the last layer alone that learned, on
+all training pictures, each answered by a layer that was fitted without its fold; else on those that the recipe has set
+aside, or on the validation split, whose pictures have chosen the epoch and so look a little easier than new ones.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fruitcnn.config import Config, HeadConfig
-from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
+from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION, Dataset
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import DatasetError, ImageError
 from fruitcnn.evaluation.calibration import fit_temperature
@@ -85,12 +85,13 @@ def outside_pixels(config: Config) -> Pixels | None:
     return np.stack(found)
 
 
-def calibrate_on_validation(
+def calibrate_held_back(
     answers: dict[str, Answers], dataset: Dataset, outside: Floats | None, *, seed: int
 ) -> Calibration:
     """Of a network that has learned from the training pictures. outside: features [O, D]."""
-    known, new, targets = answers[TRAIN], answers[VALIDATION], dataset.targets(TRAIN)
-    temperature = fit_temperature(torch.from_numpy(new.logits), torch.from_numpy(dataset.targets(VALIDATION)))
+    split = CALIBRATION if CALIBRATION in answers else VALIDATION
+    known, new, targets = answers[TRAIN], answers[split], dataset.targets(TRAIN)
+    temperature = fit_temperature(torch.from_numpy(new.logits), torch.from_numpy(dataset.targets(split)))
     if not known.features.shape[1]:
         return Calibration(temperature, None)
     gate = np.zeros(len(new.features), np.float32)

@@ -15,7 +15,7 @@ import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.card import ModelCard
 from fruitcnn.config import Config
-from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
+from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Dataset
 from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
@@ -23,7 +23,7 @@ from fruitcnn.export import export_model, measure_reference
 from fruitcnn.files import write_text
 from fruitcnn.model import answer_model, has_features, keras
 from fruitcnn.report import write_run_report
-from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_on_validation, outside_pixels
+from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_held_back, outside_pixels
 from fruitcnn.training.history import write_history
 
 Floats = NDArray[np.float32]
@@ -35,8 +35,8 @@ REFUSE_BELOW = 0.05
 class Trained:
     """A network, from pixels to logits, with its final weights; which epoch they are of; the rows of metrics.csv.
 
-    calibration: None for one that is to be calibrated on the validation split. answers: of every split, where they
-    are known already.
+    calibration: None for one that is to be calibrated on pictures that were held back. answers: of every split, where
+    they are known already.
     """
 
     model: keras.Model
@@ -86,7 +86,7 @@ def write_results(
     _write_evaluation(evaluated, trained, config, dataset, folder)
     chosen = "" if config.head else f", epoch {trained.epoch} (best validation {config.train.best})"
     for split, metrics in evaluated.metrics.items():
-        if split != TRAIN:
+        if split in (VALIDATION, TEST):
             print_line(f"\n{split}{chosen}:")
             print_line(classification_report(metrics))
     print_line("")
@@ -114,7 +114,7 @@ def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Eval
     if calibration is None:
         strangers = outside_pixels(config) if has_features(trained.model) else None
         outside = None if strangers is None else answers_of(trained.model, strangers).features
-        calibration = calibrate_on_validation(answers, dataset, outside, seed=config.seed)
+        calibration = calibrate_held_back(answers, dataset, outside, seed=config.seed)
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
     probabilities = {split: _softmax(values) for split, values in logits.items()}
     metrics = {split: evaluate(probabilities[split], dataset.targets(split), dataset.labels) for split in answers}

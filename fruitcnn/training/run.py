@@ -75,7 +75,8 @@ def _read_data(config: Config, folder: Path, *, quiet: bool) -> Dataset:
         raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
     data = Path(config.data.path)
     sizes = {config.data.size, config.data.training_size or config.data.size}
-    dataset = scan(data, sizes=sizes, share=config.data.validation_share, seed=config.seed, quiet=quiet)
+    shares = {"share": config.data.validation_share, "calibration": config.data.calibration_share}
+    dataset = scan(data, sizes=sizes, **shares, seed=config.seed, quiet=quiet)
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset
 
 
