@@ -19,8 +19,10 @@ def main() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    if "fruitcnn.files" in sys.modules:
-        sys.modules["fruitcnn.files"].discard_unfinished()
+    # Not there yet, or half imported: then no file was begun.
+    discard = getattr(sys.modules.get("fruitcnn.files"), "discard_unfinished", None)
+    if discard:
+        discard()
     os._exit(128 + number)
 
 

@@ -52,6 +52,13 @@ def test_a_signal_while_it_starts(number: signal.Signals, expected: int, delay: 
     assert names(tmp_path) == ["folder"] and len(names(tmp_path / "folder")) == len(paths)
 
 
+def test_a_signal_while_a_module_is_half_imported() -> None:
+    half = "sys.modules['fruitcnn.files'] = types.ModuleType('fruitcnn.files')"
+    code = f"import sys, types; {half}; from fruitcnn.__main__ import _stop; _stop(15, None)"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (143, b"")
+
+
 def test_a_signal_in_the_middle_of_writing(tmp_path: Path) -> None:
     pictures(tmp_path / "folder", 300)
     (tmp_path / "out.csv").write_text("old")
