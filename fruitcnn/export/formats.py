@@ -9,6 +9,7 @@ from fruitcnn.export import export_checkpoint
 from fruitcnn.export.golden import write_golden
 from fruitcnn.export.image_graph import FILE as IMAGE
 from fruitcnn.export.image_graph import write_image_graph
+from fruitcnn.export.smaller import read_photographs, write_fp16, write_int8
 
 OWN = ("keras", "onnx")
 
@@ -44,4 +45,12 @@ def _golden(model: Path, target: Path) -> str:
     return f"{target / 'golden'}: pictures, tensors and answers of {model}"
 
 
-_DERIVED = {"image": _image, "golden": _golden}
+def _int8(model: Path, target: Path) -> str:
+    return str(write_int8(model, target / "int8.onnx", read_photographs(model.parent)))
+
+
+def _fp16(model: Path, target: Path) -> str:
+    return str(write_fp16(model, target / "fp16.onnx", read_photographs(model.parent)))
+
+
+_DERIVED = {"image": _image, "golden": _golden, "int8": _int8, "fp16": _fp16}

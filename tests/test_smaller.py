@@ -1,0 +1,137 @@
+"""int8.onnx and fp16.onnx: the contract of model.onnx in fewer bytes, or no file."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx.numpy_helper import to_array
+
+from fruitcnn import checkpoint
+from fruitcnn.card import METADATA_KEY
+from fruitcnn.errors import DatasetError, ExportError
+from fruitcnn.export.formats import export_formats
+from fruitcnn.export.smaller import Photographs, Worth, find_loss, read_photographs, write_int8
+from fruitcnn.identify.identifier import Identifier
+from tests.conftest import REPOSITORY
+
+SMALL = REPOSITORY / "checkpoints/fruits-small"
+
+
+@pytest.fixture(scope="module")
+def pictures(finished: Path) -> Photographs:
+    return read_photographs(finished)
+
+
+def test_the_run_s_own_split_says_what_calibrates_and_what_judges(finished: Path, pictures: Photographs) -> None:
+    rows = (finished / checkpoint.SPLIT).read_text().splitlines()
+    training = sum(row.split(",")[3] == "train" for row in rows)
+    assert len(pictures.calibration) == training and len(pictures.pixels) == len(rows) - 1 - training
+    assert pictures.name == "held-back" and set(pictures.labels) == {"grape", "pineapple", "strawberry"}
+
+
+def test_a_run_that_trained_on_all_is_judged_on_what_does_not_calibrate(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(finished / checkpoint.CONFIG, tmp_path)
+    rows = (finished / checkpoint.SPLIT).read_text()
+    (tmp_path / checkpoint.SPLIT).write_text(rows.replace(",validation,", ",train,"))
+    monkeypatch.setattr("fruitcnn.export.smaller.CALIBRATION", 10)
+    found = read_photographs(tmp_path)
+    assert found.name == "training" and (len(found.calibration), len(found.pixels)) == (10, len(rows.splitlines()) - 11)
+    calibrating = {picture.tobytes() for picture in found.calibration}
+    assert not calibrating & {picture.tobytes() for picture in found.pixels}
+
+
+@pytest.mark.parametrize("format", ["int8", "fp16"])
+def test_a_smaller_file_keeps_the_contract(finished: Path, tmp_path: Path, format: str) -> None:
+    (told,) = export_formats(finished, [format], to=tmp_path)
+    file, whole = tmp_path / f"{format}.onnx", onnx.load(finished / checkpoint.ONNX)
+    assert told.startswith(f"{file}: ") and "pictures accuracy" in told
+    smaller = onnx.load(file)
+    assert [(entry.domain, entry.version) for entry in smaller.opset_import] == [("", 18)] and smaller.ir_version == 8
+    assert smaller.producer_name == whole.producer_name
+    assert [(entry.key, entry.value) for entry in smaller.metadata_props] == [
+        (entry.key, entry.value) for entry in whole.metadata_props
+    ]
+    assert METADATA_KEY in {entry.key for entry in smaller.metadata_props}
+    assert smaller.graph.input == whole.graph.input and smaller.graph.output == whole.graph.output
+    assert file.stat().st_size < {"int8": 0.4, "fp16": 0.6}[format] * (finished / checkpoint.ONNX).stat().st_size
+    pixels = np.random.default_rng(3).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    found, expected = (Identifier.load(path).probabilities(pixels) for path in (file, finished / checkpoint.ONNX))
+    assert 0 < np.abs(found - expected).max() < {"int8": 0.1, "fp16": 1e-3}[format]
+
+
+def test_int8_has_a_scale_for_each_channel_and_weights_of_seven_bits(
+    finished: Path, tmp_path: Path, pictures: Photographs
+) -> None:
+    """Without VNNI two products are added in 16 bits, and eight bits of weight overflow there without a word."""
+    write_int8(finished / checkpoint.ONNX, tmp_path / "int8.onnx", pictures)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    constants = {tensor.name: to_array(tensor) for tensor in graph.initializer}
+    of = {node.output[0]: node for node in graph.node}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 13
+    for node in convolutions:
+        weights, scale = (constants[name] for name in of[node.input[1]].input[:2])
+        assert weights.dtype == np.int8 and np.abs(weights.astype(int)).max() == 64
+        assert scale.shape == weights.shape[:1]
+        assert constants[of[node.input[0]].input[2]].dtype == np.uint8
+    behind = [node for node in graph.node if node.op_type in ("Softmax", "LogSoftmax", "Gemm")]
+    assert behind and not any(name in of and of[name].op_type == "DequantizeLinear" for n in behind for name in n.input)
+
+
+def test_a_file_that_loses_too_much_is_not_written(finished: Path, tmp_path: Path, pictures: Photographs) -> None:
+    """Scales from black pictures cut off all that is bright."""
+    black = dataclasses.replace(pictures, calibration=np.zeros_like(pictures.calibration))
+    with pytest.raises(
+        ExportError, match=r"int8\.onnx: .*: on \d+ held-back pictures accuracy .*; nothing was written"
+    ):
+        write_int8(finished / checkpoint.ONNX, tmp_path / "int8.onnx", black)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({}, ""),
+        ({"accuracy": 0.946}, ""),
+        ({"accuracy": 0.944}, "loses more than 0.5% of accuracy"),
+        ({"accuracy": float("nan")}, "loses more than 0.5% of accuracy"),
+        ({"accuracy": 1.0, "refused": 0.069}, ""),
+        ({"refused": 0.071}, "changes what is refused by more than 2% of the pictures"),
+        ({"refused": 0.029}, "changes what is refused by more than 2% of the pictures"),
+        ({"familiarity": np.full(8, 0.41)}, ""),
+        ({"familiarity": np.linspace(0.3, 0.9, 8)}, "moves the familiarity by more than 0.1"),
+        ({"familiarity": np.full(8, 0.38)}, "moves the familiarity by more than 0.1"),
+    ],
+)
+def test_the_gate_looks_at_accuracy_refusals_and_familiarity(changed: dict, problem: str) -> None:
+    before = Worth(accuracy=0.95, refused=0.05, familiarity=np.full(8, 0.5))
+    assert find_loss(before, dataclasses.replace(before, **changed)) == problem
+
+
+def test_without_the_pictures_there_is_no_smaller_file(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (finished / checkpoint.CONFIG).read_text()
+    monkeypatch.chdir(tmp_path)
+    for name in (checkpoint.SPLIT, checkpoint.ONNX):
+        shutil.copy(finished / name, tmp_path)
+    path = next(line for line in text.splitlines() if line.strip().startswith("path:"))
+    (tmp_path / checkpoint.CONFIG).write_text(text.replace(path, "  path: elsewhere/photos.csv"))
+    with pytest.raises(DatasetError, match=r"its pictures \(elsewhere/photos\.csv\) are not here"):
+        list(export_formats(tmp_path, ["int8"]))
+    assert not (tmp_path / "int8.onnx").exists()
+
+
+def test_fruits_small_holds_on_photographs(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    (told,) = export_formats(SMALL, ["int8"], to=tmp_path)
+    assert "on 262 held-back pictures accuracy 9" in told
+    assert (tmp_path / "int8.onnx").stat().st_size < 1.5e6
+    shown = sorted((photographs / "examples").iterdir())
+    answers = list(Identifier.load(tmp_path / "int8.onnx").identify_many(shown))
+    assert [answer.identify_label for answer in answers] == ["grape", "pineapple", "strawberry"]  # type: ignore[union-attr]
