@@ -43,7 +43,7 @@ class DataConfig(_Section):
         "on it, once there are 50 of them; 0: on the validation split, which has chosen the epoch too",
     )
     outside: str | None = Field(
-        None, description="folder of pictures of no class, which familiarity learns to tell from those of the classes"
+        None, description="folder of pictures of no class, which network and familiarity learn to tell from the others"
     )
     reference: Literal["photographs", "drawn"] = Field(
         "photographs", description="what the checkpoint keeps for comparisons; drawn where photographs may not travel"

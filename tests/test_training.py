@@ -114,9 +114,13 @@ def test_what_was_set_aside_calibrates_and_is_not_learned_from(tmp_path: Path) -
     assert len(aside) > 50 and not learned & set(aside)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_run_is_resumed_to_the_same_weights(number: int, drawn: Path, tmp_path: Path) -> None:
-    settings = [argument for setting in STATEFUL for argument in ("--set", setting)]
+@pytest.mark.parametrize(("number", "outside"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_an_interrupted_run_is_resumed_to_the_same_weights(
+    number: int, outside: bool, drawn: Path, tmp_path: Path
+) -> None:
+    # What is outside does not matter here: pictures that a network meets beside its own.
+    stateful = [*STATEFUL, f"data.outside={drawn / 'grape'}"] if outside else STATEFUL
+    settings = [argument for setting in stateful for argument in ("--set", setting)]
     arguments = ["train", "quick", "--data", drawn, "--device", "cpu", *settings]
     folder = tmp_path / "checkpoints" / "quick"
     stopped = run_python("tests.stopped", int(number), checkpoint.LAST, *arguments, cwd=tmp_path)
@@ -128,7 +132,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(number: int, drawn: P
     resumed = run_python("fruitcnn", *arguments, "--name", "quick", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
 
-    straight = quiet_train(load_config("quick", STATEFUL, data=drawn), tmp_path / "straight")
+    straight = quiet_train(load_config("quick", stateful, data=drawn), tmp_path / "straight")
     assert all(np.array_equal(a, b) for a, b in zip(weights(folder), weights(straight), strict=True))
     assert {path.name for path in folder.iterdir()} == {*checkpoint.FILES, checkpoint.LOGS}
 

@@ -40,13 +40,15 @@ class Record:
 class Dataset:
     """Records in the order of their file names, those that take no part among them; labels: the names of the classes.
 
-    report: lines for people, on what was left out and why. rows: finds the pixels of records at a size.
+    report: lines for people, on what was left out and why. rows: finds the pixels of records at a size. outside:
+    records of pictures of no class, which have no label and no split.
     """
 
     records: list[Record]
     labels: list[str]
     report: list[str]
     rows: Callable[[list[Record], int], PixelRows]
+    outside: list[Record] = dataclasses.field(default_factory=list)
 
     @property
     def pictures(self) -> list[Record]:
@@ -79,6 +81,10 @@ class Dataset:
         size: one of those that the set was scanned for; KeyError for another.
         """
         return self.rows(self.in_split(split), size)
+
+    def outside_pixels(self, size: int) -> PixelRows | None:
+        """Pixels uint8 [O, size, size, 3] of the pictures of no class; None where there are none."""
+        return self.rows(self.outside, size) if self.outside else None
 
     def split_csv(self) -> str:
         """The split as CSV: file, sha256, label, split, hash (the perceptual one, in hex)."""

@@ -17,22 +17,31 @@ from fruitcnn.dataset.split import FEWEST_TO_CALIBRATE, assign_split, duplicate_
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.files import open_regular
+from fruitcnn.listing import find_pictures
 from fruitcnn.terminal import printable
 
 
 def scan(
-    data: Path, *, sizes: Iterable[int], share: float, seed: int, calibration: float = 0.0, quiet: bool = True
+    data: Path,
+    *,
+    sizes: Iterable[int],
+    share: float,
+    seed: int,
+    calibration: float = 0.0,
+    outside: Path | None = None,
+    quiet: bool = True,
 ) -> Dataset:
     """Read a data set, keep its pixels at [size, size] for each of `sizes`, and split it where it is not split already.
 
     share: of the pictures that go to the validation split; calibration: of the rest that is set aside to calibrate on.
-    The report says what was left out and why. Raises DatasetError for a set that can't be trained on, with the counts,
-    and TransientError where the machine failed.
+    outside: a folder of pictures of no class. The report says what was left out and why. Raises DatasetError for a set
+    that can't be trained on, with the counts, and TransientError where the machine failed.
     """
     listing, store = read_listing(data), PixelStore(sizes)
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
     records = read_pictures(sorted(listing.records, key=lambda record: record.file), store, quiet=quiet)
-    report = _report(listing, records)
+    strangers = read_pictures(_outside(outside), store, quiet=quiet) if outside else []
+    report = _report(listing, records + strangers)
     if store.failure:
         report.append(f"warning: decoded pictures are not kept in {store.folder}: {store.failure}")
     if not any(record.split == VALIDATION for record in records):
@@ -56,7 +65,17 @@ def scan(
         listing.labels,
         [printable(line) for line in report],
         lambda chosen, size: store.rows((record.sha256 for record in chosen), size),
+        [record for record in strangers if not record.error],
     )
+
+
+def _outside(folder: Path) -> list[Record]:
+    if not folder.is_dir():
+        raise DatasetError("no such folder", value=folder, remedy="mend data.outside, or leave it out")
+    pictures, _ = find_pictures(folder)
+    if not pictures:
+        raise DatasetError("no pictures in this folder", value=folder, remedy="mend data.outside, or leave it out")
+    return [Record(path.relative_to(folder).as_posix(), path, "") for path in pictures]
 
 
 def apply_split(dataset: Dataset, saved: Path) -> Dataset:

@@ -6,18 +6,16 @@ aside, or on the validation split, whose pictures have chosen the epoch and so l
 """
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fruitcnn.config import Config, HeadConfig
+from fruitcnn.config import HeadConfig
 from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION, Dataset
 from fruitcnn.dataset.store import PixelRows
-from fruitcnn.errors import DatasetError, ImageError
 from fruitcnn.evaluation.calibration import fit_temperature
-from fruitcnn.image import Pixels, is_picture, load_pixels
+from fruitcnn.image import Pixels
 from fruitcnn.model import TorchForward, features_model, has_features, keras
 from fruitcnn.model.familiarity import (
     Familiarity,
@@ -65,24 +63,6 @@ def answers_of(model: keras.Model, pixels: PixelRows | Pixels) -> Answers:
         found = net(batch.float().contiguous(memory_format=torch.channels_last))
         parts.append([value.cpu().numpy() for value in (found if isinstance(found, tuple) else (found[:, :0], found))])
     return Answers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def outside_pixels(config: Config) -> Pixels | None:
-    """The pictures of data.outside that can be read, uint8 [O, S, S, 3]. Raises DatasetError where none can."""
-    if config.data.outside is None:
-        return None
-    folder, found = Path(config.data.outside), []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and is_picture(path):
-            try:
-                found.append(load_pixels(path, config.data.size))
-            except ImageError:
-                continue
-    if not found:
-        raise DatasetError(
-            "holds no picture that can be read", value=folder, remedy="mend data.outside, or leave it out"
-        )
-    return np.stack(found)
 
 
 def calibrate_held_back(

@@ -1,6 +1,8 @@
 """Batches of a data set's pictures, as a LightningDataModule: read in the background, augmented on the device."""
 
 import collections
+import functools
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -18,6 +20,8 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_BATCH = 128
 # Batches that are read while the device works on the one before.
 _AHEAD = 2
+# Outside pictures beside each picture of a batch.
+_OUTSIDE = 1 / 4
 # Share of a GPU's free memory that pictures may take; the rest is for the network.
 _GPU_SHARE = 0.4
 # Pictures that are moved to a GPU at once.
@@ -91,23 +95,51 @@ class Batches:
         return pixels.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
 
+class _WithOutside:
+    """Batches of (pixels, targets, pixels of no class), as many as there are of the first; the others begin anew."""
+
+    def __init__(self, members: Batches, outside: Batches) -> None:
+        self.members, self.outside = members, outside
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        others = itertools.chain.from_iterable(itertools.repeat(self.outside))
+        for (pixels, targets), (strangers, _) in zip(self.members, others, strict=False):
+            yield pixels, targets, strangers
+
+
 class PixelData(lightning.LightningDataModule):
     """Training and validation batches of a data set that was scanned for the recipe's sizes."""
 
-    def __init__(self, dataset: Dataset, config: Config, device: torch.device, *, view_size: int = 0) -> None:
-        """view_size: V of the augmented views [N, 3, V, V], where that is more than the model's own size."""
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: Config,
+        device: torch.device,
+        *,
+        view_size: int = 0,
+        with_outside: bool = False,
+    ) -> None:
+        """view_size: V of the augmented views [N, 3, V, V], where that is more than the model's own size.
+
+        with_outside: training batches hold views of pictures of no class too, after the others.
+        """
         super().__init__()
         self.config = config
         self.view_size = max(view_size, config.data.size)
         self.classes = len(dataset.labels)
         # The order comes from torch's generator, seeded anew every epoch.
-        self._training = Batches(
-            dataset.pixels(TRAIN, config.data.training_size or config.data.size),
-            torch.from_numpy(dataset.targets(TRAIN)),
-            size=config.train.batch_size,
-            shuffle=True,
-            device=device,
-        )
+        shuffled = functools.partial(Batches, shuffle=True, device=device)
+        kept, count = config.data.training_size or config.data.size, config.train.batch_size
+        targets = torch.from_numpy(dataset.targets(TRAIN))
+        self._training: Batches | _WithOutside = shuffled(dataset.pixels(TRAIN, kept), targets, size=count)
+        outside = dataset.outside_pixels(kept) if with_outside else None
+        if outside is not None:
+            none = torch.zeros(len(outside), dtype=torch.int64)
+            strangers = shuffled(outside, none, size=max(1, round(_OUTSIDE * count)))
+            self._training = _WithOutside(self._training, strangers)
         self._validation = Batches(
             dataset.pixels(VALIDATION, config.data.size),
             torch.from_numpy(dataset.targets(VALIDATION)),
@@ -118,7 +150,7 @@ class PixelData(lightning.LightningDataModule):
         mixes = [(v2.MixUp, config.train.mixup), (v2.CutMix, config.train.cutmix)]
         self.mixes = [mix(alpha=alpha, num_classes=self.classes) for mix, alpha in mixes if alpha]
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Batches | _WithOutside:
         """Shuffled anew every epoch."""
         return self._training
 
@@ -126,9 +158,12 @@ class PixelData(lightning.LightningDataModule):
         """In order, whole."""
         return self._validation
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment and mix a training batch: float32 [N, 3, V, V] and target distributions [N, C]."""
-        pixels, targets = batch
+    def on_after_batch_transfer(self, batch: tuple[torch.Tensor, ...], dataloader_idx: int) -> Batch:
+        """Augment and mix a training batch: float32 [N + O, 3, V, V] and target distributions [N, C].
+
+        The last O views are of pictures of no class.
+        """
+        pixels, targets, *outside = batch
         if not self.trainer or not self.trainer.training:
             return pixels.float().contiguous(memory_format=torch.channels_last), targets
         views = augment(pixels, self.config.augment, size=self.view_size)
@@ -136,6 +171,7 @@ class PixelData(lightning.LightningDataModule):
         if self.mixes:
             mix = self.mixes[int(torch.randint(len(self.mixes), ()))]
             views, shares = mix(views, shares)
+        views = torch.cat([views, *(augment(some, self.config.augment, size=self.view_size) for some in outside)])
         # The layout in which torch's convolutions are fastest, on CPUs and on tensor cores.
         return views.contiguous(memory_format=torch.channels_last), shares
 

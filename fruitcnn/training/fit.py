@@ -11,12 +11,13 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
 from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import FruitcnnError
-from fruitcnn.model import TorchForward, keras
+from fruitcnn.model import TorchForward, features_model, has_features, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.history import History
 from fruitcnn.training.interruption import Interruption
@@ -60,8 +61,10 @@ def fit_model(
     """
     counts = dataset.counts(TRAIN)
     teacher = Teacher(config.train.teacher, labels=dataset.labels) if config.train.teacher else None
-    net = TorchForward(model)
-    module = ClassifierModule(net, config.train, class_counts=counts, seed=config.seed, teacher=teacher)
+    with_outside = bool(dataset.outside) and has_features(model)
+    net = TorchForward(features_model(model) if with_outside else model)
+    gate = _gate(net.model) if with_outside else None
+    module = ClassifierModule(net, config.train, class_counts=counts, seed=config.seed, teacher=teacher, gate=gate)
     start = [value.clone() for value in current_weights(module)]
     history, best = History(folder), BestWeights(config.train.best)
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
@@ -81,7 +84,8 @@ def fit_model(
             enable_progress_bar=not quiet,
             num_sanity_val_steps=0,
         )
-        data = PixelData(dataset, config, where, view_size=teacher.size if teacher else 0)
+        size = teacher.size if teacher else 0
+        data = PixelData(dataset, config, where, view_size=size, with_outside=with_outside)
         try:
             trainer.fit(module, data, ckpt_path=last, weights_only=True)
         except SystemExit:
@@ -96,6 +100,14 @@ def fit_model(
         for value, first in zip(best.weights, start, strict=True)
     ]
     return Fitted(module, history, best, final)
+
+
+def _gate(model: keras.Model) -> nn.Linear:
+    """A unit on features [N, D] that says nothing yet."""
+    gate = nn.Linear(model.outputs[0].shape[-1], 1)
+    nn.init.zeros_(gate.weight)
+    nn.init.zeros_(gate.bias)
+    return gate
 
 
 @contextlib.contextmanager

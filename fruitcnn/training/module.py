@@ -5,6 +5,7 @@ import numpy as np
 import torch
 import torchmetrics
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import nn
 from torch.nn import functional
 
 from fruitcnn.config import TrainConfig
@@ -14,9 +15,17 @@ from fruitcnn.training.data import Batch
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
 from fruitcnn.training.teacher import Teacher, distillation_loss, resized
 
+# What telling pictures of no class from the others counts beside telling the classes apart.
+_GATE_SHARE = 0.3
+
 
 class ClassifierModule(lightning.LightningModule):
-    """Trains the Keras model inside `net`, which runs it from pixels [N, 3, S, S] to logits [N, C]."""
+    """Trains the Keras model inside `net`, which runs it from pixels [N, 3, S, S] to logits [N, C].
+
+    gate: a linear unit from features [N, D] to how much a picture is of one of the classes; then `net` gives features,
+    logits, and training batches hold pictures of no class (outlier exposure: Hendrycks et al. 2019). The unit is there
+    for what the network learns of it, and goes with the training: familiarity fits a gate of its own.
+    """
 
     class_weight: torch.Tensor
 
@@ -28,9 +37,10 @@ class ClassifierModule(lightning.LightningModule):
         class_counts: list[int],
         seed: int,
         teacher: Teacher | None = None,
+        gate: nn.Linear | None = None,
     ) -> None:
         super().__init__()
-        self.net, self.config, self.seed, self.teacher = net, config, seed, teacher
+        self.net, self.config, self.seed, self.teacher, self.gate = net, config, seed, teacher, gate
         frequency = torch.tensor(class_counts) / sum(class_counts)
         weight = frequency**-config.class_balance
         # Scaled so that the average picture counts as one, whatever the balance: the rate keeps its meaning.
@@ -48,26 +58,34 @@ class ClassifierModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Cross-entropy of the logits against target distributions [N, C], plus the Keras regularisation losses.
 
-        With a teacher, against its answers to the same views [N, 3, V, V].
+        With a teacher, against its answers to the same views [N + O, 3, V, V], of which the last O are of no class.
         """
-        pixels, shares = batch
-        logits = self.net(resized(pixels, self.net.model.inputs[0].shape[1]))
+        views, shares = batch
+        features, logits = self._answers(resized(views, self.net.model.inputs[0].shape[1]))
+        known = logits[: len(shares)]
         if self.teacher:
-            loss = distillation_loss(logits, self.teacher.logits(pixels), self.config.teacher_temperature)
+            loss = distillation_loss(logits, self.teacher.logits(views), self.config.teacher_temperature)
         else:
             loss = functional.cross_entropy(
-                logits, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
+                known, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
             )
-        self.accuracy.update((logits.argmax(1) == shares.argmax(1)).float())
-        # Without the penalty: the validation's loss has none either, and the two stand in one picture.
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
+        self.accuracy.update((known.argmax(1) == shares.argmax(1)).float())
+        # Without gate and penalty: the validation's loss has none either, and the two stand in one picture.
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(shares))
         self.log("train_accuracy", self.accuracy, on_step=False, on_epoch=True, prog_bar=True)
+        if self.gate:
+            loss = loss + _GATE_SHARE * gate_loss(self.gate(features)[:, 0], len(shares))
         return loss + self.net.penalty()
+
+    def _answers(self, pixels: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Features [N, D], where there is a gate for them, and logits [N, C]."""
+        features, logits = self.net(pixels) if self.gate else (None, self.net(pixels))
+        return features, logits
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Plain cross-entropy and accuracy, without smoothing, weights or regularisation."""
         pixels, targets = batch
-        logits = self.net(pixels).float()
+        logits = self._answers(pixels)[1].float()
         self.validation_loss.update(functional.cross_entropy(logits, targets, reduction="none"))
         self.validation_accuracy.update((logits.argmax(1) == targets).float())
         self.log("validation_loss", self.validation_loss)
@@ -76,7 +94,13 @@ class ClassifierModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The recipe's optimizer, with a schedule by step."""
         model = self.net.model
-        trainable = (variable.value for variable in model.trainable_variables)
-        optimizer = build_optimizer(trainable, self.config, depths=depths(model))
+        own = [variable.value for variable in model.trainable_variables]
+        more = [] if self.gate is None else list(self.gate.parameters())
+        optimizer = build_optimizer(own + more, self.config, depths=depths(model) + [0] * len(more))
         schedule = build_schedule(optimizer, self.config, steps=int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def gate_loss(scores: torch.Tensor, members: int) -> torch.Tensor:
+    """Logistic loss of scores [N + O], whose first N shall be positive and the others negative, both halves alike."""
+    return functional.softplus(-scores[:members]).mean() + functional.softplus(scores[members:]).mean()

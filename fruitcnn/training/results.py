@@ -23,7 +23,7 @@ from fruitcnn.export import export_model, measure_reference
 from fruitcnn.files import write_text
 from fruitcnn.model import answer_model, has_features, keras
 from fruitcnn.report import write_run_report
-from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_held_back, outside_pixels
+from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_held_back
 from fruitcnn.training.history import write_history
 
 Floats = NDArray[np.float32]
@@ -112,7 +112,7 @@ def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Eval
     }
     calibration = trained.calibration
     if calibration is None:
-        strangers = outside_pixels(config) if has_features(trained.model) else None
+        strangers = dataset.outside_pixels(size) if has_features(trained.model) else None
         outside = None if strangers is None else answers_of(trained.model, strangers).features
         calibration = calibrate_held_back(answers, dataset, outside, seed=config.seed)
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}

@@ -75,8 +75,15 @@ def _read_data(config: Config, folder: Path, *, quiet: bool) -> Dataset:
         raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
     data = Path(config.data.path)
     sizes = {config.data.size, config.data.training_size or config.data.size}
-    shares = {"share": config.data.validation_share, "calibration": config.data.calibration_share}
-    dataset = scan(data, sizes=sizes, **shares, seed=config.seed, quiet=quiet)
+    dataset = scan(
+        data,
+        sizes=sizes,
+        share=config.data.validation_share,
+        seed=config.seed,
+        calibration=config.data.calibration_share,
+        outside=Path(config.data.outside) if config.data.outside else None,
+        quiet=quiet,
+    )
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset
 
 
@@ -86,4 +93,5 @@ def _describe(dataset: Dataset) -> str:
         counts = dataset.counts(split)
         classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
         splits.append(f"{split} {sum(counts)} ({classes})")
-    return f"{len(dataset.pictures)} pictures: " + "; ".join(splits)
+    others = f"; of no class {len(dataset.outside)}" if dataset.outside else ""
+    return f"{len(dataset.pictures)} pictures: " + "; ".join(splits) + others

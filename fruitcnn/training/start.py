@@ -6,7 +6,7 @@ from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.model import build_model, keras
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
-from fruitcnn.training.calibration import Answers, Floats, calibrate_out_of_fold, outside_pixels
+from fruitcnn.training.calibration import Answers, Floats, calibrate_out_of_fold
 from fruitcnn.training.features import Extractor
 from fruitcnn.training.head import Head, fit_head
 from fruitcnn.training.results import Trained
@@ -38,7 +38,7 @@ def fit_head_only(model: keras.Model, config: Config, dataset: Dataset, *, quiet
     head = config.head or HeadConfig()
     extractor = Extractor(model)
     features, views = _fit_head_of(model, extractor, config, dataset, quiet=quiet)
-    strangers = outside_pixels(config)
+    strangers = dataset.outside_pixels(config.data.size)
     outside = None if strangers is None else extractor.features(strangers, quiet=quiet)
     calibration = calibrate_out_of_fold(features, views, dataset, outside, head, seed=config.seed)
     last = Head(*model.outputs[0]._keras_history.operation.get_weights())
