@@ -117,6 +117,15 @@ def test_a_cell_shows_its_pictures_by_mouse_and_by_keyboard(page: Page) -> None:
 
 
 @needs_chromium
+def test_the_bar_that_follows_the_ticks_never_covers_the_title(page: Page) -> None:
+    """The title of the labels has just come up at the window's lower end."""
+    page.run("document.querySelector('#labels-title').scrollIntoView({block: 'end'}); scrollBy(0, 9)")
+    place = "const box = document.querySelector('#labels-title').getBoundingClientRect();"
+    over = page.run(f"(() => {{ {place} return document.elementFromPoint(box.left + 9, box.top + 9).id }})()")
+    assert over == "labels-title"
+
+
+@needs_chromium
 def test_ticked_labels_come_out_as_a_list_that_training_reads(page: Page, data: Path, tmp_path: Path) -> None:
     assert page.run("document.getElementById('download').disabled")
     page.run("document.querySelector('#labels input').focus()")
