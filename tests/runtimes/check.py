@@ -55,14 +55,16 @@ def check(environment: Environment, model: Path, tensors: list[Path]) -> Result:
     changed a model.
     """
     runtime = environment.runtime
-    assert len((EXAMPLES / runtime.program).read_text(encoding="utf-8").splitlines()) <= LINES
+    lines = len((EXAMPLES / runtime.program).read_text(encoding="utf-8").splitlines())
+    assert lines <= LINES, f"{runtime.program} has {lines} lines"
     if runtime.convert:
         environment.run(runtime.convert, model)
     files = [GOLDEN / entry["file"] for entry in CONTENT["pictures"]]
     found = environment.identify(model, [*tensors, *files])
     network, pictures = _differences(found[: len(tensors)]), _differences(found[len(tensors) :])
+    assert SHIPPED
     for folder in (SHIPPED, model):
-        digest = hashlib.sha256((Path(str(folder)) / "model.onnx").read_bytes()).hexdigest()
+        digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
         assert digest == CONTENT["model"]["sha256"], f"{folder}: the model has been changed"
     result = Result(float(network.max()), float(pictures.max()))
     assert result.network <= runtime.tolerance, result
@@ -72,9 +74,11 @@ def check(environment: Environment, model: Path, tensors: list[Path]) -> Result:
 
 def _differences(found: list[dict[str, float]]) -> np.ndarray:
     """The largest difference of a probability of each picture; an AssertionError where a label differs."""
-    assert [list(row) for row in found] == [CONTENT["model"]["labels"]] * len(CONTENT["pictures"])
+    assert len(found) == len(CONTENT["pictures"]), f"{len(found)} answers to {len(CONTENT['pictures'])} pictures"
+    assert {tuple(row) for row in found} == {tuple(CONTENT["model"]["labels"])}, found[0]
     values = np.array([list(row.values()) for row in found])
     expected = np.array([entry["probabilities"] for entry in CONTENT["pictures"]])
-    assert (values.argmax(1) == expected.argmax(1)).all()
+    wrong = values.argmax(1) != expected.argmax(1)
+    assert not wrong.any(), f"another label: {values[wrong]} for {expected[wrong]}"
     differences: np.ndarray = np.abs(values - expected).max(1)
     return differences
