@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= .
+MODEL ?= checkpoints/fruits-small
 
-.PHONY: help setup run test mutants faults gpu sample
+.PHONY: help setup run test mutants faults gpu sample page
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +35,10 @@ faults: setup ## Every kind of fault that README promises to survive, the long o
 
 gpu: setup ## All that needs a GPU, in at most eight minutes: tests, runs, speed; a table in $OUT
 	OUT=$(OUT) $(BIN)/python benchmarks/gpu.py
+
+page: setup ## The browser page of $MODEL, built into build/page and served on http://127.0.0.1:8000 (needs npm)
+	$(BIN)/fruitcnn export $(MODEL) --to build --format page
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/page 8000
 
 sample: setup ## Draw the embedded pictures again, in build/sample
 	$(BIN)/python -m dataset.drawing build/sample --per-class 100 --size 160 --seed 0

@@ -152,14 +152,15 @@ def export(
     to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
     format: Annotated[
-        str, typer.Option(metavar="LIST", help="Any of keras, onnx, image, golden, int8, fp16, with commas between.")
+        str,
+        typer.Option(metavar="LIST", help="Any of keras, onnx, image, golden, int8, fp16, page, with commas between."),
     ] = "keras,onnx",
 ) -> None:
     """Export a finished run again, each file compared with the model before it gets its name.
 
-    keras and onnx are compared with the checkpoint's reference pictures; image (the resize inside the graph) and golden
-    (test vectors for other implementations) need only its model.onnx; int8 and fp16 (smaller files) also the pictures
-    of the run, on which they must hold.
+    keras and onnx are compared with the checkpoint's reference pictures. image (the resize inside the graph), golden
+    (test vectors for other implementations) and page (a folder for any web server; needs npm) follow from its
+    model.onnx. int8 and fp16 (smaller files) want the pictures of the run, on which they must hold.
     """
     from fruitcnn.export.formats import export_formats
 

@@ -9,6 +9,8 @@ from fruitcnn.export import export_checkpoint
 from fruitcnn.export.golden import write_golden
 from fruitcnn.export.image_graph import FILE as IMAGE
 from fruitcnn.export.image_graph import write_image_graph
+from fruitcnn.export.page import FOLDER as PAGE
+from fruitcnn.export.page import write_page
 from fruitcnn.export.smaller import read_photographs, write_fp16, write_int8
 
 OWN = ("keras", "onnx")
@@ -53,4 +55,9 @@ def _fp16(model: Path, target: Path) -> str:
     return str(write_fp16(model, target / "fp16.onnx", read_photographs(model.parent)))
 
 
-_DERIVED = {"image": _image, "golden": _golden, "int8": _int8, "fp16": _fp16}
+def _page(model: Path, target: Path) -> str:
+    size = write_page(model, target / PAGE)
+    return f"{target / PAGE}: {size / 1e6:.1f} MB for any web server; to look at it: make page"
+
+
+_DERIVED = {"image": _image, "golden": _golden, "int8": _int8, "fp16": _fp16, "page": _page}
