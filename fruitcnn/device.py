@@ -9,8 +9,12 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from fruitcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def settle_keras() -> None:
@@ -29,6 +33,16 @@ def settle_keras() -> None:
             value="KERAS_BACKEND",
             remedy="set KERAS_BACKEND=torch before the first import of keras, or use a process of its own",
         )
+
+
+def training_device(wanted: str) -> "torch.device":
+    """Where to train. wanted: auto, cpu or gpu. Raises UsageError where the GPU is wanted and there is none."""
+    import torch
+
+    available = torch.cuda.is_available()
+    if wanted == "gpu" and not available:
+        raise UsageError("no GPU that torch can use", value="--device gpu", remedy="use --device cpu, or auto")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ BODIES: dict[str, Callable[[Tensor], Tensor]] = {
     "used_twice": used_twice,
     "same_pooling": pooled,
     "nested": nested,
-    "up_sampling": lambda x: layers.UpSampling2D(2)(x),
+    "up_sampling": lambda x: layers.UpSampling2D(2, name="larger")(x),
     "transposed": lambda x: layers.Conv2DTranspose(4, 3, strides=2)(x),
 }
 
@@ -81,11 +81,7 @@ HEADS: dict[str, Callable[[Tensor], Tensor]] = {
     "flatten_only": lambda x: layers.Flatten()(layers.Conv2D(1, 3, padding="same")(x)[:, :1, :CLASSES]),
 }
 
-APPLICATIONS = {
-    "EfficientNetV2B0": {},
-    "MobileNetV3Small": {},
-    "ConvNeXtTiny": {},
-}
+APPLICATIONS = ("EfficientNetV2B0", "MobileNetV3Small", "ConvNeXtTiny")
 FOREIGN = (*BODIES, *HEADS, *APPLICATIONS)
 NETWORKS = ("simple_cnn", "fruit_net", *FOREIGN)
 # What Keras runs itself: layers, or settings of them, that have no meaning in our own table.
@@ -95,8 +91,8 @@ KERAS_ONLY = {
 }
 
 
-def build(name: str, *, dropout: float = 0.3) -> keras.Model:
-    """A network of NETWORKS with seeded weights, batch statistics too."""
+def build(name: str, *, dropout: float = 0.3, sides: tuple[int, int] = (11, 14)) -> keras.Model:
+    """A network of NETWORKS with seeded weights, batch statistics too; sides: height and width of the small ones."""
     keras.utils.set_random_seed(0)
     if name in ("simple_cnn", "fruit_net"):
         model = build_model(name, classes=CLASSES, size=32, dropout=dropout)
@@ -104,7 +100,7 @@ def build(name: str, *, dropout: float = 0.3) -> keras.Model:
         make = getattr(keras.applications, name)
         model = make(weights=None, classes=CLASSES, input_shape=(32, 32, 3), classifier_activation=None)
     else:
-        image = keras.Input((11, 14, 3), name="image")
+        image = keras.Input((*sides, 3), name="image")
         x = layers.Conv2D(8, 3, padding="same")(layers.Rescaling(1 / 127.5, offset=-1.0)(image))
         x = BODIES.get(name, BODIES["plain"])(x)
         head: Any = HEADS.get(name, HEADS["l2" if name == "l2" else "dense_without_bias"])
@@ -117,7 +113,46 @@ def build(name: str, *, dropout: float = 0.3) -> keras.Model:
     if name == "simple_cnn":
         # Its own initial weights are so small that all logits would be alike.
         model.set_weights([value * 3 for value in model.get_weights()])
+    if name == "MobileNetV3Small":
+        # So are its kernels.
+        model.set_weights([value * 2.5 if value.ndim > 1 else value for value in model.get_weights()])
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.set_weights([generator.uniform(0.5, 1.5, value.shape) for value in layer.get_weights()])
     return model
+
+
+# --- what `model.architecture: tests.networks:...` may name: called with classes and size
+
+
+def small(classes: int, size: int) -> keras.Model:
+    """One that our own table understands but for its up-sampling."""
+    return build("up_sampling", sides=(size, size))
+
+
+def subclassed(classes: int, size: int) -> object:
+    """No functional model."""
+    return object()
+
+
+def of_other_size(classes: int, size: int) -> keras.Model:
+    """Of a size of its own."""
+    return build("plain", sides=(size + 1, size))
+
+
+def constrained(classes: int, size: int) -> keras.Model:
+    """With a constraint."""
+    image = keras.Input((size, size, 3))
+    end = layers.Dense(classes, kernel_constraint="max_norm")
+    return keras.Model(image, end(layers.GlobalAveragePooling2D()(image)))
+
+
+def saturated(classes: int, size: int) -> keras.Model:
+    """Ending in probabilities."""
+    image = keras.Input((size, size, 3))
+    return keras.Model(image, layers.Dense(classes, activation="softmax")(layers.GlobalAveragePooling2D()(image)))
+
+
+def failing(classes: int, size: int) -> keras.Model:
+    """Raising an error of its own."""
+    raise ZeroDivisionError("no such number")

@@ -19,7 +19,7 @@ from fruitcnn import checkpoint, load_config
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
-from fruitcnn.export import keras_probabilities
+from fruitcnn.export import keras_outputs
 from fruitcnn.image import load_pixels
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.data import PixelData
@@ -145,7 +145,8 @@ def test_every_epoch_is_random_anew(recorded: Recorder) -> None:
 def test_the_loss_is_the_formula_with_weights_smoothing_and_l2() -> None:
     settings = [f"data.size={SIZE}", "train.label_smoothing=0.2", "train.class_balance=1.0"]
     module = module_of(load_config("simple_cnn", settings), "simple_cnn", (10, 30, 60)).eval()
-    module.log = lambda *args, **kwargs: None
+    logged: dict[str, torch.Tensor] = {}
+    module.log = lambda name, value, **kwargs: logged.update({name: value})
     generator = torch.Generator().manual_seed(1)
     pixels = torch.rand(6, 3, SIZE, SIZE, generator=generator) * 255
     shares = torch.rand(6, 3, generator=generator).softmax(1)
@@ -160,6 +161,7 @@ def test_the_loss_is_the_formula_with_weights_smoothing_and_l2() -> None:
     kernels = [module.net.model.get_layer(name).kernel.numpy() for name in ("hidden", "logits")]
     penalty = sum(0.01 * float((kernel.astype(np.float64) ** 2).sum()) for kernel in kernels)
     assert penalty > 0.1 and found == pytest.approx(wanted + penalty, rel=1e-5)
+    assert logged["train_loss"].item() == pytest.approx(wanted, rel=1e-5), "without the penalty, as in the validation"
 
 
 # --- optimizer and schedule -------------------------------------------------------------------------------------------
@@ -316,7 +318,7 @@ def answers(folder: Path, data: Path, split: str) -> tuple[np.ndarray, np.ndarra
     dataset = dataset_of(load_config(folder / checkpoint.CONFIG, data=data))
     pixels = np.asarray(dataset.pixels(split, config.data.size))  # [N, S, S, 3]
     model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
-    probabilities = keras_probabilities(model, pixels).astype(np.float64)
+    probabilities = keras_outputs(model, pixels)["probabilities"].astype(np.float64)
     return np.log(probabilities) * metrics["temperature"], dataset.targets(split)
 
 

@@ -19,7 +19,7 @@ from fruitcnn.errors import FruitcnnError, UsageError
 from fruitcnn.evaluation.calibration import fit_temperature
 from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.evaluation.predictions import read_predictions
-from fruitcnn.export import keras_probabilities
+from fruitcnn.export import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
@@ -56,7 +56,7 @@ def test_the_metrics_are_those_of_the_exported_model(finished: Path, drawn: Path
     model = keras.saving.load_model(finished / checkpoint.KERAS, compile=False)
     for split in ("train", "validation"):
         pixels, targets = data.pixels(split, config.data.size)[:], data.targets(split)
-        found = evaluate(keras_probabilities(model, pixels), targets, data.labels)
+        found = evaluate(keras_outputs(model, pixels)["probabilities"], targets, data.labels)
         assert found.confusion == metrics[split]["confusion"]
         assert found.loss == pytest.approx(metrics[split]["loss"], abs=1e-5)
         assert found.accuracy_95 == pytest.approx(metrics[split]["accuracy_95"])

@@ -13,7 +13,7 @@ from fruitcnn import checkpoint
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.device import on_cpu
 from fruitcnn.errors import ModelError, UsageError
-from fruitcnn.export.gate import Parity, Tolerance, compare
+from fruitcnn.export.gate import Parity, Tolerance, compare, compare_others
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.export.reference import Reference, measure_reference
 from fruitcnn.files import held_folder, remove_orphans, write_text, written_whole
@@ -23,10 +23,12 @@ from fruitcnn.model import keras
 from fruitcnn.model.archive import check_keras_file
 
 __all__ = [
-    "FORMATS", "Parity", "Reference", "export_checkpoint", "export_model", "keras_probabilities", "measure_reference",
+    "FORMATS", "Parity", "Reference", "export_checkpoint", "export_model", "keras_outputs", "measure_reference",
 ]  # fmt: skip
 
-Probabilities = NDArray[np.float32]
+Floats = NDArray[np.float32]
+# By name.
+Outputs = dict[str, Floats]
 _BATCH = 64
 _PROBABILITIES = "probabilities"
 
@@ -41,27 +43,26 @@ def _save_onnx(model: keras.Model, card: ModelCard, file: Path) -> None:
     onnx.save(graph, file)
 
 
-def _ask_keras(file: Path, pixels: Pixels) -> Probabilities:
-    return keras_probabilities(keras.saving.load_model(file, compile=False), pixels)
+def _ask_keras(file: Path, pixels: Pixels) -> Outputs:
+    return keras_outputs(keras.saving.load_model(file, compile=False), pixels)
 
 
-def _ask_onnx(file: Path, pixels: Pixels) -> Probabilities:
-    identifier = Identifier.load(file)
-    return np.concatenate([identifier.probabilities(batch) for batch in _batches(pixels)])
+def _ask_onnx(file: Path, pixels: Pixels) -> Outputs:
+    return Identifier.load(file).outputs(pixels)
 
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """One file of a checkpoint: how it is written, how it is asked for probabilities, how far it may be off."""
+    """One file of a checkpoint: how it is written, how it is asked, how far it may be off."""
 
     name: str
     save: Callable[[keras.Model, ModelCard, Path], None]
-    ask: Callable[[Path, Pixels], Probabilities]
+    ask: Callable[[Path, Pixels], Outputs]
     tolerance: Tolerance
 
 
 FORMATS = (
-    Format(checkpoint.KERAS, _save_keras, _ask_keras, Tolerance(logit=1e-4, probability=1e-5)),
+    Format(checkpoint.KERAS, _save_keras, _ask_keras, Tolerance(logit=1e-5, probability=1e-5)),
     Format(checkpoint.ONNX, _save_onnx, _ask_onnx, Tolerance(logit=1e-4, probability=1e-4)),
 )
 _WRITTEN = (*(format.name for format in FORMATS), checkpoint.CARD, checkpoint.REFERENCE)
@@ -81,10 +82,13 @@ def export_model(model: keras.Model, card: ModelCard, folder: Path, *, reference
             format.save(model, card, files[format.name])
         write_text(files[checkpoint.CARD], card.to_json())
         reference.save(files[checkpoint.REFERENCE])
-        return [
-            compare(format.name, format.ask(files[format.name], reference.pixels), reference, format.tolerance)
+        answers = {format.name: format.ask(files[format.name], reference.pixels) for format in FORMATS}
+        parities = [
+            compare(format.name, answers[format.name][_PROBABILITIES], reference, format.tolerance)
             for format in FORMATS
         ]
+        compare_others(answers)
+        return parities
 
 
 def _check_same_model(model: keras.Model, card: ModelCard, reference: Reference) -> None:
@@ -147,14 +151,11 @@ def _check_free(to: Path, *, force: bool) -> None:
         raise UsageError(f"holds {', '.join(there)} already", value=to, remedy="name another folder, or add --force")
 
 
-def keras_probabilities(model: keras.Model, pixels: Pixels) -> Probabilities:
-    """Probabilities [N, C] of uint8 pixels [N, S, S, 3], from a channels_last Keras model that answers with them."""
-    place = _probabilities_place(model)
+def keras_outputs(model: keras.Model, pixels: Pixels) -> Outputs:
+    """All outputs, by name, of uint8 pixels [N, S, S, 3]; from a channels_last Keras model."""
     with on_cpu():
-        found = [model.predict_on_batch(batch.astype(np.float32)) for batch in _batches(pixels)]
-    if len(model.outputs) > 1:
-        found = [(list(one.values()) if isinstance(one, dict) else one)[place] for one in found]
-    return np.concatenate(found)
+        found = [keras.tree.flatten(model.predict_on_batch(batch.astype(np.float32))) for batch in _batches(pixels)]
+    return dict(zip(model.output_names, map(np.concatenate, zip(*found, strict=True)), strict=True))
 
 
 def _probabilities_place(model: keras.Model) -> int:

@@ -6,6 +6,7 @@ small ones keep their seven digits however close to 1 the largest is.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from fruitcnn.errors import ExportError
 from fruitcnn.export.reference import Reference
 
 Floats = NDArray[np.float32]
+
+# How far two files' other outputs may be apart: as a share of the largest value, from 1 upwards.
+OTHERS = 1e-4
 
 # Below it a probability of float32 is no normal number any more: the logarithms end here.
 _LOWEST = float(np.log(np.finfo(np.float32).tiny))
@@ -68,6 +72,26 @@ def compare(name: str, found: Floats, reference: Reference, tolerance: Tolerance
             remedy="report this with the recipe: it is a defect of the export",
         )
     return Parity(name, len(found), logit, probability)
+
+
+def compare_others(answers: Mapping[str, Mapping[str, Floats]]) -> None:
+    """What files answer beside the probabilities must be alike. answers: outputs by name, by the name of the file.
+
+    Raises ExportError where familiarity or evidence differ by more than OTHERS.
+    """
+    (first, expected), *rest = answers.items()
+    for file, found in rest:
+        for name in expected.keys() - {"probabilities"}:
+            scale = max(1.0, float(np.abs(expected[name]).max()))
+            difference = float(np.abs(found[name] - expected[name]).max()) / scale
+            # Written so that a difference that is not a number fails too.
+            if not difference <= OTHERS:
+                raise ExportError(
+                    f"its {name} differs from that of {first} by up to {difference:.1e} (allowed: {OTHERS:.0e}); "
+                    "nothing was written",
+                    value=file,
+                    remedy="report this with the recipe: it is a defect of the export",
+                )
 
 
 def _log_softmax(logits: Floats) -> NDArray[np.float64]:

@@ -163,6 +163,12 @@ class Identifier:
         """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
         return self._answers(pixels, [_PROBABILITIES])[0]
 
+    def outputs(self, pixels: Pixels) -> dict[str, NDArray[np.float32]]:
+        """All that the card says of the network's answers to uint8 RGB pixels [N, S, S, 3], by name."""
+        names = sorted((output["name"] for output in self.card.outputs), key=lambda name: name != _PROBABILITIES)
+        batches = [self._answers(pixels[at : at + _BATCH], names) for at in range(0, len(pixels), _BATCH)]
+        return dict(zip(names, map(np.concatenate, zip(*batches, strict=True)), strict=True))
+
     @property
     def has_familiarity(self) -> bool:
         """Whether the model says how like the known pictures one is."""

@@ -31,7 +31,8 @@ def answer_model(
         scaled = layers.Rescaling(1 / temperature, name="calibrated")(model.outputs[0])
         return _named(model, [layers.Softmax(name=PROBABILITIES)(scaled)])
     features = _before_dropout(end.input)
-    kernel, bias = (np.asarray(weight) / temperature for weight in end.get_weights())
+    kernel, *biases = (np.asarray(weight) / temperature for weight in end.get_weights())
+    bias = biases[0] if biases else None
     pool = features._keras_history.operation
     evidence = None
     if isinstance(pool, layers.GlobalAveragePooling2D):
@@ -109,16 +110,16 @@ def _log_sum_exp(values: keras.KerasTensor, factor: float, *, name: str) -> kera
 
 
 def _conv(maps: keras.KerasTensor, kernel: Any, bias: Any) -> keras.KerasTensor:
-    layer = layers.Conv2D(kernel.shape[1], 1, name="logit_maps")
+    layer = layers.Conv2D(kernel.shape[1], 1, use_bias=bias is not None, name="logit_maps")
     return _with_weights(layer, maps, [kernel[None, None], bias])
 
 
 def _dense(values: keras.KerasTensor, kernel: Any, bias: Any, *, name: str) -> keras.KerasTensor:
     layer = layers.Dense(kernel.shape[1], use_bias=bias is not None, name=name)
-    return _with_weights(layer, values, [kernel] if bias is None else [kernel, bias])
+    return _with_weights(layer, values, [kernel, bias])
 
 
 def _with_weights(layer: keras.Layer, values: keras.KerasTensor, weights: list[Any]) -> keras.KerasTensor:
     output = layer(values)
-    layer.set_weights([np.asarray(weight, np.float32) for weight in weights])
+    layer.set_weights([np.asarray(weight, np.float32) for weight in weights if weight is not None])
     return output

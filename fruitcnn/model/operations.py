@@ -353,7 +353,8 @@ def _dropout(layer: layers.Dropout, use: Use) -> Function | None:
     if tuple(layer.noise_shape) != (None, 1, 1, 1):
         return None
     # Stochastic depth (Huang et al. 2016): a picture loses all or nothing.
-    return lambda x, training: x * functional.dropout(x.new_ones(len(x), 1, 1, 1), layer.rate, training)
+    # Not asked for its length outside of training, which an exporter would take for a constant.
+    return lambda x, training: x * functional.dropout(x.new_ones(len(x), 1, 1, 1), layer.rate) if training else x
 
 
 def _global_average(layer: layers.GlobalAveragePooling2D, use: Use) -> Function:

@@ -4,15 +4,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import apply_split, scan
+from fruitcnn.device import training_device
 from fruitcnn.errors import UsageError
 from fruitcnn.files import write_text
-from fruitcnn.model import keras
+from fruitcnn.model import TorchForward, keras
 from fruitcnn.terminal import printable
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.interruption import Interruption
@@ -38,7 +37,7 @@ def train(
     Raises UsageError, ConfigError, DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or
     SIGTERM.
     """
-    where = _device(device)
+    where = training_device(device)
     quiet = not sys.stderr.isatty()
     with claimed_run(config, name, resume=resume, root=root) as folder, keras.device(where.type):
         dataset = _read_data(config, folder, quiet=quiet)
@@ -49,6 +48,8 @@ def train(
         write_text(folder / checkpoint.CONFIG, config.to_yaml())
         write_text(folder / checkpoint.SPLIT, dataset.split_csv())
         print_line(f"training {config.model.architecture} on the {where.type} in {printable(str(folder))}")
+        if foreign := TorchForward(model).foreign:
+            print_line(printable(_describe_foreign(foreign)))
         if config.head:
             trained = fit_head_only(model, config, dataset, quiet=quiet)
             write_results(trained, config, dataset, folder, check=lambda: None, print_line=print_line)
@@ -60,13 +61,6 @@ def train(
             trained = Trained(model, fitted.best.epoch, fitted.history.rows)
             write_results(trained, config, dataset, folder, check=interruption.check, print_line=print_line)
     return folder
-
-
-def _device(wanted: str) -> torch.device:
-    available = torch.cuda.is_available()
-    if wanted == "gpu" and not available:
-        raise UsageError("no GPU that torch can use", value="--device gpu", remedy="use --device cpu, or auto")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
 def _read_data(config: Config, folder: Path, *, quiet: bool) -> Dataset:
@@ -95,3 +89,8 @@ def _describe(dataset: Dataset) -> str:
         splits.append(f"{split} {sum(counts)} ({classes})")
     others = f"; of no class {len(dataset.outside)}" if dataset.outside else ""
     return f"{len(dataset.pictures)} pictures: " + "; ".join(splits) + others
+
+
+def _describe_foreign(layers: list[str]) -> str:
+    more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+    return f"Keras itself runs these layers, which is right but slower: {', '.join(layers[:3])}{more}"
