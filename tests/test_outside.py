@@ -102,8 +102,18 @@ def test_the_loss_adds_the_gate_and_takes_the_classes_of_members_only() -> None:
     gate = np.log1p(np.exp(-scores[:8])).mean() + np.log1p(np.exp(scores[8:])).mean()
     classes = functional.cross_entropy(logits[:8], shares, label_smoothing=0.1)
     assert float(loss) == pytest.approx(float(classes.detach()) + 0.3 * gate, rel=1e-4)
-    (0.3 * gate_loss(module.gate(features)[:, 0], 8)).backward()
-    assert float(module.net.weights[0].grad.abs().max()) > 0, "the network learns of it, not the unit alone"
+
+
+def test_the_network_learns_of_the_gate_not_the_unit_alone() -> None:
+    module, slopes = module_of(load_config("quick")), []
+    views = torch.rand(10, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 255
+    for factor in (1.0, -1.0):
+        with torch.no_grad():
+            module.gate.weight.mul_(factor)
+        module.zero_grad()
+        module.training_step((views, torch.full((8, 3), 1 / 3)), 0).backward()
+        slopes.append(module.net.weights[0].grad.clone())
+    assert float((slopes[0] - slopes[1]).abs().max()) > 1e-3 * float(slopes[0].abs().max())
 
 
 def test_the_gate_learns_with_the_last_layer() -> None:
