@@ -275,12 +275,12 @@ def test_a_share_of_the_training_pictures_calibrates_where_that_is_enough(share:
 
 
 def test_a_set_that_names_its_calibration_split_keeps_it(tmp_path: Path) -> None:
-    make_classes(tmp_path / "set", {"a": 6, "b": 6})
-    splits = ["train", "train", "validation", "calibration", "train", "train"]
+    make_classes(tmp_path / "set", {"a": 63, "b": 63})
+    splits = ["train"] * 60 + ["validation", "calibration", "calibration"]
     rows = [f"{label}/{label}_{number}.png,{label},{split}" for label in "ab" for number, split in enumerate(splits)]
     (tmp_path / "set.csv").write_text("\n".join(["file,label,split", *rows]))
     data = read(tmp_path / "set.csv", calibration=0.5)
-    assert [len(data.in_split(name)) for name in ("train", "calibration", "validation")] == [8, 2, 2]
+    assert [len(data.in_split(name)) for name in ("train", "calibration", "validation")] == [120, 4, 2]
 
 
 def test_exact_copies_count_once(tmp_path: Path) -> None:

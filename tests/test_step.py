@@ -326,10 +326,14 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """By trying all of a fine grid."""
     grid = np.exp(np.linspace(math.log(0.02), math.log(50), 4000))
 
+    # A label counts (N + 1) / (N + 2).
+    shares = np.full(logits.shape, 1 / (len(targets) + 2) / (logits.shape[1] - 1))
+    shares[np.arange(len(targets)), targets] = (len(targets) + 1) / (len(targets) + 2)
+
     def loss(temperature: float) -> float:
         scaled = logits / temperature
         scaled -= scaled.max(1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(targets)), targets]).mean())
+        return float((np.log(np.exp(scaled).sum(1)) - (shares * scaled).sum(1)).mean())
 
     return float(grid[np.argmin([loss(temperature) for temperature in grid])])
 
