@@ -35,10 +35,7 @@ SMALL = REPOSITORY / "checkpoints/fruits-small"
 # Both graphs and Pillow's decoders agree to this, says the gate of the image graph.
 TOLERANCE = 1e-3
 
-in_chromium = [
-    pytest.mark.runtimes,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not looked at"),
-]
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not looked at")
 
 
 class Server:
@@ -123,18 +120,36 @@ def check_against_identify(found: list, files: list[Path], tolerance: float = TO
         assert (answer["label"] or UNKNOWN) == expected.identify_label, file.name
 
 
-@in_chromium[0]
-@in_chromium[1]
+@needs_chromium
+def test_dropped_pictures_get_the_answers_of_identify(page: Page) -> None:
+    files = [SAMPLE / f"{fruit}/{fruit}_000.jpg" for fruit in ("grape", "pineapple", "strawberry")]
+    page.drop(files)
+    check_against_identify(answers(page), files)
+    names = "[...document.querySelectorAll('.card img')].map(image => image.alt)"
+    assert page.run(names) == [file.name for file in files]
+
+
+@needs_chromium
+@pytest.mark.runtimes
 class TestInChromium:
-    def test_dropped_pictures_get_the_answers_of_identify(self, page: Page, tmp_path: Path) -> None:
-        files = [SAMPLE / f"{fruit}/{fruit}_000.jpg" for fruit in ("grape", "pineapple", "strawberry")]
-        page.drop(files)
-        check_against_identify(answers(page), files)
-        names = "[...document.querySelectorAll('.card img')].map(image => image.alt)"
-        assert page.run(names) == [file.name for file in files]
+    def test_what_speaks_for_the_answer_is_orange(self, page: Page) -> None:
+        (answer,) = give(page, [SAMPLE / "pineapple/pineapple_000.jpg"])
         page.run("document.querySelector('.why').click()")
+        evidence = np.reshape(answer["evidence"], (3, 7, 7))
+        places = evidence[np.argmax(answer["probabilities"])] - evidence.mean(axis=0)
+        strength = places / np.abs(places).max()
+        for sign, colour in ((1, (255, 120, 0)), (-1, (0, 90, 255))):
+            row, column = np.unravel_index((sign * strength).argmax(), strength.shape)
+            across, down = (
+                f"Math.floor(canvas.{side} * {place + 0.5} / 7)" for side, place in (("width", column), ("height", row))
+            )
+            pixel = page.run(
+                "(() => { const canvas = document.querySelector('.card canvas');"
+                f"return [...canvas.getContext('2d').getImageData({across}, {down}, 1, 1).data] }})()"
+            )
+            assert abs(pixel[3] / 255 - 0.6 * abs(strength[row, column])) < 0.06
+            assert np.abs(np.subtract(pixel[:3], colour)).max() < 60, (pixel, colour)
         assert page.run("document.querySelector('.card canvas').getBoundingClientRect().width") > 100
-        page.screenshot(tmp_path / "page.png")
 
     def test_the_golden_vectors_of_the_shipped_model(self, tmp_path: Path) -> None:
         server = Server(export_page(SHIPPED, tmp_path / "page"))
@@ -149,6 +164,7 @@ class TestInChromium:
                 "file"
             ]
             assert abs(answer["familiarity"] - entry["familiarity"]) <= TOLERANCE, entry["file"]
+            assert np.abs(answer["evidence"] - np.ravel(entry["evidence"])).max() <= 0.01, entry["file"]
 
     def test_every_kind_of_picture_as_pillow_decodes_it(self, page: Page, tmp_path: Path) -> None:
         files = write_kinds(tmp_path)
@@ -192,11 +208,15 @@ class TestInChromium:
         check_against_identify(give(page, [file]), [file], tolerance=1e-2)
 
     def test_more_pixels_than_the_device_holds_are_not_tried(self, page: Page, tmp_path: Path) -> None:
-        head = struct.pack(">IIBBBBB", 60_000, 50_000, 8, 2, 0, 0, 0)
-        chunk = struct.pack(">I", len(head)) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
-        (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + bytes(1000))
+        """A sound picture of black and white, 210 megapixels in 30 KB, which would take a gigabyte."""
+        width, height = 15_000, 14_000
+        head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+        rows = zlib.compress(bytes((1 + width // 8) * height), 9)
+        parts = [(b"IHDR", head), (b"IDAT", rows), (b"IEND", b"")]
+        chunks = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts]
+        (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
         assert give(page, [tmp_path / "huge.png"]) == [None]
-        assert "3000 megapixels: too many for this device" in page.run("document.querySelector('.card').innerText")
+        assert "210 megapixels: too many for this device" in page.run("document.querySelector('.card').innerText")
 
     def test_a_worker_that_can_t_go_on_is_replaced(self, page: Page, tmp_path: Path) -> None:
         """As when WebAssembly has run out of memory: here the browser's own encoder fails."""

@@ -57,7 +57,8 @@ def _fp16(model: Path, target: Path) -> str:
 
 def _page(model: Path, target: Path) -> str:
     size = write_page(model, target / PAGE)
-    return f"{target / PAGE}: {size / 1e6:.1f} MB for any web server; to look at it: make page"
+    command = f"python -m http.server --bind 127.0.0.1 --directory {target / PAGE}"
+    return f"{target / PAGE}: {size / 1e6:.1f} MB for any web server; to look at it: {command}"
 
 
 _DERIVED = {"image": _image, "golden": _golden, "int8": _int8, "fp16": _fp16, "page": _page}

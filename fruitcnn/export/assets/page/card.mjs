@@ -43,7 +43,7 @@ export function showAnswer(element, { picture, outputs }, { labels, refuseBelow 
   const best = probabilities.indexOf(Math.max(...probabilities));
   const unknown = familiarity !== undefined && familiarity < refuseBelow;
   element.className = unknown ? "card unknown" : "card";
-  element.answer = { probabilities, familiarity, label: unknown ? "" : labels[best] };
+  element.answer = { probabilities, familiarity, label: unknown ? "" : labels[best], evidence: [...(outputs.evidence?.data ?? [])] };
   const heading = element.querySelector("h3");
   if (unknown) say(heading, "unknown");
   else sayLabel(heading, labels[best]);

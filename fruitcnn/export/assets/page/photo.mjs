@@ -5,8 +5,8 @@ import { pictureSize } from "./size.mjs";
 import { acrossWeights, narrowRow } from "./narrow.mjs";
 
 // A browser that says how many gigabytes the device has may use a tenth of them for the bitmap, 4 bytes a pixel; of
-// the others 60 megapixels are asked.
-const MOST_PIXELS = 25e6 * (navigator.deviceMemory ?? 2.4);
+// the others 60 megapixels are asked. No more than `fruitcnn identify` takes.
+const MOST_PIXELS = Math.min(178e6, 25e6 * (navigator.deviceMemory ?? 2.4));
 // From here on a picture that can't be decoded is taken for too large rather than broken, if its file's head is sound.
 const LARGE = 16e6;
 // Browsers limit the sides of a canvas, some to 4,096; so the pixels are read in tiles.
