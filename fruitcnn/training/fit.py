@@ -21,7 +21,7 @@ from fruitcnn.model import TorchForward, features_model, has_features, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.history import History
 from fruitcnn.training.interruption import Interruption
-from fruitcnn.training.last_checkpoint import LastCheckpoint, find_last
+from fruitcnn.training.last_checkpoint import LastCheckpoint, PlainCheckpointIO, find_last
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.teacher import Teacher
 from fruitcnn.training.weights import AveragedWeights, BestWeights, Weights, current_weights
@@ -79,6 +79,7 @@ def fit_model(
             devices=1,
             precision="bf16-mixed" if where.type == "cuda" else "32-true",
             callbacks=callbacks,
+            plugins=PlainCheckpointIO(),
             logger=TensorBoardLogger(folder, name=None, version=checkpoint.LOGS),
             enable_model_summary=False,
             enable_progress_bar=not quiet,

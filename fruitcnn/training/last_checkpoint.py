@@ -1,10 +1,14 @@
 """last.ckpt: everything that a resume needs, after every epoch."""
 
+import io
+import os
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from fruitcnn.checkpoint import LAST
 from fruitcnn.errors import ModelError, system_error
@@ -12,6 +16,22 @@ from fruitcnn.files import open_regular, written_whole
 
 # What Lightning reads of it.
 _PARTS = {"epoch", "state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops"}
+
+
+class PlainCheckpointIO(TorchCheckpointIO):
+    """Writes where it is told. Lightning's own first fills a file elsewhere, in the system's temporary folder.
+
+    That file would be left there by a kill, and be what the error of a full disk names.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Save to a local file."""
+        # Into memory first: torch's own writer to files hides what the system said behind an error of its own.
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        Path(path).write_bytes(buffer.getbuffer())
 
 
 class LastCheckpoint(Checkpoint):

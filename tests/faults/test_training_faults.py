@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from dataset.drawing.draw import draw_dataset
+from fruitcnn import load_config
 from fruitcnn.files import opened_output
+from fruitcnn.training.run_folder import claimed_run
 from tests.conftest import REPOSITORY
+from tests.faults.conftest import Command
 
 
 def outcomes_of_kills(folder: Path, *counts: str) -> list[str]:
-    from dataset.drawing.draw import draw_dataset
-
     draw_dataset(folder / "data", per_class=6, size=40, seed=3)
     command = [sys.executable, "-W", "ignore", "-m", "tests.faults.kills", folder, *counts]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=3600)
@@ -49,3 +51,25 @@ def test_kill_9_at_any_moment(tmp_path: Path) -> None:
 def test_200_times_kill_9_at_random_and_chosen_moments(tmp_path: Path) -> None:
     outcomes = outcomes_of_kills(tmp_path, "train=120", "export=30", "cache=20", "identify=30")
     assert len(outcomes) == 200 and outcomes.count("killed") >= 180
+
+
+def test_a_full_disk_in_the_middle_of_a_training(command: Command, tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "data", per_class=6, size=40, seed=3)
+    runs = tmp_path / "checkpoints"
+    runs.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", runs], capture_output=True).returncode:
+        pytest.skip("a small disk may not be mounted here")
+    try:
+        settings = [word for setting in ("data.size=32", "train.epochs=1") for word in ("--set", setting)]
+        words = ["train", "quick", "--data", "data", "--name", "full", *settings]
+        (tmp_path / "elsewhere").mkdir()
+        done = command(*words, environment={"TMPDIR": str(tmp_path / "elsewhere")})
+        assert done.returncode == 1 and not list((tmp_path / "elsewhere").glob("tmp*"))
+        assert "last.ckpt: the disk is full; make room" in done.stderr and len(done.stderr.splitlines()) == 1
+        assert not list((runs / "full").glob(".*.tmp*")) and not (runs / "full" / "last.ckpt").exists()
+        # The same command may begin again.
+        config = load_config("quick", settings[1::2], data=tmp_path / "data")
+        with claimed_run(config, "full", resume=False, root=runs) as folder:
+            assert folder == runs / "full"
+    finally:
+        subprocess.run(["umount", runs], check=True)
