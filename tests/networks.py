@@ -59,7 +59,7 @@ BODIES: dict[str, Callable[[Tensor], Tensor]] = {
     "concatenation_of_rows": lambda x: layers.Concatenate(axis=1)([x, x * 2.0]),
     "layer_norm": lambda x: layers.LayerNormalization()(x),
     "batch_norm_without_scale": lambda x: layers.BatchNormalization(scale=False)(x),
-    "batch_norm_without_centre": lambda x: layers.BatchNormalization(center=False, epsilon=0.1, momentum=0.5)(x),
+    "batch_norm_without_centre": lambda x: layers.BatchNormalization(center=False, epsilon=0.1, momentum=0.7)(x),
     "batch_norm_of_rows": lambda x: layers.BatchNormalization(axis=1)(x),
     "used_twice": used_twice,
     "same_pooling": pooled,

@@ -109,6 +109,17 @@ def test_stopping_in_mid_epoch_leaves_no_thread(lopsided: Dataset) -> None:
     assert threading.active_count() == before
 
 
+def test_two_batches_are_read_while_the_device_works_on_one(lopsided: Dataset) -> None:
+    rows, targets = lopsided.pixels("train", 32), torch.from_numpy(lopsided.targets("train"))
+    batches, read = Batches(rows, targets, size=1, shuffle=False, device=CPU), []
+    reading = batches._read
+    batches._read = lambda chosen: read.append(chosen) or reading(chosen)  # type: ignore[method-assign, func-returns-value]
+    iterator = iter(batches)
+    next(iterator)
+    iterator.close()  # type: ignore[attr-defined]
+    assert len(read) == 3
+
+
 def test_a_short_last_batch_is_left_out_of_training_only(lopsided: Dataset) -> None:
     rows, targets = lopsided.pixels("train", 32), torch.from_numpy(lopsided.targets("train"))
     for shuffle, size, expected in [(True, 3, [3, 3]), (False, 3, [3, 3, 2]), (True, 100, [8]), (True, 4, [4, 4])]:

@@ -130,6 +130,7 @@ def test_near_duplicates_of_training_pictures_are_found(finished: Path, drawn: P
     assert training is not None and len(training.hashes) == len(training.sha256) == training.counts.total()
     with (finished / checkpoint.SPLIT).open() as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    assert training.counts.total() == len(rows)
     first = Image.open(drawn / rows[0]["file"])
     first.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.jpg", quality=80)
     noise = np.random.default_rng(8).integers(256, size=(8, 8, 3), dtype=np.uint8)

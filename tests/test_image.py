@@ -114,7 +114,7 @@ def test_palettes_greyscale_bilevel_and_cmyk() -> None:
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 def test_sixteen_bits_are_scaled_not_clipped(format: str) -> None:
-    values = np.array([[0, 257 * 64], [257 * 128, 65535]], np.uint16).repeat(4, 0).repeat(4, 1)
+    values = np.array([[0, 257 * 64 + 256], [257 * 128, 65535]], np.uint16).repeat(4, 0).repeat(4, 1)
     image = decode(encoded(Image.fromarray(values), format))
     assert [pixel[0] for pixel in (image.getpixel((x, y)) for y in (1, 6) for x in (1, 6))] == [0, 64, 128, 255]
 
@@ -189,6 +189,7 @@ def test_scaled_jpeg_decoding_changes_next_to_nothing() -> None:
     data = encoded(small.resize((1600, 1200), Image.Resampling.BICUBIC), "JPEG", quality=95)
 
     assert decode(data, at_least=64).size == (200, 150), "an eighth: the smallest that keeps both sides above 64"
+    assert decode(data, at_least=200).size == (400, 300) and decode(data, at_least=500).size == (800, 600)
     full = np.asarray(decode(data).resize((32, 32), Image.Resampling.BILINEAR), int)
     assert np.abs(load_pixels(data, 32) - full).max() <= 3
 
