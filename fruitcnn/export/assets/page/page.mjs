@@ -87,7 +87,7 @@ function summary(all, open) {
   const counts = new Map();
   for (const { label } of all) counts.set(label, (counts.get(label) ?? 0) + 1);
   const name = (label) => (label === null ? text("unreadable") : label === "" ? text("unknown") : labelText(label));
-  return text("summary", { all: all.length, counts: [...counts].map(([label, count]) => `${count} × ${name(label)}`).join(text("separator")) });
+  return text("summary", { all: all.length, counts: [...counts].map(([label, count]) => `${count} × ${name(label)}`.replaceAll(" ", "\u00a0")).join(text("separator")) });
 }
 
 function listen() {
