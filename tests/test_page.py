@@ -61,6 +61,9 @@ def export_page(checkpoint: Path, folder: Path) -> Path:
     try:
         write_page(checkpoint / ONNX, folder)
     except ExportError as error:
+        # Anything else is a defect, wrong bytes above all.
+        if not error.problem.startswith(("needs npm", "can't be fetched")):
+            raise
         pytest.skip(f"the page can't be made here: {error}")
     return folder
 
