@@ -18,15 +18,9 @@ from keras import layers, tree
 from keras.src.models.functional import Functional
 from torch import nn
 
-from fruitcnn.model.operations import (
-    Function,
-    Use,
-    can_rescale,
-    entry_of,
-    flattened_dense,
-    rescaled_convolution,
-    scalar_rescaling,
-)
+from fruitcnn.model.convolutions import rescaled_convolution
+from fruitcnn.model.operations import can_rescale, entry_of, flattened_dense, scalar_rescaling
+from fruitcnn.model.use import Function, Use
 
 
 class _Order(enum.Enum):
