@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= .
 MODEL ?= checkpoints/fruits-small
 
-.PHONY: help setup run test mutants faults gpu sample page
+.PHONY: help setup run test mutants faults runtimes gpu sample page
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ mutants: setup ## Change one behaviour at a time; each change must fail the test
 
 faults: setup ## Every kind of fault that README promises to survive, the long ones too
 	FAULT_TABLE=1 $(BIN)/python -m pytest -q -m 'long or not long' tests/faults
+
+runtimes: setup ## Every program of examples/, each in an environment of its own; README's tables of them (half an hour)
+	$(BIN)/python -m tests.runtimes.table
+	$(BIN)/python -m tests.runtimes.photographs
 
 gpu: setup ## All that needs a GPU, in at most eight minutes: tests, runs, speed; a table in $OUT
 	OUT=$(OUT) $(BIN)/python benchmarks/gpu.py

@@ -75,6 +75,8 @@ def test_it_is_one_plain_file_with_the_card_and_the_models_outputs(graph: onnx.M
         (288, 96),
         (640, 480),
         (1001, 799),
+        (8000, 7),
+        (7, 6000),
     ],
 )
 def test_the_resize_is_pillows(resizer: onnxruntime.InferenceSession, size: tuple[int, int]) -> None:

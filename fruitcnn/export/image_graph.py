@@ -146,7 +146,8 @@ def image_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model`, a model.onnx, behind a resize: from `photo`, uint8 RGB [height, width, 3], to the same outputs [1, ...].
 
     Opset, card and weights stay the model's. Any sides from 1 pixel to tens of thousands. In onnxruntime a photograph
-    takes about 2.5 times its own bytes besides them, since only one colour at a time becomes float32.
+    takes 2.6 times its own bytes besides them (8,000 x 6,000: 351 MiB beside 137), since only one colour at a time
+    becomes float32.
     """
     (opset,) = (entry.version for entry in model.opset_import if entry.domain == "")
     size = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value

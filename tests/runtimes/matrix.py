@@ -25,6 +25,7 @@ class Runtime:
     modified: str = ""
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     quick: bool = False
+    photographs: bool = False
     batch: bool = False
 
     @property

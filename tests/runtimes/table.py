@@ -1,24 +1,23 @@
 """Run every program of examples/, measure it, and write the table of README: python -m tests.runtimes.table."""
 
-import re
 import shutil
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.conftest import REPOSITORY
+import numpy as np
+
 from tests.runtimes.check import Result, check, model_folder, tensor_pictures
 from tests.runtimes.environment import Environment, UnavailableError
 from tests.runtimes.matrix import Runtime, load_matrix
+from tests.runtimes.readme import write_table
 
-README = REPOSITORY / "README.md"
-MARKERS = "<!-- runtimes: written by `make runtimes` -->", "<!-- end of runtimes -->"
 HEADER = """\
 | runtime | version | lines | graph | file as it is | largest difference: tensors | pictures | batch | MB | CPU |
 |---|---|---|---|---|---|---|---|---|---|
 """
 ROUNDS = 3
+LONG_START = 15.0
 
 
 def main() -> int:
@@ -27,7 +26,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         tensors = tensor_pictures(work)
-        model = model_folder(work / "onnxruntime")
+        model = model_folder(work / "yardstick")
         lines, missing, failed = [], [], []
         for runtime in matrix:
             try:
@@ -42,7 +41,7 @@ def main() -> int:
             shutil.rmtree(work / runtime.name, ignore_errors=True)
     print(f"{len(lines)} rows pass; failed: {failed or 'none'}; can't be had here: {missing or 'none'}")
     if not missing and not failed:
-        _write(HEADER + "\n".join(lines) + "\n")
+        write_table("runtimes", HEADER + "\n".join(lines) + "\n")
     return len(failed)
 
 
@@ -54,34 +53,32 @@ def _row(runtime: Runtime, matrix: list[Runtime], model: Path, own: Path, tensor
     return _line(environment, result, _cpu_ratio(environment, yardstick, own, model, tensors))
 
 
-def _cpu_ratio(environment: Environment, yardstick: Environment, own: Path, model: Path, tensors: list[Path]) -> float:
-    """How many times onnxruntime's processor time a picture takes, without what a process takes to start.
+def _cpu_ratio(environment: Environment, yardstick: Environment, own: Path, model: Path, files: list[Path]) -> str:
+    """How many times onnxruntime's processor time a picture takes, on one processor, without starting the program.
 
-    In turn, three rounds, one processor. A picture's time: that for all pictures twice, less that for a single one.
+    In turn, three rounds. A picture's time: that for all of them less that for a single one. A dash where the program
+    compiles so long before the first picture that the pictures' time would be lost in it.
     """
-    many = tensors * 2
-    times: list[list[float]] = [[], []]
-    for _ in range(ROUNDS):
-        for one, folder, taken in zip((environment, yardstick), (own, model), times, strict=True):
-            taken.append(one.cpu_seconds(folder, many) - one.cpu_seconds(folder, many[:1]))
-    return statistics.median(times[0]) / statistics.median(times[1])
+    if environment.cpu_seconds(own, files[:1]) > LONG_START:
+        return "-"
+    times = np.array(
+        [
+            [[one.cpu_seconds(folder, taken) for taken in (files, files[:1])] for one, folder in both]
+            for both in [((environment, own), (yardstick, model))] * ROUNDS
+        ]
+    )
+    pictures = np.median(times[..., 0] - times[..., 1], axis=0)
+    return f"{pictures[0] / pictures[1]:.1f}"
 
 
-def _line(environment: Environment, result: Result, ratio: float) -> str:
+def _line(environment: Environment, result: Result, ratio: str) -> str:
     row = environment.runtime
     cells = [
         row.name, environment.version(), row.lines, row.graph, row.modified or "yes",
         f"{result.network:.0e}", f"{result.pictures:.0e}", "any" if row.batch else "1",
-        f"{environment.megabytes():.0f}", f"{ratio:.1f}",
+        f"{environment.megabytes():.0f}", ratio,
     ]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def _write(table: str) -> None:
-    text = README.read_text(encoding="utf-8")
-    begin, end = MARKERS
-    new = re.sub(f"(?<={re.escape(begin)}\n).*(?={re.escape(end)})", lambda _: table, text, flags=re.DOTALL)
-    README.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":
