@@ -16,7 +16,9 @@ def photo(file):
 
 
 folder, *pictures = map(Path, sys.argv[1:])
-session = onnxruntime.InferenceSession(folder / "image.onnx", providers=["CPUExecutionProvider"])
+options = onnxruntime.SessionOptions()
+options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait use no processor
+session = onnxruntime.InferenceSession(folder / "image.onnx", options, providers=["CPUExecutionProvider"])
 labels = json.loads(session.get_modelmeta().custom_metadata_map["fruitcnn.card"])["labels"]
 for picture in pictures:
     (probabilities,) = session.run(["probabilities"], {"photo": photo(picture)})

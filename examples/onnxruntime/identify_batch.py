@@ -18,7 +18,9 @@ def pixels(file, size):
 
 
 folder, *pictures = map(Path, sys.argv[1:])
-session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+options = onnxruntime.SessionOptions()
+options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait use no processor
+session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
 card = json.loads(session.get_modelmeta().custom_metadata_map["fruitcnn.card"])
 batch = np.stack([pixels(picture, card["input"]["size"]) for picture in pictures])
 for row in session.run(["probabilities"], {"image": batch})[0]:

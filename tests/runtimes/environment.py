@@ -1,5 +1,7 @@
 """Where a program of examples/ runs: an environment of its own, made when first asked for and then kept."""
 
+import contextlib
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -33,7 +35,8 @@ class Environment:
             raise UnavailableError(f"no {', '.join(missing)} on this machine")
         self.folder = None if runtime.project else CACHE / Path(runtime.requirements).with_suffix("")
         if self.folder:
-            self._install(EXAMPLES / runtime.requirements, self.folder)
+            with _locked(self.folder):
+                self._install(EXAMPLES / runtime.requirements, self.folder)
 
     def run(self, program: str, folder: Path, pictures: Sequence[Path] = (), *, core: int | None = None) -> str:
         """What the program prints for the pictures; an AssertionError with its complaint if it fails.
@@ -132,6 +135,15 @@ class Environment:
         if self.runtime.overlay:
             return [[sys.executable, "-m", "pip", *pip, "--no-deps", "--target", str(folder)]]
         return [[sys.executable, "-m", "venv", str(folder)], [str(folder / "bin/python"), "-m", "pip", *pip]]
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time makes an environment: tests run side by side, and rows share environments."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _closure(wanted: list[Requirement], installed: dict[str, importlib.metadata.Distribution]) -> set[str]:

@@ -26,6 +26,7 @@ class Runtime:
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     quick: bool = False
     photographs: bool = False
+    timed: bool = True
     batch: bool = False
 
     @property

@@ -17,6 +17,7 @@ HEADER = """\
 |---|---|---|---|---|---|---|---|---|---|
 """
 ROUNDS = 3
+# Seconds.
 LONG_START = 15.0
 
 
@@ -57,9 +58,10 @@ def _cpu_ratio(environment: Environment, yardstick: Environment, own: Path, mode
     """How many times onnxruntime's processor time a picture takes, on one processor, without starting the program.
 
     In turn, three rounds. A picture's time: that for all of them less that for a single one. A dash where the program
-    compiles so long before the first picture that the pictures' time would be lost in it.
+    compiles so long before the first picture that the pictures' time would be lost in it, or where a browser, whose
+    processes leave no account, does the work.
     """
-    if environment.cpu_seconds(own, files[:1]) > LONG_START:
+    if not environment.runtime.timed or environment.cpu_seconds(own, files[:1]) > LONG_START:
         return "-"
     times = np.array(
         [
@@ -75,7 +77,7 @@ def _line(environment: Environment, result: Result, ratio: str) -> str:
     row = environment.runtime
     cells = [
         row.name, environment.version(), row.lines, row.graph, row.modified or "yes",
-        f"{result.network:.0e}", f"{result.pictures:.0e}", "any" if row.batch else "1",
+        f"{result.network:.1e}", f"{result.pictures:.1e}", "any" if row.batch else "1",
         f"{environment.megabytes():.0f}", ratio,
     ]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
