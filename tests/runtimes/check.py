@@ -14,7 +14,7 @@ from PIL import Image
 from fruitcnn.checkpoint import SHIPPED
 from fruitcnn.export.image_graph import image_graph
 from tests.runtimes.environment import Environment
-from tests.runtimes.matrix import EXAMPLES
+from tests.runtimes.matrix import EXAMPLES, count_lines
 
 GOLDEN = EXAMPLES / "golden"
 CONTENT: dict[str, Any] = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
@@ -55,8 +55,7 @@ def check(environment: Environment, model: Path, tensors: list[Path]) -> Result:
     changed a model.
     """
     runtime = environment.runtime
-    lines = len((EXAMPLES / runtime.program).read_text(encoding="utf-8").splitlines())
-    assert lines <= LINES, f"{runtime.program} has {lines} lines"
+    assert count_lines(runtime.program) <= LINES, f"{runtime.program} has {count_lines(runtime.program)} lines"
     if runtime.convert:
         environment.run(runtime.convert, model)
     files = [GOLDEN / entry["file"] for entry in CONTENT["pictures"]]

@@ -22,6 +22,7 @@ class Runtime:
     overlay: bool = False
     tools: tuple[str, ...] = ()
     convert: str | None = None
+    source: str | None = None
     modified: str = ""
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     quick: bool = False
@@ -31,9 +32,13 @@ class Runtime:
 
     @property
     def lines(self) -> int:
-        """Lines of the program and of what converts the model for it."""
-        programs = [self.program, *([self.convert] if self.convert else [])]
-        return sum(len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) for name in programs)
+        """Lines of the program, of what converts the model for it, and of what the converter compiles."""
+        return sum(count_lines(name) for name in (self.program, self.convert, self.source) if name)
+
+
+def count_lines(name: str) -> int:
+    """Lines of a file of the examples."""
+    return len((EXAMPLES / name).read_text(encoding="utf-8").splitlines())
 
 
 def load_matrix() -> list[Runtime]:

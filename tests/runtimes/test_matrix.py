@@ -13,8 +13,8 @@ MATRIX = load_matrix()
 
 
 def test_every_program_of_the_examples_is_in_the_matrix() -> None:
-    programs = {str(file.relative_to(EXAMPLES)) for kind in ("*.py", "*.mjs") for file in EXAMPLES.rglob(kind)}
-    assert programs == {name for row in MATRIX for name in (row.program, row.convert) if name}
+    programs = {str(file.relative_to(EXAMPLES)) for kind in ("*.py", "*.mjs", "*.c") for file in EXAMPLES.rglob(kind)}
+    assert programs == {name for row in MATRIX for name in (row.program, row.convert, row.source) if name}
     assert len({row.name for row in MATRIX}) == len(MATRIX) >= 16
     for row in MATRIX:
         assert (EXAMPLES / row.requirements).is_file()
