@@ -6,6 +6,7 @@ changes afterwards: readers need no lock, and what a killed process leaves is kn
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -119,6 +120,9 @@ class ShelfWriter:
             path, file = _new_temporary(folder)
             self.shelf = Shelf(size, path, self.entries, file)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # Not the folder's fault, and a file elsewhere could not be opened either.
+                raise system_error(error, DatasetError) from error
             self.shelf = Shelf(size, None, self.entries, _own_file())
             self.failure = _reason(error)
 
