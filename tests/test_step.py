@@ -129,6 +129,9 @@ def test_training_pictures_are_shuffled_changed_and_mixed_and_those_of_the_valid
     pixels, shares = data.on_after_batch_transfer(raw, 0)
     assert not torch.allclose(pixels, raw[0].float(), atol=1)
     assert torch.allclose(shares.sum(1), torch.ones(len(shares))) and bool((shares.max(1).values < 0.999).any())
+    unmixed = pixel_data(load_config("quick", [*SETTINGS, "train.mixup=0", "train.cutmix=0"], data=drawn))
+    unmixed.trainer = IN_TRAINING
+    assert not torch.allclose(unmixed.on_after_batch_transfer(raw, 0)[0], raw[0].float(), atol=1)
     data.trainer = SimpleNamespace(training=False)
     same, targets = data.on_after_batch_transfer(raw, 0)
     assert torch.equal(same, raw[0].float()) and torch.equal(targets, raw[1])
