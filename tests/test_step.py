@@ -268,7 +268,7 @@ def test_a_resumed_run_knows_its_best_epoch_and_its_average() -> None:
     resumed = BestWeights("loss")
     resumed.load_state_dict(best.state_dict())
     validated(resumed, module, [(0.7, 0.9)])
-    assert resumed.epoch == 1
+    assert resumed.epoch == 1 and resumed.score == best.score
     averaged = AveragedWeights(0.5)
     averaged.load_state_dict({"average": [value + 1 for value in current_weights(module)], "steps": 100})
     averaged.on_train_start(SimpleNamespace(), module)
