@@ -41,7 +41,7 @@ gpu: setup ## All that needs a GPU, in at most eight minutes: tests, runs, speed
 	OUT=$(OUT) $(BIN)/python benchmarks/gpu.py
 
 page: setup ## The browser page of $MODEL, built into build/page and served on http://127.0.0.1:8000 (needs npm)
-	$(BIN)/fruitcnn export $(MODEL) --to build --format page
+	$(BIN)/fruitcnn export $(MODEL) --to build --format page --force
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/page 8000
 
 sample: setup ## Draw the embedded pictures again, in build/sample

@@ -188,9 +188,14 @@ def _remove_abandoned(path: Path) -> None:
     for other in path.parent.iterdir():
         ours = other.name.startswith(f".{path.stem[:32]}.") and other.suffix == path.suffix[:16]
         if ours and is_temporary(other):
-            with contextlib.suppress(OSError), other.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                other.unlink()
+            remove_unlocked(other)
+
+
+def remove_unlocked(path: Path) -> None:
+    """Remove a file unless a process holds its lock, as the one that writes it does."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _without_creating(path: str, flags: int) -> int:

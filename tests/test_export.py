@@ -23,6 +23,7 @@ from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ExportError, ModelError, UsageError
 from fruitcnn.export import FORMATS, Parity, Reference, export_model, keras_outputs, measure_reference
+from fruitcnn.export.formats import export_formats
 from fruitcnn.export.gate import Tolerance, compare, compare_others
 from fruitcnn.export.onnx_graph import OPSET, to_onnx
 from fruitcnn.export.reference import draw_pictures
@@ -359,3 +360,11 @@ def test_a_process_that_has_keras_on_another_backend_is_told() -> None:
     assert "set KERAS_BACKEND=torch before" in refused.stderr
     settled = run("from fruitcnn.model import keras; print(keras.config.backend(), keras.ops.ones(()).device)")
     assert settled.stdout.split() == ["torch", "cpu"], settled.stderr
+
+
+@pytest.mark.parametrize("name", ["image.onnx", "int8.onnx", "fp16.onnx", "golden", "page"])
+def test_a_derived_file_replaces_none_unasked(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=rf"holds {name} already; name another folder, or add --force"):
+        next(export_formats(checkpoint.SHIPPED, [name.partition(".")[0]], to=tmp_path))
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]

@@ -57,3 +57,12 @@ def test_a_run_trains_it_and_says_what_keras_runs(drawn: Path, tmp_path: Path) -
 def test_a_network_that_cannot_be_trained_is_told(function: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_model(function, classes=CLASSES, size=16, dropout=0.0)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "setting"), [("features", "model.weights=none"), ("quick", "train.head_first=true")]
+)
+def test_a_last_layer_that_can_not_be_fitted_is_told(recipe: str, setting: str, drawn: Path, tmp_path: Path) -> None:
+    settings = ["model.architecture=tests.networks:small", "data.size=16", "data.training_size=16", setting]
+    with pytest.raises(ConfigError, match="does not end in a Dense layer with a bias"):
+        train(load_config(recipe, settings, data=drawn), device="cpu", root=tmp_path, print_line=lambda line: None)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import features
 
 from fruitcnn.errors import DatasetError, system_error
+from fruitcnn.files import remove_unlocked
 from fruitcnn.image import SCALED_MARGIN, Pixels
 
 _FORMAT = 2
@@ -183,9 +184,7 @@ class ShelfWriter:
 def remove_orphans(folder: Path) -> None:
     """Remove the temporaries of processes that were killed: those whose lock is free."""
     for path in find_files(folder, f".*{TEMPORARY}"):
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+        remove_unlocked(path)
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ from fruitcnn.model import keras
 from fruitcnn.model.archive import check_keras_file
 
 __all__ = [
-    "FORMATS", "Parity", "Reference", "export_checkpoint", "export_model", "keras_outputs", "measure_reference",
+    "FORMATS", "Parity", "Reference", "check_free", "export_checkpoint", "export_model", "keras_outputs",
+    "measure_reference",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]
@@ -121,8 +122,7 @@ def export_checkpoint(folder: Path, *, to: Path | None = None, force: bool = Fal
     if missing:
         raise ModelError(f"has no {', '.join(missing)}", value=folder, remedy="give the folder of a finished run")
     target = folder if to is None else to
-    if to is not None and to.exists() and not (to.is_dir() and to.samefile(folder)):
-        _check_free(to, force=force)
+    check_free(target, _WRITTEN, own=folder, force=force)
     card_file = folder / checkpoint.CARD
     try:
         card = ModelCard.from_json(card_file.read_text(encoding="utf-8"), source=card_file)
@@ -143,12 +143,17 @@ def export_checkpoint(folder: Path, *, to: Path | None = None, force: bool = Fal
         return export_model(model, card, target, reference=reference)
 
 
-def _check_free(to: Path, *, force: bool) -> None:
-    if not to.is_dir():
-        raise UsageError("is not a folder", value=to, remedy="name a folder, existing or new")
-    there = [name for name in _WRITTEN if (to / name).exists()]
+def check_free(target: Path, names: Iterable[str], *, own: Path, force: bool) -> None:
+    """Raise UsageError where files of these names would be overwritten elsewhere than in the model's `own` folder."""
+    if not target.exists() or target.samefile(own):
+        return
+    if not target.is_dir():
+        raise UsageError("is not a folder", value=target, remedy="name a folder, existing or new")
+    there = [name for name in names if (target / name).exists()]
     if there and not force:
-        raise UsageError(f"holds {', '.join(there)} already", value=to, remedy="name another folder, or add --force")
+        raise UsageError(
+            f"holds {', '.join(there)} already", value=target, remedy="name another folder, or add --force"
+        )
 
 
 def keras_outputs(model: keras.Model, pixels: Pixels) -> Outputs:

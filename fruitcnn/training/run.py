@@ -48,12 +48,12 @@ def train(
         write_text(folder / checkpoint.CONFIG, config.to_yaml())
         write_text(folder / checkpoint.SPLIT, dataset.split_csv())
         print_line(f"training {config.model.architecture} on the {where.type} in {printable(str(folder))}")
-        if foreign := TorchForward(model).foreign:
-            print_line(printable(_describe_foreign(foreign)))
         if config.head:
             trained = fit_head_only(model, config, dataset, quiet=quiet)
             write_results(trained, config, dataset, folder, check=lambda: None, print_line=print_line)
             return folder
+        if foreign := TorchForward(model).foreign:
+            print_line(printable(_describe_foreign(foreign)))
         with Interruption(epochs=config.train.epochs, run=folder.name, value=folder) as interruption:
             fitted = fit_model(model, config, dataset, folder, where, interruption=interruption, quiet=quiet)
             interruption.check()

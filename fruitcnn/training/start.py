@@ -4,7 +4,8 @@ import numpy as np
 
 from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
-from fruitcnn.model import build_model, keras
+from fruitcnn.errors import ConfigError
+from fruitcnn.model import build_model, has_features, keras
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
 from fruitcnn.training.calibration import Answers, Floats, calibrate_out_of_fold
 from fruitcnn.training.features import Extractor
@@ -24,6 +25,11 @@ def starting_model(config: Config, dataset: Dataset, *, quiet: bool) -> keras.Mo
         dropout=config.model.dropout,
         weights=config.model.weights,
     )
+    if (config.head or config.train.head_first) and not (
+        has_features(model) and model.outputs[0]._keras_history.operation.use_bias
+    ):
+        problem = "does not end in a Dense layer with a bias, whose weights could be fitted"
+        raise ConfigError(problem, value=config.model.architecture, remedy="choose another network, or another recipe")
     if config.train.head_first:
         _fit_head_of(model, Extractor(model), config, dataset, quiet=quiet)
     if config.train.batch_norm == "frozen":
