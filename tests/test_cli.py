@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fruitcnn import __version__
+from fruitcnn.cli import main
 from tests.conftest import Run
 
 HEAVY = ["torch", "torchvision", "keras", "lightning", "onnx", "onnxscript", "torchmetrics", "matplotlib", "pydantic",
@@ -80,19 +81,25 @@ def test_help_version_and_no_arguments(cli: Run) -> None:
     assert "Usage" in cli().stdout + cli().stderr
 
 
-def test_train_mistakes_are_one_line(cli: Run, drawn: Path, tmp_path: Path) -> None:
+def test_train_mistakes_are_one_line(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "one" / "apple").mkdir(parents=True)
     for arguments, status, message in [
         (("train", "nonsense"), 2, "no such recipe"),
         (("train", "fruit_net"), 2, "no data set"),
         (("train", "fruit_net", "--data", "nowhere"), 1, "no such folder or file"),
         (("train", "fruit_net", "--data", "one"), 1, "no readable picture in: apple"),
-        (("train", "fruit_net", "--data", drawn, "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
+        (("train", "fruit_net", "--data", str(drawn), "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
         (("export", "nowhere"), 1, "has no model.keras"),
     ]:
-        done = cli(*arguments)
-        assert done.returncode == status and message in done.stderr, (arguments, done.stderr)
-        assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+        monkeypatch.setattr(sys, "argv", ["fruitcnn", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        errors = capsys.readouterr().err
+        assert ended.value.code == status and message in errors, (arguments, errors)
+        assert "Traceback" not in errors and len(errors.strip().splitlines()) == 1
     assert not (tmp_path / "checkpoints").exists(), "nothing is left of what could not begin"
 
 

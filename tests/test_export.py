@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -53,8 +54,9 @@ CENSUS = {name: {**FAMILIARITY, **nodes} for name, nodes in CENSUS.items()}
 OUTPUTS = {"simple_cnn": ["probabilities", "familiarity"]}
 
 
-def answering(architecture: str) -> keras.Model:
-    """A network, randomised where that does not saturate it, with all the outputs that it can have."""
+@functools.cache
+def exported(architecture: str) -> tuple[keras.Model, onnx.ModelProto]:
+    """A network, randomised where that does not saturate it, with all the outputs that it can have; and its graph."""
     if architecture == "efficientnet_lite0":
         model = build_model(architecture, classes=3, size=SIZES[architecture], dropout=0.5, weights="imagenet")
     else:
@@ -64,7 +66,8 @@ def answering(architecture: str) -> keras.Model:
     bank = unit(np.abs(rng.normal(size=(7, width))).astype(np.float32))
     gate = rng.normal(0, 0.05, width).astype(np.float32)
     knots = np.linspace(-40, 40, len(LEVELS)).astype(np.float32)
-    return answer_model(model, familiarity=Familiarity(bank, (10.0, 0.5), gate, 0.1, knots))
+    answer = answer_model(model, familiarity=Familiarity(bank, (10.0, 0.5), gate, 0.1, knots))
+    return answer, to_onnx(answer)
 
 
 def pixels_for(architecture: str, count: int = 9) -> np.ndarray:
@@ -74,7 +77,7 @@ def pixels_for(architecture: str, count: int = 9) -> np.ndarray:
 
 @pytest.mark.parametrize("architecture", CENSUS)
 def test_the_graph_holds_what_the_network_is_and_no_more(architecture: str) -> None:
-    model = to_onnx(answering(architecture))
+    _, model = exported(architecture)
     assert collections.Counter(node.op_type for node in model.graph.node) == CENSUS[architecture]
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)] and OPSET <= 18
     (image,), (probabilities, *others) = model.graph.input, model.graph.output
@@ -91,8 +94,7 @@ def test_the_graph_holds_what_the_network_is_and_no_more(architecture: str) -> N
 
 @pytest.mark.parametrize("architecture", CENSUS)
 def test_keras_onnxruntime_and_the_reference_evaluator_agree(architecture: str) -> None:
-    model, pixels = answering(architecture), pixels_for(architecture)
-    graph = to_onnx(model)
+    (model, graph), pixels = exported(architecture), pixels_for(architecture)
     expected = keras_outputs(model, pixels)["probabilities"]
     expected_others = model.predict_on_batch(pixels.astype(np.float32))[1:]
     image = pixels.transpose(0, 3, 1, 2).astype(np.float32)

@@ -5,14 +5,17 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from PIL import Image
 
 from fruitcnn import Identification, Identifier, Rejection
 from fruitcnn.errors import ImageError, ModelError
+from fruitcnn.identify.command import identify_paths
 from tests.conftest import Run
 
 
@@ -31,6 +34,27 @@ def test_every_kind_of_source_gives_the_same_answer(identifier: Identifier, draw
     assert sum(results[0].probabilities) == pytest.approx(1, abs=1e-5)
     many = list(identifier.identify_many(sources))
     assert [m.probabilities for m in many] == [pytest.approx(r.probabilities, abs=1e-6) for r in results]
+
+
+def test_one_picture_is_answered_without_laying_the_weights_out_for_many(
+    finished: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Seen(onnxruntime.InferenceSession):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            seen.append(self.get_session_options().graph_optimization_level.name)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Seen)
+    picture, folder = str(drawn / "grape" / "grape_001.jpg"), str(drawn / "grape")
+    answers = []
+    for paths in ([picture], [picture, picture], [folder], [f"{picture[:-5]}?.jpg"], [str(tmp_path / "none.jpg")]):
+        output = tmp_path / f"{len(seen)}.json"
+        identify_paths(paths, model=str(finished), format="json", top=None, output=output, force=False, verbose=False)
+        answers.append(json.loads(output.read_text().splitlines()[0]))
+    assert seen == ["ORT_ENABLE_BASIC", *["ORT_ENABLE_ALL"] * 4]
+    assert answers[0]["probabilities"] == pytest.approx(answers[1]["probabilities"], abs=1e-6)
 
 
 def test_the_original_systems_result() -> None:

@@ -93,7 +93,8 @@ def test_a_second_process_is_told_who_holds_the_folder_and_may_have_it_when_that
     assert claim(tmp_path, "quick") == "quick"
 
 
-# One process that becomes four, so that they claim at the same moment; all hold until the input ends.
+# One process that becomes four, so that they claim at the same moment; all hold until the input ends. A fork must not
+# wait at its end for threads that it does not have.
 _CLAIM = """
 import os, sys
 from pathlib import Path
@@ -104,6 +105,7 @@ os.fork()
 with claimed_run(load_config("quick"), None, resume=False, root=Path(sys.argv[1])) as folder:
     os.write(1, folder.name.encode() + b"\\n")
     sys.stdin.read()
+os._exit(0)
 """
 
 

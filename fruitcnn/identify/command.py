@@ -14,7 +14,7 @@ from fruitcnn.errors import ImageError, UsageError
 from fruitcnn.files import check_output, opened_output
 from fruitcnn.identify.explain import Explainer
 from fruitcnn.identify.identifier import Identification, Identifier, Rejection
-from fruitcnn.identify.inputs import STDIN, expand, read
+from fruitcnn.identify.inputs import STDIN, expand, is_one, read
 from fruitcnn.identify.writers import ERRORS, FORMATS, csv_lines, json_lines
 from fruitcnn.image import Source
 from fruitcnn.terminal import printable, standard_output
@@ -44,7 +44,7 @@ def identify_paths(
     file = find_model(model)
     if output is not None:
         check_output(output, force=force, inputs=itertools.chain([file], _files(paths)))
-    identifier = Identifier.load(file)
+    identifier = Identifier.load(file, once=is_one(paths))
     if refuse_below is not None:
         if not identifier.has_familiarity:
             problem = "does not say how familiar a picture is"

@@ -108,9 +108,11 @@ class Identifier:
         self._outputs = {output.name for output in session.get_outputs()}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> "Identifier":
+    def load(cls, path: str | os.PathLike[str] | None = None, *, once: bool = False) -> "Identifier":
         """Load a checkpoint directory or an .onnx file; None is the newest run, else the shipped model.
 
+        once: it is to identify one picture. The weights are then left as they lie in the file, which takes half the
+        time and 25 MB less; laid out for the processor, as for many pictures, the network runs twice as fast.
         Raises ModelError where there is no model, or one that this version does not understand.
         """
         file = find_model(path)
@@ -120,6 +122,8 @@ class Identifier:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # What fails is raised, and said once: onnxruntime would print its own line before it.
         options.log_severity_level = 4
+        if once:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
             session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -10,7 +10,7 @@ from fruitcnn.terminal import printable
 def describe(model: str) -> str:
     """A readable description of a model, from the card inside its ONNX file. Raises ModelError."""
     file = find_model(model)
-    card = Identifier.load(file).card
+    card = Identifier.load(file, once=True).card
     outputs = {output["name"] for output in card.outputs}
     rows = {
         "model": f"{file} ({file.stat().st_size / 1e6:.1f} MB)",

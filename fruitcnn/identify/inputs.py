@@ -38,6 +38,11 @@ def expand(argument: str) -> list[str]:
     return [argument]
 
 
+def is_one(arguments: list[str]) -> bool:
+    """Whether these arguments mean one picture at most."""
+    return len(arguments) == 1 and (arguments[0] == STDIN or os.path.isfile(arguments[0]))  # noqa: PTH113 (as above)
+
+
 def read(name: str) -> Source:
     """The source behind a name: `-` is the bytes of standard input, every other name a path. Raises ImageError."""
     if name != STDIN:
