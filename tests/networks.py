@@ -74,9 +74,9 @@ HEADS: dict[str, Callable[[Tensor], Tensor]] = {
     "flatten_activated_dense": lambda x: layers.Dense(CLASSES)(layers.Dense(5, activation="tanh")(layers.Flatten()(x))),
     "flatten_tanh_dense": lambda x: layers.Dense(CLASSES)(layers.Activation("tanh")(layers.Flatten()(x))),
     "flatten_norm_dense": lambda x: layers.Dense(CLASSES)(layers.BatchNormalization()(layers.Flatten()(x))),
-    "dense_without_bias": lambda x: layers.Dense(CLASSES, use_bias=False)(layers.GlobalMaxPooling2D()(x)),
+    "dense_without_bias": lambda x: layers.Dense(CLASSES, use_bias=False)(layers.GlobalAveragePooling2D()(x)),
     "dense_before_pooling": lambda x: layers.GlobalAveragePooling2D()(layers.Dense(CLASSES)(x)),
-    "l2": lambda x: layers.Dense(CLASSES, kernel_regularizer="l2")(layers.GlobalAveragePooling2D()(x)),
+    "l2": lambda x: layers.Dense(CLASSES, kernel_regularizer="l2")(layers.GlobalMaxPooling2D()(x)),
     "softmax_gate": lambda x: layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(layers.Softmax()(x))),
     "flatten_only": lambda x: layers.Flatten()(layers.Conv2D(1, 3, padding="same")(x)[:, :1, :CLASSES]),
 }

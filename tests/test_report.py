@@ -99,6 +99,7 @@ def test_every_section_is_there_and_shows_its_pictures(page: Page) -> None:
     assert page.run("document.querySelectorAll('#calibration svg .dot').length") >= 1
     assert page.run("document.querySelectorAll('#coverage svg polyline').length") == 2
     assert "snow.png" in page.run("document.querySelector('#outside').innerText")
+    assert page.run("document.querySelectorAll('#outside .card img').length") == 2
     assert "night.png" not in page.run("document.querySelector('#outside').innerText")
     refused = page.run("document.querySelectorAll('#refused .card').length")
     assert refused == int(page.run("document.querySelector('#refused .count').innerText")) > 0
@@ -191,12 +192,12 @@ def test_a_run_has_the_same_report_from_its_folder_alone(data: Path, tmp_path: P
 def test_labels_are_judged_by_answers_of_models_that_have_not_learned_from_them(
     data: Path, tmp_path: Path, out_of_fold: bool
 ) -> None:
-    """The run is sure of every label, as one is that has learned them; out of fold, 45.png is something else."""
+    """The run is sure of every label but 3.png's, as one is that has learned them; out of fold, 45.png is another."""
     identifier = Identifier.load(write_tiny_model(tmp_path / checkpoint.ONNX))
     sure, other = ((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98)), (0.005, 0.005, 0.99)
     rows = []
     for photo in read_listing(data).records:
-        own = sure[CARD.labels.index(photo.label)]
+        own = (0.45, 0.5, 0.05) if photo.file == "3.png" else sure[CARD.labels.index(photo.label)]
         held_out = (other if photo.file == "45.png" else own) if out_of_fold and photo.split == "train" else ()
         rows.append(Prediction(photo.file, photo.split, photo.label, own, 0.5, held_out=held_out))
     write_predictions(Predictions(identifier.card.labels, tuple(rows)), tmp_path / checkpoint.PREDICTIONS)
@@ -204,6 +205,7 @@ def test_labels_are_judged_by_answers_of_models_that_have_not_learned_from_them(
     text = " ".join((tmp_path / checkpoint.REPORT).read_text().split())
     assert f"Looked at: {'60' if out_of_fold else '45'} of 60 pictures" in text
     assert ('"suggested": ["blue"]' in text) == out_of_fold
+    assert text.count('"map": "data:image/jpeg') == 1 + out_of_fold, "what spoke for the mistake, and for the label"
     assert ("these pictures chose the epoch" in text) != out_of_fold
 
 

@@ -178,6 +178,9 @@ def test_a_folder_that_can_not_be_written_to_means_no_cache(
     assert len(data.pixels("train", 48)) == 4
     check(records, 32, 48)
     assert folder.read_text() == "not a folder"
+    monkeypatch.setenv("FRUITCNN_CACHE", str(folder.with_name("x" * 300)))
+    again = scan(records[0].path.parents[1], sizes=[32], share=0.3, seed=0)
+    assert again.report[0].endswith("the name is too long") and len(again.pixels("train", 32)) == 4
 
 
 @pytest.mark.parametrize("rows", [0, 2, 6])
