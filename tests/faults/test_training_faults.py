@@ -41,7 +41,6 @@ def test_an_output_removes_what_a_killed_one_left_and_nothing_that_is_in_use(tmp
     assert {path.name for path in tmp_path.iterdir()} == {*others, output.name}
 
 
-@pytest.mark.long
 def test_kill_9_at_any_moment(tmp_path: Path) -> None:
     outcomes = outcomes_of_kills(tmp_path, "train=2", "export=1", "cache=1", "identify=1")
     assert outcomes.count("killed") >= 4
