@@ -59,6 +59,12 @@ def test_metrics_against_torchmetrics(answers: tuple[torch.Tensor, torch.Tensor]
     assert "support" in classification_report(found)
 
 
+def test_a_report_never_sends_a_label_raw_to_the_terminal() -> None:
+    shares, targets = np.float32([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])
+    table = classification_report(evaluate(shares, targets, ["\x1b[31mred", "two\nlines"]))
+    assert "\\x1b[31mred" in table and "two\\nlines" in table and "\x1b" not in table
+
+
 def test_intervals_hold_what_they_promise() -> None:
     # 80 sets of 150 pictures from one source: the true value lies within about 95 % of the intervals.
     rng = np.random.default_rng(1)

@@ -188,8 +188,11 @@ def test_scaled_jpeg_decoding_changes_next_to_nothing() -> None:
     small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8))
     data = encoded(small.resize((1600, 1200), Image.Resampling.BICUBIC), "JPEG", quality=95)
 
-    assert decode(data, at_least=64).size == (200, 150), "an eighth: the smallest that keeps both sides above 64"
-    assert decode(data, at_least=200).size == (400, 300) and decode(data, at_least=500).size == (800, 600)
+    assert decode(data, at_least=75).size == (200, 150), "an eighth: twice 75"
+    assert decode(data, at_least=76).size == (400, 300) and decode(data, at_least=500).size == (800, 600)
+    for sides, found in (((1602, 1200), (801, 600)), ((1600, 1202), (800, 601)), ((1601, 1200), (1601, 1200))):
+        odd = encoded(small.resize(sides, Image.Resampling.BICUBIC), "JPEG", quality=95)
+        assert decode(odd, at_least=75).size == found, "whole pixels"
     full = np.asarray(decode(data).resize((32, 32), Image.Resampling.BILINEAR), int)
     assert np.abs(load_pixels(data, 32) - full).max() <= 3
 

@@ -1,6 +1,7 @@
 """The shipped model, and the real photographs where they are beside the repository."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -12,15 +13,18 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 
 from fruitcnn import Identification, Identifier
 from fruitcnn.checkpoint import FILES, LAST, PREDICTIONS, REPORT, SHIPPED
 from fruitcnn.dataset.scan import scan
 from fruitcnn.evaluation.predictions import read_predictions
-from fruitcnn.image import decode, is_picture, load_pixels
+from fruitcnn.image import decode, is_picture, load_pixels, resize
 from fruitcnn.model import TorchForward, keras
 from tests.conftest import REPOSITORY, Run
 from tests.test_export import CENSUS
+
+SMALL = REPOSITORY / "checkpoints" / "fruits-small"
 
 
 def test_the_shipped_model_is_whole_and_clean() -> None:
@@ -122,6 +126,25 @@ def test_photographs_as_they_were_found(photographs: Path) -> None:
     assert all(isinstance(result, Identification) for result in results)
 
 
+@pytest.mark.parametrize("model", [SHIPPED, SMALL], ids=["fruits", "fruits-small"])
+def test_decoding_large_photographs_at_a_fraction_is_not_visible(photographs: Path, model: Path) -> None:
+    large = sorted((photographs / "originals").glob("*.jp*g"))
+    sources: list[bytes] = [path.read_bytes() for path in large]
+    # The ones whose answers are the most delicate, enlarged, so that their sides are multiples of 2, 4 or neither.
+    for name, factor in (("strawberry_2729.jpg", 14), ("strawberry_2729.jpg", 12), ("strawberry_1982.jpg", 5)):
+        with Image.open(next((photographs / "photos").rglob(name))) as photo:
+            enlarged, data = photo.resize((photo.width * factor, photo.height * factor)), io.BytesIO()
+        enlarged.convert("RGB").save(data, "JPEG", quality=92)
+        sources.append(data.getvalue())
+    identifier = Identifier.load(model)
+    size = identifier.card.size
+    scaled, whole = (
+        identifier.probabilities(np.stack(rows))
+        for rows in zip(*((load_pixels(data, size), resize(decode(data), size)) for data in sources), strict=True)
+    )
+    assert len(sources) > 10 and 0 < np.abs(scaled - whole).max() <= 0.01
+
+
 def test_the_csv_of_the_photographs_is_read_as_it_stands(photographs: Path) -> None:
     data = scan(photographs / "photos.csv", sizes=[32], share=0.15, seed=0)
     assert (len(data.in_split("train")), len(data.in_split("validation"))) == (1442, 262)
@@ -141,10 +164,9 @@ def test_a_split_of_our_own_keeps_known_duplicates_together(photographs: Path) -
 
 
 def test_the_small_model_is_whole_and_knows_the_examples(photographs: Path) -> None:
-    small = REPOSITORY / "checkpoints/fruits-small"
-    assert (small / "model.onnx").stat().st_size <= 6e6
-    shares, targets = read_predictions(small / PREDICTIONS).readable("validation").arrays()
+    assert (SMALL / "model.onnx").stat().st_size <= 6e6
+    shares, targets = read_predictions(SMALL / PREDICTIONS).readable("validation").arrays()
     assert len(targets) == 262 and (shares.argmax(1) == targets).mean() >= 0.97
-    results = list(Identifier.load(small).identify_many(sorted((photographs / "examples").iterdir())))
+    results = list(Identifier.load(SMALL).identify_many(sorted((photographs / "examples").iterdir())))
     found = [(Path(one.file).stem, one.identify_label, max(one.probabilities)) for one in results]  # type: ignore[union-attr]
     assert all(name == label and share >= 0.95 for name, label, share in found)

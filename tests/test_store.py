@@ -154,7 +154,7 @@ def test_what_is_not_the_pictures_fault_stops_the_scan_and_is_not_kept(
 def test_few_file_handles_are_enough_or_named(folder: Path) -> None:
     code = (
         "import resource, sys, os\nfrom pathlib import Path\nfrom fruitcnn.dataset.scan import scan\n"
-        "import numpy.random, PIL.PngImagePlugin\n"
+        "import numpy.ma, numpy.random, PIL.PngImagePlugin\n"
         "extra = [os.open('/dev/null', 0) for _ in range(int(sys.argv[2]))]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (extra[-1] + 1 + int(sys.argv[3]), 4096))\n"
         "data = scan(Path(sys.argv[1]), sizes=[32], share=0.3, seed=0)\nprint(len(data.pictures), data.report)"

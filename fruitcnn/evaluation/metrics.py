@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fruitcnn.evaluation.intervals import Interval, percentile_interval, resamples, wilson_interval
+from fruitcnn.terminal import printable
 
 Floats = NDArray[np.floating[Any]]
 Targets = NDArray[np.int64]
@@ -111,7 +112,7 @@ def classification_report(metrics: Metrics) -> str:
     """Precision, recall, F1 and support of every class as a text table, and the figures of the whole."""
     rows = [["", "precision", "recall", "F1", "support"]]
     for label, one in metrics.classes.items():
-        rows.append([label, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", str(one.support)])
+        rows.append([printable(label), f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", str(one.support)])
     width = max(len(row[0]) for row in rows)
     table = [f"{row[0]:<{width}}" + "".join(f"{cell:>11}" for cell in row[1:]) for row in rows]
     low, high = metrics.accuracy_95

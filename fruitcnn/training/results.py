@@ -23,6 +23,7 @@ from fruitcnn.export import export_model, measure_reference
 from fruitcnn.files import write_text
 from fruitcnn.model import answer_model, has_features, keras
 from fruitcnn.report import write_run_report
+from fruitcnn.terminal import printable
 from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_held_back
 from fruitcnn.training.history import write_history
 
@@ -92,8 +93,8 @@ def write_results(
     print_line("")
     for parity in parities:
         print_line(str(parity))
-    print_line(f"report: {folder / checkpoint.REPORT}")
-    print_line(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}")
+    print_line(printable(f"report: {folder / checkpoint.REPORT}"))
+    print_line(printable(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}"))
 
 
 def _outputs(model: keras.Model) -> tuple[dict[str, Any], ...]:
