@@ -93,6 +93,17 @@ def test_a_second_process_is_told_who_holds_the_folder_and_may_have_it_when_that
     assert claim(tmp_path, "quick") == "quick"
 
 
+def test_a_finished_run_keeps_no_lock_of_a_killed_process_but_that_of_a_living_one(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "quick", checkpoint.CONFUSION)
+    process = holding(folder)
+    for alive in (True, False):
+        with pytest.raises(UsageError, match="is finished already"):
+            claim(tmp_path, "quick", resume=True)
+        assert (folder / LOCK).exists() == alive
+        process.kill()
+        process.communicate()
+
+
 # One process that becomes four, so that they claim at the same moment; all hold until the input ends. A fork must not
 # wait at its end for threads that it does not have.
 _CLAIM = """

@@ -9,7 +9,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.config import Config, load_config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError, system_error
-from fruitcnn.files import LOCK, held_folder, is_temporary, remove_orphans
+from fruitcnn.files import LOCK, held_folder, is_temporary, remove_orphans, remove_unlocked
 
 # What a run has written before its first last.ckpt. A folder with nothing else in it is a run that was stopped in its
 # first epoch: nothing in it is worth keeping, and it may be begun again.
@@ -78,6 +78,9 @@ def _unfinished(config: Config, name: str | None, root: Path) -> Path:
     begun = [path for path in there if (path.name == name if name else numbered.fullmatch(path.name)) and path.is_dir()]
     unfinished = [folder for folder in begun if not (folder / checkpoint.CONFUSION).exists()]
     if not unfinished:
+        for folder in begun:
+            # Of a process that was killed when all was done.
+            remove_unlocked(folder / LOCK)
         problem = "is finished already" if begun else "no such run"
         raise UsageError(problem, value=root / (name or config.name), remedy="start one without --resume")
     return max(unfinished, key=_begun_at)

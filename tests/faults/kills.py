@@ -170,7 +170,10 @@ def kill_often(kind: str, count: int, root: Path, numbers: random.Random) -> lis
         folder = root / f"{kind}-{number}"
         aimed = number % 3 < 2
         at = int((number + numbers.random()) * operations / count) if aimed else None
-        outcomes.append(trial(kind, folder, wanted, at=at, after=None if aimed else numbers.uniform(0, seconds)))
+        after = None if aimed else numbers.uniform(0, seconds)
+        outcomes.append(trial(kind, folder, wanted, at=at, after=after))
+        if after and outcomes[-1] == "ended before":
+            seconds = after
         shutil.rmtree(folder)
     return outcomes
 
