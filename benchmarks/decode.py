@@ -2,7 +2,7 @@
 
 `load_pixels` against a full decode and the same resize, on a drawn picture of 12 megapixels: smooth, as an enlarged
 photograph is, with a sensor's noise, and without subsampled colours (4:4:4); in processor time. Runs alternate. What no
-fraction saves is reading the file's bits: a third to a half of the time of a noisy picture.
+fraction saves is reading the file's bits.
 """
 
 import argparse

@@ -82,7 +82,7 @@ def test_help_version_and_no_arguments(cli: Run) -> None:
 
 
 def test_train_mistakes_are_one_line(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cli: Run, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "one" / "apple").mkdir(parents=True)
@@ -100,6 +100,9 @@ def test_train_mistakes_are_one_line(
         errors = capsys.readouterr().err
         assert ended.value.code == status and message in errors, (arguments, errors)
         assert "Traceback" not in errors and len(errors.strip().splitlines()) == 1
+    # As a process of its own, once: nothing of the libraries' imports comes with it.
+    done = cli("train", "fruit_net", "--data", "one")
+    assert done.returncode == 1 and done.stdout == "" and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "checkpoints").exists(), "nothing is left of what could not begin"
 
 
