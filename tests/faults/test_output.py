@@ -152,11 +152,10 @@ def test_output_is_written_while_standard_output_is_closed(command: Command, pho
     assert len((tmp_path / "out.txt").read_text().splitlines()) == 1
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(photo: Path) -> None:
+def test_a_reader_that_has_seen_enough_ends_it_quietly(photo: Path, tmp_path: Path) -> None:
     words = f"{sys.executable} -m fruitcnn identify " + f"{photo} " * 500
-    done = subprocess.run(
-        ["bash", "-c", f"{words} | head -1; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=120
-    )
+    script = f"{words} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     line, status = done.stdout.splitlines()
     assert "good.jpg" in line and done.stderr == "" and status in ("141", "0")
 
