@@ -59,7 +59,7 @@ def main() -> None:
         handler = functools.partial(Quiet, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with Page(Path(name)) as page:
+        with Page() as page:
             first = open_page(page, f"http://127.0.0.1:{server.server_port}/")
             page.wait("navigator.serviceWorker.controller !== null")
             server.shutdown()
