@@ -61,7 +61,7 @@ class Familiarity:
 
 @dataclasses.dataclass(frozen=True)
 class FoldScores:
-    """Likeness and gate of pictures [N], each by prototypes and a gate that were made without its fold."""
+    """Likeness and gate of pictures [N], each by prototypes and a gate that were made without it."""
 
     likeness: Floats
     gate: Floats
@@ -111,11 +111,21 @@ def held_out_scores(
     likeness, gate = np.zeros(len(targets), np.float32), np.zeros(len(targets), np.float32)
     for fold in np.unique(folds):
         seen, new, of = folds != fold, folds == fold, features[fold]
-        likeness[new] = likeness_to(prototypes(of[seen], targets[seen], seed=seed), of[new])
-        if outside is not None:
-            weights, bias = fit_gate(of[seen], outside[fold])
-            gate[new] = of[new] @ weights + bias
+        strangers = None if outside is None else outside[fold]
+        scores = new_scores(of[seen], targets[seen], of[new], outside=strangers, seed=seed)
+        likeness[new], gate[new] = scores.likeness, scores.gate
     return FoldScores(likeness, gate)
+
+
+def new_scores(
+    features: Floats, targets: Indices, new: Floats, *, outside: Floats | None = None, seed: int = 0
+) -> FoldScores:
+    """Score new pictures, features [M, D], by others: features [N, D], class indices [N], outside [O, D]."""
+    likeness = likeness_to(prototypes(features, targets, seed=seed), new)
+    if outside is None:
+        return FoldScores(likeness, np.zeros(len(new), np.float32))
+    weights, bias = fit_gate(features, outside)
+    return FoldScores(likeness, new @ weights + np.float32(bias))
 
 
 def prototypes(features: Floats, targets: Indices, *, seed: int) -> Floats:

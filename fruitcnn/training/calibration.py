@@ -19,12 +19,9 @@ from fruitcnn.image import Pixels
 from fruitcnn.model import TorchForward, features_model, has_features, keras
 from fruitcnn.model.familiarity import (
     Familiarity,
-    FoldScores,
     fit_familiarity,
-    fit_gate,
     held_out_scores,
-    likeness_to,
-    prototypes,
+    new_scores,
 )
 from fruitcnn.training.head import assign_folds, held_out_logits
 
@@ -70,15 +67,12 @@ def calibrate_held_back(
 ) -> Calibration:
     """Of a network that has learned from the training pictures. outside: features [O, D]."""
     split = CALIBRATION if CALIBRATION in answers else VALIDATION
-    known, new, targets = answers[TRAIN], answers[split], dataset.targets(TRAIN)
+    known, new = answers[TRAIN], answers[split]
     temperature = fit_temperature(torch.from_numpy(new.logits), torch.from_numpy(dataset.targets(split)))
     if not known.features.shape[1]:
         return Calibration(temperature, None)
-    gate = np.zeros(len(new.features), np.float32)
-    if outside is not None:
-        weights, bias = fit_gate(known.features, outside)
-        gate = new.features @ weights + np.float32(bias)
-    scores = FoldScores(likeness_to(prototypes(known.features, targets, seed=seed), new.features), gate)
+    targets = dataset.targets(TRAIN)
+    scores = new_scores(known.features, targets, new.features, outside=outside, seed=seed)
     logits = new.logits / np.float32(temperature)
     return Calibration(
         temperature, fit_familiarity(known.features, targets, scores, logits, outside=outside, seed=seed)
