@@ -88,6 +88,9 @@ class TrainConfig(_Section):
     batch_norm: Literal["learned", "frozen"] = Field(
         "learned", description="frozen: its statistics stay those of the weights that training started from"
     )
+    view_size: Side | None = Field(
+        None, description="side of the views that are learned from, where the network takes any (default: data.size)"
+    )
     head_first: bool = Field(False, description="fit the last layer alone before the first epoch (see `head`)")
     start_share: Share = Field(
         0.0, description="share of the starting weights in the final ones, averaged (Wortsman et al. 2022, WiSE-FT)"

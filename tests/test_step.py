@@ -19,6 +19,7 @@ from fruitcnn import checkpoint, load_config
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
+from fruitcnn.errors import ConfigError
 from fruitcnn.export import keras_outputs
 from fruitcnn.image import load_pixels
 from fruitcnn.model import TorchForward, build_model, keras
@@ -26,6 +27,7 @@ from fruitcnn.training.data import PixelData
 from fruitcnn.training.history import History
 from fruitcnn.training.last_checkpoint import LastCheckpoint
 from fruitcnn.training.module import ClassifierModule
+from fruitcnn.training.start import starting_model
 from fruitcnn.training.weights import AveragedWeights, BestWeights, current_weights
 
 CPU = torch.device("cpu")
@@ -165,6 +167,26 @@ def test_the_loss_is_the_formula_with_weights_smoothing_and_l2() -> None:
     penalty = sum(0.01 * float((kernel.astype(np.float64) ** 2).sum()) for kernel in kernels)
     assert penalty > 0.1 and found == pytest.approx(wanted + penalty, rel=1e-5)
     assert logged["train_loss"].item() == pytest.approx(wanted, rel=1e-5), "without the penalty, as in the validation"
+
+
+def test_a_network_learns_from_views_of_the_size_that_the_recipe_names(drawn: Path) -> None:
+    config = load_config("quick", [*SETTINGS, "train.view_size=24"], data=drawn)
+    data, module, seen = pixel_data(config), module_of(config), []
+    data.trainer = IN_TRAINING  # type: ignore[assignment]
+    views, shares = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert views.shape == (BATCH, 3, 24, 24)
+    module.log = lambda *_, **__: None
+    module.net.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].shape[-1]))
+    module.training_step((views, shares), 0)
+    # A teacher may want them larger.
+    module.training_step((torch.zeros(BATCH, 3, 48, 48), shares), 0)
+    assert seen == [24, 24]
+
+
+def test_views_of_a_size_that_the_network_can_t_take_are_refused(drawn: Path) -> None:
+    config = load_config("simple_cnn", [*SETTINGS, "train.view_size=24"], data=drawn)
+    with pytest.raises(ConfigError, match=r"train\.view_size: simple_cnn takes pictures of 32 px and no others"):
+        starting_model(config, dataset_of(config), quiet=True)
 
 
 # --- optimizer and schedule -------------------------------------------------------------------------------------------

@@ -122,13 +122,13 @@ class PixelData(lightning.LightningDataModule):
         view_size: int = 0,
         with_outside: bool = False,
     ) -> None:
-        """view_size: V of the augmented views [N, 3, V, V], where that is more than the model's own size.
+        """view_size: V of the augmented views [N, 3, V, V], where that is more than the recipe's own views.
 
         with_outside: training batches hold views of pictures of no class too, after the others.
         """
         super().__init__()
         self.config = config
-        self.view_size = max(view_size, config.data.size)
+        self.view_size = max(view_size, config.train.view_size or config.data.size)
         self.classes = len(dataset.labels)
         # The order comes from torch's generator, seeded anew every epoch.
         shuffled = functools.partial(Batches, shuffle=True, device=device)

@@ -41,6 +41,7 @@ class ClassifierModule(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.config, self.seed, self.teacher, self.gate = net, config, seed, teacher, gate
+        self.view_size = config.view_size or net.model.inputs[0].shape[1]
         frequency = torch.tensor(class_counts) / sum(class_counts)
         weight = frequency**-config.class_balance
         # Scaled so that the average picture counts as one, whatever the balance: the rate keeps its meaning.
@@ -61,7 +62,7 @@ class ClassifierModule(lightning.LightningModule):
         With a teacher, against its answers to the same views [N + O, 3, V, V], of which the last O are of no class.
         """
         views, shares = batch
-        features, logits = self._answers(resized(views, self.net.model.inputs[0].shape[1]))
+        features, logits = self._answers(resized(views, self.view_size))
         known = logits[: len(shares)]
         if self.teacher:
             loss = distillation_loss(logits, self.teacher.logits(views), self.config.teacher_temperature)

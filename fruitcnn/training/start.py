@@ -1,11 +1,12 @@
 """The model as it is before the first epoch."""
 
 import numpy as np
+import torch
 
 from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import ConfigError
-from fruitcnn.model import build_model, has_features, keras
+from fruitcnn.model import TorchForward, build_model, has_features, keras
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
 from fruitcnn.training.calibration import Answers, Floats, calibrate_out_of_fold
 from fruitcnn.training.features import Extractor
@@ -30,6 +31,8 @@ def starting_model(config: Config, dataset: Dataset, *, quiet: bool) -> keras.Mo
     ):
         problem = "does not end in a Dense layer with a bias, whose weights could be fitted"
         raise ConfigError(problem, value=config.model.architecture, remedy="choose another network, or another recipe")
+    if config.train.view_size:
+        _check_views(model, config, config.train.view_size)
     if config.train.head_first:
         _fit_head_of(model, Extractor(model), config, dataset, quiet=quiet)
     if config.train.batch_norm == "frozen":
@@ -37,6 +40,15 @@ def starting_model(config: Config, dataset: Dataset, *, quiet: bool) -> keras.Mo
     if config.train.freeze:
         freeze_through(model, config.train.freeze)
     return model
+
+
+def _check_views(model: keras.Model, config: Config, size: int) -> None:
+    """Refuse views of a size that the network can't take."""
+    try:
+        TorchForward(model).eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        problem = f"{config.model.architecture} takes pictures of {config.data.size} px and no others"
+        raise ConfigError(problem, value="train.view_size", remedy="leave it out") from error
 
 
 def fit_head_only(model: keras.Model, config: Config, dataset: Dataset, *, quiet: bool) -> Trained:
