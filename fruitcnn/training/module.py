@@ -65,7 +65,7 @@ class ClassifierModule(lightning.LightningModule):
         features, logits = self._answers(resized(views, self.view_size))
         known = logits[: len(shares)]
         if self.teacher:
-            loss = distillation_loss(logits, self.teacher.logits(views), self.config.teacher_temperature)
+            loss = distillation_loss(logits, self.teacher.log_probabilities(views), self.config.teacher_temperature)
         else:
             loss = functional.cross_entropy(
                 known, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing

@@ -6,6 +6,7 @@ function and not its answers to a few pictures. Labels are not used.
 
 from pathlib import Path
 
+import onnxruntime
 import torch
 from torch.nn import functional
 
@@ -20,25 +21,39 @@ class Teacher:
 
     def __init__(self, folder: str | Path, *, labels: list[str]) -> None:
         """Raises ModelError where it can't be loaded, or names other classes than `labels`."""
-        file = Path(folder) / checkpoint.KERAS
         try:
             card = ModelCard.from_json((Path(folder) / checkpoint.CARD).read_text("utf-8"), source=folder)
-            model = keras.saving.load_model(file, compile=False)
-        except (OSError, ValueError) as error:
+            self._net, self._session = _load(Path(folder))
+        except Exception as error:
+            # onnxruntime raises what has no common type.
             problem = f"can't be loaded as a teacher ({error})"
-            raise ModelError(problem, value=file, remedy="name a finished run's folder") from error
+            raise ModelError(problem, value=folder, remedy="name a finished run's folder") from error
         if list(card.labels) != labels:
             problem = f"its classes ({', '.join(card.labels)}) are not those of the data set"
             raise ModelError(problem, value=folder, remedy="use a teacher of the same classes")
         self.size = card.size
-        probabilities = model.outputs[0]._keras_history.operation
-        self._net = TorchForward(keras.Model(model.inputs[0], probabilities.input)).eval()
 
     @torch.no_grad()
-    def logits(self, views: torch.Tensor) -> torch.Tensor:
-        """Calibrated logits [N, C] of float32 pixels [N, 3, V, V], brought to the teacher's size."""
-        found: torch.Tensor = self._net(resized(views, self.size)).float()
-        return found
+    def log_probabilities(self, views: torch.Tensor) -> torch.Tensor:
+        """What the teacher answers [N, C] to float32 pixels [N, 3, V, V], brought to its size."""
+        views = resized(views, self.size)
+        if self._session is None:
+            found: torch.Tensor = self._net(views).float().log_softmax(1)
+            return found
+        (shares,) = self._session.run(["probabilities"], {"image": views.numpy()})
+        return torch.from_numpy(shares).clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+def _load(folder: Path) -> tuple[TorchForward, onnxruntime.InferenceSession | None]:
+    """The network, from pixels to logits, and on a CPU the exported graph, three times as fast as that in torch."""
+    model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
+    probabilities = model.outputs[0]._keras_history.operation
+    net = TorchForward(keras.Model(model.inputs[0], probabilities.input)).eval()
+    if next(net.parameters()).device.type != "cpu":
+        return net, None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return net, onnxruntime.InferenceSession(folder / checkpoint.ONNX, options, providers=["CPUExecutionProvider"])
 
 
 def resized(views: torch.Tensor, size: int) -> torch.Tensor:
