@@ -85,9 +85,9 @@ def decode(source: Source, *, at_least: int = 0) -> Image.Image:
     sides are whole multiples of that and stay at or above it (an eighth, which keeps only the mean of each block of
     8 x 8: at twice it).
 
-    With `at_least` three times the model's size, as `load_pixels` has it, no probability moved by more than 0.006
-    (checkpoints/fruits) and 0.009 (fruits-small) against a full decode, on 262 JPEGs of up to 6,500 pixels: large
-    photographs and enlarged ones. Where the sides were no multiples, it was 0.026.
+    With `at_least` three times the model's size, as `load_pixels` has it, no probability moved by more than 0.002
+    (checkpoints/fruits) and 0.007 (fruits-small) against a full decode, on 244 photographs enlarged to up to 6,500
+    pixels and saved as JPEG (benchmarks/decode.py --pictures). Where the sides were no multiples, it was 0.026.
 
     Raises ImageError for anything that can't be read, TransientError where that is not the picture's fault.
     """
