@@ -78,7 +78,7 @@ def main() -> None:
         our_peaks: list[float] = []
         their_peaks: list[float] = []
         times = in_turn(lambda: measure(ours, our_peaks), lambda: measure(theirs, their_peaks), options.pairs)
-    show_ratio(("fruitcnn identify", "minimal script"), *times, unit="s", bar="at most 1.4")
+    show_ratio(("fruitcnn identify", "minimal script"), *times, unit="s", bar="at most 1.2")
     print(
         f"{'peak memory':<24} {max(our_peaks):10.1f} MB (bar: at most 90; the minimal script: {max(their_peaks):.1f})"
     )

@@ -112,8 +112,8 @@ class Identifier:
         """Load a checkpoint directory or an .onnx file; None is the newest run, else the shipped model.
 
         once: it is to identify one picture. The weights are then left as they lie in the file, which takes half the
-        time and 25 MB less; laid out for the processor, as for many pictures, the network runs twice as fast. One
-        thread does the work, in as much time: others and what they reserve take 6 MB on two cores, more on many.
+        time and 25 MB less; laid out for the processor, as for many pictures, the network runs twice as fast. Nor
+        is memory kept for a next picture.
         Raises ModelError where there is no model, or one that this version does not understand.
         """
         file = find_model(path)
@@ -125,7 +125,6 @@ class Identifier:
         options.log_severity_level = 4
         if once:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-            options.intra_op_num_threads = 1
             options.enable_cpu_mem_arena = False
         try:
             session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
