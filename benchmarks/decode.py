@@ -51,8 +51,8 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def read_bits(data: bytes) -> None:
-    """An eighth in grey: the least that libjpeg can decode."""
+def decode_least(data: bytes) -> None:
+    """An eighth, in grey: all bits are read, and next to nothing is made of them."""
     with Image.open(io.BytesIO(data)) as image:
         image.draft("L", (SIDES[0] // 8, SIDES[1] // 8))
         image.load()
@@ -62,10 +62,9 @@ def enlarged(picture: Path, rng: np.random.Generator) -> bytes:
     with Image.open(picture) as image:
         factor = rng.integers(1000, 6501) / max(image.size)
         sides = [round(factor * side) for side in image.size]
-        file = io.BytesIO()
-        image.convert("RGB").resize(sides, Image.Resampling.BICUBIC).save(
-            file, "JPEG", quality=int(rng.integers(75, 96))
-        )
+        large = image.convert("RGB").resize(sides, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    large.save(file, "JPEG", quality=int(rng.integers(75, 96)))
     return file.getvalue()
 
 
@@ -100,8 +99,8 @@ def main() -> None:
             options.pairs,
         )
         show_ratio(("full decode", "load_pixels"), *times, unit="s", bar="at least 4")
-        least = min(cpu_seconds(lambda data=data: read_bits(data)) for _ in range(options.pairs))
-        print(f"{'reading the bits':<24} {least:10.3f} s: no decoder that reads all of them takes less")
+        least = min(cpu_seconds(lambda data=data: decode_least(data)) for _ in range(options.pairs))
+        print(f"{'an eighth, in grey':<24} {least:10.3f} s: the least that this decoder can take")
 
 
 if __name__ == "__main__":

@@ -180,19 +180,20 @@ def test_the_loss_of_a_pupil_is_least_where_it_answers_like_its_teacher() -> Non
 
 def test_a_teacher_answers_as_the_finished_model_does(probed: Path) -> None:
     labels = ["grape", "pineapple", "strawberry"]
-    teacher = Teacher(probed, labels=labels)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     expected = Identifier.load(probed).probabilities(pixels)
     views = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-    assert np.abs(teacher.log_probabilities(views).exp().numpy() - expected).max() < 1e-6
-    # As where there is a GPU.
-    teacher._session = None
-    assert np.abs(teacher.log_probabilities(views).exp().numpy() - expected).max() < 1e-4
-    assert teacher.size == 64 and resized(views, 32).shape == (3, 3, 32, 32)
-    with pytest.raises(ModelError, match="are not those of the data set"):
-        Teacher(probed, labels=["a", "b", "c"])
-    with pytest.raises(ModelError, match="teacher"):
-        Teacher(probed / "nothing", labels=labels)
+    # The graph of a CPU, and the network of a GPU, which lies where Keras is told to put it.
+    for device, tolerance in (("cpu", 1e-6), ("cuda", 1e-4)):
+        with keras.device("cpu"):
+            teacher = Teacher(probed, labels=labels, device=torch.device(device))
+            found = teacher.log_probabilities(views).exp().numpy()
+        assert np.abs(found - expected).max() < tolerance, device
+        assert teacher.size == 64 and resized(views, 32).shape == (3, 3, 32, 32)
+        with pytest.raises(ModelError, match="are not those of the data set"):
+            Teacher(probed, labels=["a", "b", "c"], device=torch.device(device))
+        with pytest.raises(ModelError, match="teacher"):
+            Teacher(probed / "nothing", labels=labels, device=torch.device(device))
 
 
 def test_a_pupil_gets_closer_to_its_teacher(probed: Path, drawn: Path, tmp_path: Path) -> None:

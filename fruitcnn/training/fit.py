@@ -60,7 +60,7 @@ def fit_model(
     Raises InterruptedTrainingError, and FruitcnnError where no epoch's loss is a number.
     """
     counts = dataset.counts(TRAIN)
-    teacher = Teacher(config.train.teacher, labels=dataset.labels) if config.train.teacher else None
+    teacher = Teacher(config.train.teacher, labels=dataset.labels, device=where) if config.train.teacher else None
     with_outside = bool(dataset.outside) and has_features(model)
     net = TorchForward(features_model(model) if with_outside else model)
     gate = _gate(net.model) if with_outside else None
