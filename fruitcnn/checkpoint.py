@@ -24,6 +24,8 @@ FILES = (
     *(REPORT, CURVES, CONFUSION, LAST),
 )
 LOGS = "logs"
+# Of a run that calibrates by networks of its own, besides: each with its last.ckpt.
+FOLDS = "folds"
 
 ROOT = Path("checkpoints")
 _PACKAGE = Path(__file__).parent

@@ -42,6 +42,11 @@ class DataConfig(_Section):
         description="share of the training pictures that is not learned from: temperature and familiarity are fitted "
         "on it, once there are 50 of them; 0: on the validation split, which has chosen the epoch too",
     )
+    calibration_folds: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="parts of the training pictures, each answered by a network that was trained without it, for "
+        "calibration: nothing is set aside, and training takes about as many times longer; 0: none",
+    )
     outside: str | None = Field(
         None, description="folder of pictures of no class, which network and familiarity learn to tell from the others"
     )
@@ -104,7 +109,9 @@ class TrainConfig(_Section):
     cutmix: NotNegative = Field(0.0, description="alpha; with mixup on too, each batch takes one of them at random")
     class_balance: Share = Field(0.0, description="0: every picture counts alike; 1: every class does")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay a step of the averaged weights; 0: off")
-    best: Literal["loss", "accuracy"] = Field("loss", description="what of the validation picks the best epoch")
+    best: Literal["loss", "accuracy", "last"] = Field(
+        "loss", description="what of the validation picks the best epoch; last: it is the last, and nothing is picked"
+    )
 
 
 class HeadConfig(_Section):
@@ -153,8 +160,12 @@ class Config(_Section):
             raise ValueError("augment.zoom must be [smallest, largest]")
         if self.head and {"train", "augment"} & self.model_fields_set:
             raise ValueError("train and augment have no meaning where only the head is fitted: take them out, or head")
-        if self.head and self.data.calibration_share:
-            raise ValueError("data.calibration_share has no meaning with head: calibration is out of fold there")
+        if self.head and (self.data.calibration_share or self.data.calibration_folds):
+            raise ValueError("data.calibration_* has no meaning with head: calibration is out of its folds there")
+        if self.data.calibration_folds == 1:
+            raise ValueError("data.calibration_folds must be 0, or 2 and more")
+        if self.data.calibration_share and self.data.calibration_folds:
+            raise ValueError("data.calibration_folds needs no data.calibration_share: set that to 0")
         return self
 
     def to_yaml(self) -> str:

@@ -1,11 +1,13 @@
 """What turns a trained network's logits into answers to rely on: a temperature, and familiarity.
 
-Both are fitted on pictures that the network has not learned from: where it was the last layer alone that learned, on
-all training pictures, each answered by a layer that was fitted without its fold; else on those that the recipe has set
-aside, or on the validation split, whose pictures have chosen the epoch and so look a little easier than new ones.
+Both are fitted on pictures that the network has not learned from: on all training pictures, each answered by a layer
+or a network that was trained without its fold (cross-conformal: Vovk 2015), where a last layer alone learns or the
+recipe asks for it; else on those that the recipe has set aside, or on the validation split, whose pictures may have
+chosen the epoch and so look a little easier than new ones.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from fruitcnn.model.familiarity import (
 from fruitcnn.training.head import assign_folds, held_out_logits
 
 Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
 _BATCH = 32
 
 
@@ -79,20 +82,52 @@ def calibrate_held_back(
     )
 
 
-def calibrate_out_of_fold(
+def training_folds(dataset: Dataset, folds: int, *, seed: int) -> Indices:
+    """A fold 0..folds-1 for each training picture [N], near-duplicates together."""
+    names = [picture.group or picture.file for picture in dataset.in_split(TRAIN)]
+    groups = np.unique(names, return_inverse=True)[1]
+    return assign_folds(dataset.targets(TRAIN), groups, folds=folds, seed=seed)
+
+
+def calibrate_head(
     features: Floats, views: Floats | None, dataset: Dataset, outside: Floats | None, head: HeadConfig, *, seed: int
 ) -> Calibration:
     """Of a network whose last layer alone learns from the training pictures' features [N, D] and views' [N, D]."""
-    targets, pictures = dataset.targets(TRAIN), dataset.in_split(TRAIN)
-    names = [picture.group or picture.file for picture in pictures]
-    groups = np.unique(names, return_inverse=True)[1]
-    folds = assign_folds(targets, groups, folds=head.folds, seed=seed)
-    classes = len(dataset.labels)
+    folds = training_folds(dataset, head.folds, seed=seed)
+    targets, classes = dataset.targets(TRAIN), len(dataset.labels)
     logits = held_out_logits(features, targets, folds, views=views, classes=classes, penalty=head.penalty)
+    return calibrate_out_of_fold(
+        features,
+        targets,
+        folds,
+        logits,
+        by_fold=[features] * head.folds,
+        outside=outside,
+        outside_by_fold=None if outside is None else [outside] * head.folds,
+        seed=seed,
+    )
+
+
+def calibrate_out_of_fold(
+    features: Floats,
+    targets: Indices,
+    folds: Indices,
+    logits: Floats,
+    *,
+    by_fold: Sequence[Floats],
+    outside: Floats | None,
+    outside_by_fold: Sequence[Floats] | None,
+    seed: int,
+) -> Calibration:
+    """On all training pictures, with features [N, D] by the network itself, class indices and folds [N].
+
+    logits: [N, C] by what was trained without each picture's fold. by_fold: features [N, D] a fold, of all pictures by
+    the network that was trained without that fold. outside, outside_by_fold: features [O, D], likewise.
+    """
     temperature = fit_temperature(torch.from_numpy(logits), torch.from_numpy(targets))
-    rows = [features] * head.folds
-    strangers = None if outside is None else [outside] * head.folds
-    scores = held_out_scores(rows, targets, folds, outside=strangers, seed=seed)
+    if not features.shape[1]:
+        return Calibration(temperature, None, logits / np.float32(temperature))
+    scores = held_out_scores(by_fold, targets, folds, outside=outside_by_fold, seed=seed)
     logits = logits / np.float32(temperature)
     familiarity = fit_familiarity(features, targets, scores, logits, outside=outside, seed=seed)
     return Calibration(temperature, familiarity, logits)

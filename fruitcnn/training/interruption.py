@@ -25,8 +25,9 @@ class Interruption(Callback):
     """Within `with`, the first signal is remembered and acted upon at the end of a batch; a second one ends at once."""
 
     def __init__(self, *, epochs: int, run: str, value: object) -> None:
+        """epochs: of all networks that are trained within. before: those of networks that are trained already."""
         self.epochs, self.run, self.value = epochs, run, value
-        self.done = 0
+        self.before = self.done = 0
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -63,11 +64,11 @@ class Interruption(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Count the epochs before a resume."""
-        self.done = trainer.current_epoch
+        self.done = self.before + trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Count an epoch."""
-        self.done = trainer.current_epoch + 1
+        self.done = self.before + trainer.current_epoch + 1
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: object) -> None:
         """Stop after a batch."""

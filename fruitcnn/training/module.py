@@ -42,7 +42,8 @@ class ClassifierModule(lightning.LightningModule):
         super().__init__()
         self.net, self.config, self.seed, self.teacher, self.gate = net, config, seed, teacher, gate
         self.view_size = config.view_size or net.model.inputs[0].shape[1]
-        frequency = torch.tensor(class_counts) / sum(class_counts)
+        # A fold's network may have no picture of a class.
+        frequency = torch.tensor(class_counts).clamp_min(1) / sum(class_counts)
         weight = frequency**-config.class_balance
         # Scaled so that the average picture counts as one, whatever the balance: the rate keeps its meaning.
         self.register_buffer("class_weight", weight / (weight * frequency).sum(), persistent=False)

@@ -85,7 +85,8 @@ def write_results(
     parities = export_model(model, card, folder, reference=reference)
     check()
     _write_evaluation(evaluated, trained, config, dataset, folder)
-    chosen = "" if config.head else f", epoch {trained.epoch} (best validation {config.train.best})"
+    how = "the last" if config.train.best == "last" else f"best validation {config.train.best}"
+    chosen = "" if config.head else f", epoch {trained.epoch} ({how})"
     for split, metrics in evaluated.metrics.items():
         if split in (VALIDATION, TEST):
             print_line(f"\n{split}{chosen}:")

@@ -14,6 +14,7 @@ from fruitcnn.files import write_text
 from fruitcnn.model import TorchForward, keras
 from fruitcnn.terminal import printable
 from fruitcnn.training.fit import fit_model
+from fruitcnn.training.folds import calibrated_by_folds
 from fruitcnn.training.interruption import Interruption
 from fruitcnn.training.results import Trained, write_results
 from fruitcnn.training.run_folder import claimed_run
@@ -54,11 +55,16 @@ def train(
             return folder
         if foreign := TorchForward(model).foreign:
             print_line(printable(_describe_foreign(foreign)))
-        with Interruption(epochs=config.train.epochs, run=folder.name, value=folder) as interruption:
+        epochs = config.train.epochs * (1 + config.data.calibration_folds)
+        with Interruption(epochs=epochs, run=folder.name, value=folder) as interruption:
             fitted = fit_model(model, config, dataset, folder, where, interruption=interruption, quiet=quiet)
             interruption.check()
             load_weights(fitted.module, fitted.weights)
             trained = Trained(model, fitted.best.epoch, fitted.history.rows)
+            if config.data.calibration_folds:
+                trained = calibrated_by_folds(
+                    trained, config, dataset, folder, where, interruption=interruption, quiet=quiet
+                )
             write_results(trained, config, dataset, folder, check=interruption.check, print_line=print_line)
     return folder
 

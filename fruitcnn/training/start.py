@@ -8,7 +8,7 @@ from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import ConfigError
 from fruitcnn.model import TorchForward, build_model, has_features, keras
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
-from fruitcnn.training.calibration import Answers, Floats, calibrate_out_of_fold
+from fruitcnn.training.calibration import Answers, Floats, calibrate_head
 from fruitcnn.training.features import Extractor
 from fruitcnn.training.head import Head, fit_head
 from fruitcnn.training.results import Trained
@@ -58,7 +58,7 @@ def fit_head_only(model: keras.Model, config: Config, dataset: Dataset, *, quiet
     features, views = _fit_head_of(model, extractor, config, dataset, quiet=quiet)
     strangers = dataset.outside_pixels(config.data.size)
     outside = None if strangers is None else extractor.features(strangers, quiet=quiet)
-    calibration = calibrate_out_of_fold(features, views, dataset, outside, head, seed=config.seed)
+    calibration = calibrate_head(features, views, dataset, outside, head, seed=config.seed)
     last = Head(*model.outputs[0]._keras_history.operation.get_weights())
     rows = {split: extractor.features(dataset.pixels(split, config.data.size), quiet=quiet) for split in dataset.splits}
     answers = {split: Answers(found, last.logits(found)) for split, found in rows.items()}

@@ -60,7 +60,10 @@ class AveragedWeights(Callback):
 
 
 class BestWeights(Callback):
-    """The weights of the epoch with the best validation; ties go to the lower loss, then to the earlier epoch."""
+    """The weights of the epoch with the best validation; ties go to the lower loss, then to the earlier epoch.
+
+    criterion: loss, accuracy, or last for the last epoch whose loss is a number.
+    """
 
     def __init__(self, criterion: str) -> None:
         self.criterion = criterion
@@ -72,7 +75,8 @@ class BestWeights(Callback):
         """Compare, with the weights in place that were validated."""
         loss = float(trainer.callback_metrics["validation_loss"])
         accuracy = float(trainer.callback_metrics["validation_accuracy"])
-        score = [-loss] if self.criterion == "loss" else [accuracy, -loss]
+        scores = {"loss": [-loss], "accuracy": [accuracy, -loss], "last": [float(trainer.current_epoch)]}
+        score = scores[self.criterion]
         # A diverged epoch (its loss is not a number) is never the best.
         if math.isfinite(loss) and (not self.score or score > self.score):
             self.score, self.epoch = score, trainer.current_epoch + 1
