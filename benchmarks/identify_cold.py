@@ -40,7 +40,8 @@ print(labels[probabilities.argmax()], probabilities.max())
 def command(photo: Path, model: Path) -> list[str]:
     script = Path(sys.executable).with_name("fruitcnn")
     start = [str(script)] if script.exists() else [sys.executable, "-m", "fruitcnn"]
-    return [*start, "identify", str(photo), "--model", str(model)]
+    # A drawn picture may well be unlike the photographs.
+    return [*start, "identify", str(photo), "--model", str(model), "--refuse-below", "0"]
 
 
 def measure(arguments: list[str], peaks: list[float]) -> float:

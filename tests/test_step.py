@@ -274,6 +274,7 @@ def validated(best: BestWeights, module: ClassifierModule, epochs: list[tuple[fl
         ("loss", [(0.5, 0.5), (0.5, 0.9)], 1),  # and then to the earlier epoch
         ("loss", [(math.nan, 0.9), (0.5, 0.1), (math.inf, 0.9)], 2),
         ("accuracy", [(math.nan, 0.9), (0.5, 0.1)], 2),
+        ("last", [(0.5, 0.9), (0.9, 0.5), (math.nan, 0.9)], 2),
     ],
 )
 def test_the_best_epoch_is_the_one_that_validated_best(

@@ -14,6 +14,7 @@ import torch
 
 from fruitcnn import checkpoint, load_config, train
 from fruitcnn.config import Config
+from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import FruitcnnError, UsageError
 from fruitcnn.evaluation.calibration import fit_temperature
@@ -21,9 +22,11 @@ from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.export import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
+from fruitcnn.training.calibration import training_folds
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_schedule
+from fruitcnn.training.results import Trained
 from tests.conftest import REPOSITORY, TINY
 
 CPU = torch.device("cpu")
@@ -42,10 +45,10 @@ def same_weights(model: keras.Model, run: Path) -> bool:
     )
 
 
-def without_results(monkeypatch: pytest.MonkeyPatch) -> list[keras.Model]:
-    """From now on a training ends before its files are written, with its model in this list."""
-    ended: list[keras.Model] = []
-    monkeypatch.setattr("fruitcnn.training.run.write_results", lambda trained, *_, **__: ended.append(trained.model))
+def without_results(monkeypatch: pytest.MonkeyPatch) -> list[Trained]:
+    """From now on a training ends before its files are written, with what it has in this list."""
+    ended: list[Trained] = []
+    monkeypatch.setattr("fruitcnn.training.run.write_results", lambda trained, *_, **__: ended.append(trained))
     return ended
 
 
@@ -89,7 +92,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     ended = without_results(monkeypatch)
     quiet_train(load_config("quick", TINY, data=drawn), tmp_path)
     other = quiet_train(load_config("quick", [*TINY, "seed=1"], data=drawn), tmp_path)
-    assert [same_weights(model, finished) for model in ended] == [True, False]
+    assert [same_weights(trained.model, finished) for trained in ended] == [True, False]
     assert other.name == "quick-2", "a taken name is numbered"
 
 
@@ -130,28 +133,71 @@ def test_what_was_set_aside_calibrates_and_is_not_learned_from(tmp_path: Path) -
     assert len(aside) > 50 and not learned & set(aside)
 
 
-@pytest.mark.parametrize(("number", "outside"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def write_csv(path: Path, pictures: list[tuple[Record, str]]) -> Path:
+    """Pictures with the split that each is to have."""
+    lines = [f"{picture.path},{picture.label},{split}" for picture, split in pictures]
+    path.write_text("\n".join(["file,label,split", *lines]))
+    return path
+
+
+def test_networks_that_were_trained_without_a_fold_calibrate(drawn: Path, tmp_path: Path) -> None:
+    data = scan(drawn, sizes=[32], share=0.15, seed=0)
+    whole = write_csv(tmp_path / "whole.csv", [(picture, picture.split) for picture in data.pictures])
+    settings = [*TINY, "train.batch_size=16", f"data.outside={drawn / 'grape'}"]
+    run = quiet_train(load_config("quick", [*settings, "data.calibration_folds=3"], data=whole), tmp_path / "run")
+    rows = read_predictions(run / checkpoint.PREDICTIONS).rows
+    learned = [row for row in rows if row.split == "train"]
+    said, targets = np.array([row.held_out for row in learned]), data.targets("train")
+    temperature = json.loads((run / checkpoint.METRICS).read_text())["temperature"]
+    again = fit_temperature(torch.from_numpy(np.log(said)), torch.from_numpy(targets))
+    assert temperature == pytest.approx(temperature * again, rel=0.01)
+    assert all(not row.held_out for row in rows if row.split == "validation")
+
+    # A network that has never heard of the last fold says the same of it.
+    folds = training_folds(data, 3, seed=0)
+    split = {p.file: "test" if fold == 2 else "train" for p, fold in zip(data.in_split("train"), folds, strict=True)}
+    rest = write_csv(
+        tmp_path / "rest.csv", [(picture, split.get(picture.file, "validation")) for picture in data.pictures]
+    )
+    other = quiet_train(load_config("quick", settings, data=rest), tmp_path / "other")
+    softer = json.loads((other / checkpoint.METRICS).read_text())["temperature"] / temperature
+    shares, _ = read_predictions(other / checkpoint.PREDICTIONS).readable("test").arrays()
+    sharpened = torch.from_numpy(np.log(shares)).mul(softer).softmax(1).numpy()
+    assert np.abs(sharpened - said[folds == 2]).max() < 1e-4 < np.abs(sharpened - 1 / 3).max()
+
+
+@pytest.mark.parametrize(
+    ("number", "setting", "file", "done"),
+    [
+        (signal.SIGTERM, "seed=0", checkpoint.LAST, "1 of 4"),
+        # What is outside does not matter here: pictures that a network meets beside its own.
+        (signal.SIGINT, "data.outside={drawn}/grape", checkpoint.LAST, "1 of 4"),
+        (signal.SIGTERM, "data.calibration_folds=2", f"{checkpoint.FOLDS}/1/{checkpoint.LAST}", "5 of 12"),
+    ],
+)
 def test_an_interrupted_run_is_resumed_to_the_same_weights(
-    number: int, outside: bool, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, setting: str, file: str, done: str, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is outside does not matter here: pictures that a network meets beside its own.
-    stateful = [*STATEFUL, f"data.outside={drawn / 'grape'}"] if outside else STATEFUL
+    stateful = [*STATEFUL, setting.format(drawn=drawn)]
     settings = [argument for setting in stateful for argument in ("--set", setting)]
     arguments = ["train", "quick", "--data", drawn, "--device", "cpu", *settings]
     folder = tmp_path / "checkpoints" / "quick"
-    stopped = run_python("tests.stopped", int(number), checkpoint.LAST, *arguments, cwd=tmp_path)
+    stopped = run_python("tests.stopped", int(number), file, *arguments, cwd=tmp_path)
     errors = stopped.stderr
 
     assert stopped.returncode == 128 + number, errors
-    assert "stopped after 1 of 4 epochs" in errors and "--name quick --resume" in errors and "Traceback" not in errors
+    assert f"stopped after {done} epochs" in errors and "--name quick --resume" in errors and "Traceback" not in errors
     assert not (folder / checkpoint.KERAS).exists()
     resumed = run_python("fruitcnn", *arguments, "--name", "quick", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
 
     ended = without_results(monkeypatch)
     straight = quiet_train(load_config("quick", stateful, data=drawn), tmp_path / "straight")
-    assert same_weights(*ended, folder)
-    assert {path.name for path in folder.iterdir()} == {*checkpoint.FILES, checkpoint.LOGS}
+    assert same_weights(ended[0].model, folder)
+    if calibration := ended[0].calibration:
+        found = json.loads((folder / checkpoint.METRICS).read_text())["temperature"]
+        assert calibration.temperature == found and (folder / checkpoint.FOLDS).is_dir()
+    assert {path.name for path in folder.iterdir()} - {checkpoint.FOLDS} == {*checkpoint.FILES, checkpoint.LOGS}
 
     def rows(run: Path) -> list[list[str]]:
         with (run / checkpoint.METRICS_BY_EPOCH).open() as file:
@@ -181,6 +227,8 @@ def test_class_balance_weighs_rare_classes_up_and_keeps_the_mean() -> None:
     assert weight.tolist() == pytest.approx([10 / 3, 10 / 9, 5 / 9])
     even = ClassifierModule(net, load_config("quick").train, class_counts=[10, 30, 60], seed=0).class_weight
     assert even.tolist() == [1.0, 1.0, 1.0]
+    missing = ClassifierModule(net, config, class_counts=[0, 40, 60], seed=0).class_weight
+    assert missing.isfinite().all(), "of a class that lies in one fold"
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 9, 10, 50])

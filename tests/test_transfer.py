@@ -94,8 +94,13 @@ def test_only_the_head_of_the_network_has_changed(probed: Path) -> None:
 def test_settings_of_a_training_that_does_not_happen_are_refused(drawn: Path) -> None:
     with pytest.raises(ConfigError, match="only the head"):
         load_config("features", ["train.epochs=3"], data=drawn)
-    with pytest.raises(ConfigError, match="calibration is out of fold"):
-        load_config("features", ["data.calibration_share=0.1"], data=drawn)
+    for key in ("data.calibration_share=0.1", "data.calibration_folds=5"):
+        with pytest.raises(ConfigError, match="calibration is out of its folds"):
+            load_config("features", [key], data=drawn)
+    with pytest.raises(ConfigError, match="2 and more"):
+        load_config("quick", ["data.calibration_folds=1"], data=drawn)
+    with pytest.raises(ConfigError, match=r"data\.calibration_share: set that to 0"):
+        load_config("transfer", ["data.calibration_folds=5"], data=drawn)
 
 
 def small(weights: str = "none") -> keras.Model:
