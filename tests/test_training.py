@@ -152,6 +152,8 @@ def test_networks_that_were_trained_without_a_fold_calibrate(drawn: Path, tmp_pa
     again = fit_temperature(torch.from_numpy(np.log(said)), torch.from_numpy(targets))
     assert temperature == pytest.approx(temperature * again, rel=0.01)
     assert all(not row.held_out for row in rows if row.split == "validation")
+    own = json.loads((run / checkpoint.METRICS).read_text())["held_out"]
+    assert own["images"] == len(said) and own["accuracy"] == pytest.approx((said.argmax(1) == targets).mean())
 
     # A network that has never heard of the last fold says the same of it.
     folds = training_folds(data, 3, seed=0)

@@ -30,6 +30,8 @@ from fruitcnn.training.history import write_history
 Floats = NDArray[np.float32]
 # Of pictures of the known classes one in twenty is refused.
 REFUSE_BELOW = 0.05
+# Figures of the training pictures, by models that had not met them.
+HELD_OUT = "held_out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Trained:
 class Evaluated:
     """What the calibrated model answers: probabilities float32 [N, C], familiarity [N] and metrics, by split.
 
-    held_out: probabilities [N, C] by models that had not met the pictures, by split.
+    held_out: probabilities [N, C] by models that had not met the pictures, by split; their metrics are HELD_OUT.
     """
 
     calibration: Calibration
@@ -87,10 +89,12 @@ def write_results(
     _write_evaluation(evaluated, trained, config, dataset, folder)
     how = "the last" if config.train.best == "last" else f"best validation {config.train.best}"
     chosen = "" if config.head else f", epoch {trained.epoch} ({how})"
-    for split, metrics in evaluated.metrics.items():
-        if split in (VALIDATION, TEST):
-            print_line(f"\n{split}{chosen}:")
-            print_line(classification_report(metrics))
+    alone = "training pictures, each by a model without it"
+    titles = {VALIDATION: VALIDATION + chosen, TEST: TEST + chosen, HELD_OUT: alone}
+    for split, title in titles.items():
+        if split in evaluated.metrics:
+            print_line(f"\n{title}:")
+            print_line(classification_report(evaluated.metrics[split]))
     print_line("")
     for parity in parities:
         print_line(str(parity))
@@ -125,6 +129,8 @@ def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Eval
         split: fitted.p_value(fitted.score(found.features, logits[split])) for split, found in answers.items() if fitted
     }
     held_out = {} if calibration.held_out is None else {TRAIN: _softmax(calibration.held_out)}
+    if TRAIN in held_out:
+        metrics[HELD_OUT] = evaluate(held_out[TRAIN], dataset.targets(TRAIN), dataset.labels)
     return Evaluated(calibration, probabilities, familiarity, metrics, held_out)
 
 
@@ -185,7 +191,7 @@ def _card(
         "recipe": config.name,
         "seed": config.seed,
         "epoch": trained.epoch,
-        "images": {split: metrics.images for split, metrics in evaluated.metrics.items()},
+        "images": {split: evaluated.metrics[split].images for split in dataset.splits},
         "accuracy": {split: round(metrics.accuracy, 4) for split, metrics in evaluated.metrics.items()},
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "fruitcnn": fruitcnn.__version__,
