@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from fruitcnn import checkpoint
 from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.model import TorchForward, build_model, features_model, keras
 
@@ -77,6 +78,17 @@ def test_a_model_starts_from_the_layers_of_another_that_fit(tmp_path: Path) -> N
 def same(layer: keras.Layer, other: keras.Layer) -> bool:
     pairs = zip(layer.get_weights(), other.get_weights(), strict=True)
     return all(a.shape == b.shape and np.array_equal(a, b) for a, b in pairs)
+
+
+def test_a_finished_model_goes_on_with_its_last_layer(finished: Path) -> None:
+    exported = keras.saving.load_model(finished / checkpoint.KERAS, compile=False)
+    assert "evidence" in exported.output_names, "so its last layer is a convolution before the pooling"
+    pixels = np.random.default_rng(0).random((4, 32, 32, 3), np.float32) * 255
+    start = build_model("fruit_net", classes=3, size=32, dropout=0.0, weights=str(finished))
+    logits = torch.from_numpy(start.predict_on_batch(pixels))
+    assert np.abs(logits.softmax(1).numpy() - exported.predict_on_batch(pixels)[0]).max() < 1e-6
+    of_two = build_model("fruit_net", classes=2, size=32, dropout=0.0, weights=str(finished))
+    assert np.array_equal(of_two.get_layer("stem_conv").get_weights(), start.get_layer("stem_conv").get_weights())
 
 
 def test_only_networks_with_imagenet_weights_can_start_from_them() -> None:

@@ -13,6 +13,8 @@ from keras import layers
 from fruitcnn.model.familiarity import LEVELS, SHARPNESS, Familiarity
 
 PROBABILITIES, FAMILIARITY, EVIDENCE = "probabilities", "familiarity", "evidence"
+# The last Dense layer as a convolution before the pooling.
+LOGIT_MAPS = "logit_maps"
 
 
 def answer_model(
@@ -110,7 +112,7 @@ def _log_sum_exp(values: keras.KerasTensor, factor: float, *, name: str) -> kera
 
 
 def _conv(maps: keras.KerasTensor, kernel: Any, bias: Any) -> keras.KerasTensor:
-    layer = layers.Conv2D(kernel.shape[1], 1, use_bias=bias is not None, name="logit_maps")
+    layer = layers.Conv2D(kernel.shape[1], 1, use_bias=bias is not None, name=LOGIT_MAPS)
     return _with_weights(layer, maps, [kernel[None, None], bias])
 
 

@@ -9,6 +9,7 @@ import torch
 
 from fruitcnn import checkpoint
 from fruitcnn.errors import ModelError, UsageError
+from fruitcnn.model.answer import LOGIT_MAPS
 
 IMAGENET, NONE = "imagenet", "none"
 APPLICATIONS = "keras.applications."
@@ -19,8 +20,8 @@ def load_start(model: keras.Model, weights: str, architecture: str) -> int:
 
     weights: "none"; "imagenet", for efficientnet_lite0 (an application of Keras gets its own when it is built); or a
     checkpoint directory or .keras file, of whose layers those are taken that have the same name and shapes: another
-    data set's classes, or another size of input, are no hindrance. Raises UsageError, and ModelError for a file
-    that does not fit at all.
+    data set's classes, or another size of input, are no hindrance. The last layer is taken where it has as many
+    classes. Raises UsageError, and ModelError for a file that does not fit at all.
     """
     if weights == NONE or (weights == IMAGENET and architecture.startswith(APPLICATIONS)):
         return 0
@@ -115,13 +116,16 @@ def _from_model(model: keras.Model, path: Path) -> int:
         # Keras raises what its many readers raise.
         problem = f"can't be loaded as weights to start from ({error})"
         raise ModelError(problem, value=file, remedy="name a checkpoint directory or a .keras file") from error
-    given = {layer.name: layer for layer in start.layers}
+    given = {layer.name: layer.get_weights() for layer in start.layers}
+    if LOGIT_MAPS in given:
+        kernel, *bias = given[LOGIT_MAPS]
+        given[model.outputs[0]._keras_history.operation.name] = [kernel[0, 0], *bias]
     taken = 0
     for layer in model.layers:
-        source = given.get(layer.name)
-        if source is not None and [w.shape for w in source.weights] == [w.shape for w in layer.weights]:
-            layer.set_weights(source.get_weights())
-            taken += len(layer.weights)
+        source = given.get(layer.name, [])
+        if [weight.shape for weight in source] == [tuple(weight.shape) for weight in layer.weights]:
+            layer.set_weights(source)
+            taken += len(source)
     if not taken:
         raise ModelError("no layer fits the network", value=file, remedy="start from a model of the same architecture")
     return taken
