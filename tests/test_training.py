@@ -140,10 +140,10 @@ def write_csv(path: Path, pictures: list[tuple[Record, str]]) -> Path:
     return path
 
 
-def test_networks_that_were_trained_without_a_fold_calibrate(drawn: Path, tmp_path: Path) -> None:
+def test_networks_that_were_trained_without_a_fold_calibrate(finished: Path, drawn: Path, tmp_path: Path) -> None:
     data = scan(drawn, sizes=[32], share=0.15, seed=0)
     whole = write_csv(tmp_path / "whole.csv", [(picture, picture.split) for picture in data.pictures])
-    settings = [*TINY, "train.batch_size=16", f"data.outside={drawn / 'grape'}"]
+    settings = [*TINY, "train.batch_size=16", "train.best=last", f"data.outside={drawn / 'grape'}"]
     run = quiet_train(load_config("quick", [*settings, "data.calibration_folds=3"], data=whole), tmp_path / "run")
     rows = read_predictions(run / checkpoint.PREDICTIONS).rows
     learned = [row for row in rows if row.split == "train"]
@@ -154,6 +154,9 @@ def test_networks_that_were_trained_without_a_fold_calibrate(drawn: Path, tmp_pa
     assert all(not row.held_out for row in rows if row.split == "validation")
     own = json.loads((run / checkpoint.METRICS).read_text())["held_out"]
     assert own["images"] == len(said) and own["accuracy"] == pytest.approx((said.argmax(1) == targets).mean())
+
+    warned = ["these pictures chose the epoch" in (one / checkpoint.REPORT).read_text() for one in (finished, run)]
+    assert warned == [True, False]
 
     # A network that has never heard of the last fold says the same of it.
     folds = training_folds(data, 3, seed=0)

@@ -78,11 +78,11 @@ def write_report(
     write_text(target, text.encode(errors="replace").decode())
 
 
-def write_run_report(folder: Path, data: Path) -> None:
+def write_run_report(folder: Path, data: Path, *, chose_epoch: bool) -> None:
     """Write report.html of a finished run, from its predictions.csv and model.onnx and the pictures in `data`.
 
     The figures are of the test split, or of the validation split where there is none. Labels of all pictures are
-    looked at that have an answer by a model which has not learned from them.
+    looked at that have an answer by a model which has not learned from them. chose_epoch: whether the validation did.
     """
     predictions, identifier = read_predictions(folder / checkpoint.PREDICTIONS), Identifier.load(folder)
     listing = read_listing(data).records
@@ -90,9 +90,7 @@ def write_run_report(folder: Path, data: Path) -> None:
     split = TEST if TEST in splits else VALIDATION
     training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
     warnings = few_training_pictures(predictions.labels, training)
-    judged = _not_learned_from(predictions)
-    # Where all training pictures were answered out of fold, no epoch was to be chosen.
-    if split == VALIDATION and len(judged.rows) < len(predictions.rows):
+    if split == VALIDATION and chose_epoch:
         warnings += ("these pictures chose the epoch: on new ones expect a little less",)
     evaluation = Evaluation.of(
         folder.name,
@@ -104,7 +102,15 @@ def write_run_report(folder: Path, data: Path) -> None:
     )
     paths = {photo.file: photo.path for photo in listing}
     target = folder / checkpoint.REPORT
-    write_report(target, evaluation, paths, data=data, listing=listing, identifier=identifier, judged=judged)
+    write_report(
+        target,
+        evaluation,
+        paths,
+        data=data,
+        listing=listing,
+        identifier=identifier,
+        judged=_not_learned_from(predictions),
+    )
 
 
 def _not_learned_from(predictions: Predictions) -> Predictions:

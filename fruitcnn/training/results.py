@@ -149,7 +149,8 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, config: Config, da
     write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     plot_curves(rows, folder / checkpoint.CURVES, best_epoch=trained.epoch)
     if config.data.path is not None:
-        write_run_report(folder, Path(config.data.path))
+        chose = config.head is None and config.train.best != "last"
+        write_run_report(folder, Path(config.data.path), chose_epoch=chose)
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown.accuracy:.1%} of {shown.images} right"
     plot_confusion(shown.confusion, dataset.labels, folder / checkpoint.CONFUSION, title=title)
