@@ -33,8 +33,8 @@ def test_the_fault_table_has_a_row_for_every_test_of_faults() -> None:
         (
             "fruits",
             "validation",
-            "Of {count} photographs that nothing was learned or chosen from {accuracy} % are right ({low} to {high} %), NLL "
-            "{loss}, {accepted} % accepted.",
+            "Of {count} photographs that nothing was learned or chosen from {accuracy} % are right "
+            "({low} to {high} %), NLL {loss}, {accepted} % accepted.",
         ),
         ("fruits-small", "validation", "a larger network (one seed): {accuracy} % of {count}, NLL {loss}."),
     ],
