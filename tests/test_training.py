@@ -193,8 +193,11 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(
     assert stopped.returncode == 128 + number, errors
     assert f"stopped after {done} epochs" in errors and "--name quick --resume" in errors and "Traceback" not in errors
     assert not (folder / checkpoint.KERAS).exists()
+    orphan = folder / Path(file).parent / ".last.ckpt.0123abcd.tmp"
+    orphan.write_text("as a killed process leaves it")
     resumed = run_python("fruitcnn", *arguments, "--name", "quick", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
+    assert not orphan.exists()
 
     ended = without_results(monkeypatch)
     straight = quiet_train(load_config("quick", stateful, data=drawn), tmp_path / "straight")
