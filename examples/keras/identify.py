@@ -21,7 +21,7 @@ folder, *pictures = map(Path, sys.argv[1:])
 model = keras.saving.load_model(folder / "model.keras", compile=False)
 card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
 batch = np.stack([pixels(picture, card["input"]["size"]) for picture in pictures])
-answer = model.predict(batch, verbose=0)
+answer = model(batch, training=False)  # on OpenVINO `predict` may compute in bfloat16
 # A model that says how familiar a picture is, too, answers with a list, the probabilities first.
-for row in answer[0] if isinstance(answer, list) else answer:
+for row in keras.ops.convert_to_numpy(answer[0] if isinstance(answer, list) else answer):
     print(json.dumps(dict(zip(card["labels"], row.tolist()))))
