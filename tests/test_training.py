@@ -179,6 +179,7 @@ def test_networks_that_were_trained_without_a_fold_calibrate(finished: Path, dra
         (signal.SIGINT, "data.outside={drawn}/grape", checkpoint.LAST, "1 of 4"),
         (signal.SIGTERM, "data.calibration_folds=2", f"{checkpoint.FOLDS}/1/{checkpoint.LAST}", "5 of 12"),
     ],
+    ids=["SIGTERM", "SIGINT-outside", "in-a-fold"],
 )
 def test_an_interrupted_run_is_resumed_to_the_same_weights(
     number: int, setting: str, file: str, done: str, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
