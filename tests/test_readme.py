@@ -27,8 +27,8 @@ def test_the_fault_table_has_a_row_for_every_test_of_faults() -> None:
         (
             "fruits",
             "train",
-            "Each of its {count} training photographs was answered by one of five networks that were trained without "
-            "it: **{accuracy} %** are right ({low} to {high} %), NLL {loss}.",
+            "Each of its {count} training photographs was answered by one of five last layers that were fitted "
+            "without it: **{accuracy} %** are right ({low} to {high} %), NLL {loss}.",
         ),
         (
             "fruits",
