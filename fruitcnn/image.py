@@ -33,7 +33,7 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*"
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 
 # How many times the model's size a scaled JPEG keeps at least: see `decode`.
-SCALED_MARGIN = 3
+SCALED_MARGIN = 2.5
 # Bytes that pictures may take while they are being decoded, all threads together.
 MEMORY_LIMIT = 1 << 30
 # Bytes a pixel that a decoder holds at most, its own buffers and Pillow's picture together.
@@ -78,14 +78,14 @@ def is_picture(path: Path) -> bool:
     return head.startswith(SIGNATURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
 
 
-def decode(source: Source, *, at_least: int = 0) -> Image.Image:
+def decode(source: Source, *, at_least: float = 0) -> Image.Image:
     """Read a picture as upright RGB, transparency over white.
 
     `at_least` (pixels) lets a large JPEG be decoded at a half, a quarter or an eighth of its size, as long as both
     sides are whole multiples of that and stay at or above it (an eighth, which keeps only the mean of each block of
     8 x 8: at twice it).
 
-    With `at_least` three times the model's size, as `load_pixels` has it, no probability moved by more than 0.002
+    With `at_least` 2.5 times the model's size, as `load_pixels` has it, no probability moved by more than 0.004
     (checkpoints/fruits) and 0.007 (fruits-small) against a full decode, on 244 photographs enlarged to up to 6,500
     pixels and saved as JPEG (benchmarks/decode.py --pictures). Where the sides were no multiples, it was 0.026.
 
@@ -134,7 +134,7 @@ def read_bytes(path: Path) -> bytes:
     raise ImageError(problem, value=path, remedy="save it smaller first")
 
 
-def decoded_size(source: Source, *, at_least: int) -> tuple[int, int]:
+def decoded_size(source: Source, *, at_least: float) -> tuple[int, int]:
     """Width and height, before any turning, at which `decode` decodes a picture: equal ones mean equal pixels.
 
     For a picture that `decode` can read; what is raised for others is not said.
@@ -145,7 +145,7 @@ def decoded_size(source: Source, *, at_least: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _decoded(source: Source, at_least: int) -> Iterator[Image.Image]:
+def _decoded(source: Source, at_least: float) -> Iterator[Image.Image]:
     """The upright picture in whatever mode it came, while its memory is held; every failure becomes an ImageError."""
     name = source_name(source)
     try:
@@ -223,7 +223,7 @@ def _unreadable_folder(name: str) -> ImageError:
     return ImageError("is a folder, not a picture", value=name, remedy="name a file in it")
 
 
-def _scale(image: Image.Image, at_least: int) -> None:
+def _scale(image: Image.Image, at_least: float) -> None:
     side = min(image.size)
     factor = 8 if side >= 16 * at_least else 4 if side >= 4 * at_least else 2 if side >= 2 * at_least else 1
     # The decoder rounds the sides up, which would move the picture by a part of a pixel.
