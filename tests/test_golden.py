@@ -69,7 +69,7 @@ def test_the_repository_holds_what_export_writes_for_the_shipped_model(tmp_path:
         # Encoders may pack the same pixels differently, and those of JPEG round differently.
         assert {**new, "sha256": None}.keys() == old.keys() and new["orientation"] == old["orientation"]
         assert np.abs(np.subtract(new["probabilities"], old["probabilities"])).max() < 1e-2
-    assert sum(len(found) for name, found in kept.items() if not name.endswith(".rgb")) < 4e5, "small, beside the tensors"
+    assert sum(len(found) for name, found in kept.items() if not name.endswith(".rgb")) < 4e5, "beside the tensors"
     write_golden(SHIPPED / "model.onnx", tmp_path / "golden")
     assert files(tmp_path / "golden") == written, "the same model gives the same bytes"
 
