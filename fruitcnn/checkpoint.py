@@ -18,11 +18,9 @@ REPORT = "report.html"
 CURVES = "curves.png"
 CONFUSION = "confusion.png"
 LAST = "last.ckpt"
-# What a finished run holds, besides the folder of TensorBoard logs.
-FILES = (
-    *(KERAS, ONNX, CARD, REFERENCE, CONFIG, SPLIT, METRICS_BY_EPOCH, METRICS, PREDICTIONS),
-    *(REPORT, CURVES, CONFUSION, LAST),
-)
+OF_EPOCHS = (METRICS_BY_EPOCH, CURVES, LAST)
+# What a finished run holds, besides the folder of TensorBoard logs; one that has no epochs has none of theirs.
+FILES = (KERAS, ONNX, CARD, REFERENCE, CONFIG, SPLIT, METRICS, PREDICTIONS, REPORT, CONFUSION, *OF_EPOCHS)
 LOGS = "logs"
 # Of a run that calibrates by networks of its own, besides: each with its last.ckpt.
 FOLDS = "folds"

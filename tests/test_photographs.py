@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from fruitcnn import Identification, Identifier
-from fruitcnn.checkpoint import FILES, LAST, PREDICTIONS, REPORT, SHIPPED
+from fruitcnn.checkpoint import FILES, OF_EPOCHS, PREDICTIONS, REPORT, SHIPPED
 from fruitcnn.dataset.scan import scan
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.image import decode, is_picture, load_pixels, resize
@@ -30,7 +30,7 @@ SMALL = REPOSITORY / "checkpoints" / "fruits-small"
 def test_the_shipped_model_is_whole_and_clean() -> None:
     assert SHIPPED is not None
     # Photographs may not travel, so that there is no report; nobody resumes it.
-    assert {path.name for path in SHIPPED.iterdir()} - {"logs"} == set(FILES) - {LAST, REPORT}
+    assert {path.name for path in SHIPPED.iterdir()} - {"logs"} == set(FILES) - {*OF_EPOCHS, REPORT}
     graph = onnx.load(SHIPPED / "model.onnx", load_external_data=False).graph
     counts = {kind: [node.op_type for node in graph.node].count(kind) for kind in {n.op_type for n in graph.node}}
     assert counts == CENSUS["efficientnet_lite0"]

@@ -40,11 +40,12 @@ def probed(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
 
 def test_the_features_recipe_ends_in_a_whole_checkpoint(probed: Path, drawn: Path) -> None:
     names = {path.name for path in probed.iterdir()}
-    assert set(checkpoint.FILES) - {checkpoint.LAST} <= names
+    assert names == set(checkpoint.FILES) - set(checkpoint.OF_EPOCHS)
     card = json.loads((probed / checkpoint.CARD).read_text())
     assert [output["name"] for output in card["outputs"]] == ["probabilities", "familiarity", "evidence"]
     assert card["outputs"][1]["refuse_below"] == 0.05 and card["outputs"][2]["grid"] == [2, 2]
     metrics = json.loads((probed / checkpoint.METRICS).read_text())
+    assert "epoch" not in card["provenance"] and "best_epoch" not in metrics
     assert metrics["validation"]["accuracy"] >= 0.7 and metrics["train"]["accuracy"] >= 0.9
     rows = list(csv.DictReader((probed / checkpoint.PREDICTIONS).read_text().splitlines()))
     assert len(rows) == 48 and all(0 <= float(row["familiarity"]) <= 1 for row in rows)

@@ -38,12 +38,12 @@ HELD_OUT = "held_out"
 class Trained:
     """A network, from pixels to logits, with its final weights; which epoch they are of; the rows of metrics.csv.
 
-    calibration: None for one that is to be calibrated on pictures that were held back. answers: of every split, where
-    they are known already.
+    epoch: None where the last layer was fitted at once; there are no rows then. calibration: None for one that is to be
+    calibrated on pictures that were held back. answers: of every split, where they are known already.
     """
 
     model: keras.Model
-    epoch: int
+    epoch: int | None
     rows: list[dict[str, float]]
     calibration: Calibration | None = None
     answers: dict[str, Answers] | None = None
@@ -88,7 +88,7 @@ def write_results(
     check()
     _write_evaluation(evaluated, trained, config, dataset, folder)
     how = "the last" if config.train.best == "last" else f"best validation {config.train.best}"
-    chosen = "" if config.head else f", epoch {trained.epoch} ({how})"
+    chosen = "" if trained.epoch is None else f", epoch {trained.epoch} ({how})"
     alone = "training pictures, each by a model without it"
     titles = {VALIDATION: VALIDATION + chosen, TEST: TEST + chosen, HELD_OUT: alone}
     for split, title in titles.items():
@@ -140,27 +140,21 @@ def _softmax(logits: Floats) -> Floats:
 
 
 def _write_evaluation(evaluated: Evaluated, trained: Trained, config: Config, dataset: Dataset, folder: Path) -> None:
-    """predictions.csv, metrics.json, curves.png, report.html and, at the end, confusion.png: then a run is finished."""
+    """metrics, predictions.csv, curves.png, report.html and, at the end, confusion.png: then a run is finished."""
     write_predictions(_predictions(evaluated, dataset), folder / checkpoint.PREDICTIONS)
-    rows = trained.rows or [_only_row(evaluated.metrics)]
-    write_history(rows, folder / checkpoint.METRICS_BY_EPOCH)
     by_split = {split: metrics.to_dict() for split, metrics in evaluated.metrics.items()}
-    summary = {"best_epoch": trained.epoch, "temperature": evaluated.calibration.temperature, **by_split}
+    summary = {"temperature": evaluated.calibration.temperature, **by_split}
+    if trained.epoch is not None:
+        summary = {"best_epoch": trained.epoch, **summary}
+        write_history(trained.rows, folder / checkpoint.METRICS_BY_EPOCH)
+        plot_curves(trained.rows, folder / checkpoint.CURVES, best_epoch=trained.epoch)
     write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    plot_curves(rows, folder / checkpoint.CURVES, best_epoch=trained.epoch)
     if config.data.path is not None:
         chose = config.head is None and config.train.best != "last"
         write_run_report(folder, Path(config.data.path), chose_epoch=chose)
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown.accuracy:.1%} of {shown.images} right"
     plot_confusion(shown.confusion, dataset.labels, folder / checkpoint.CONFUSION, title=title)
-
-
-def _only_row(metrics: dict[str, Metrics]) -> dict[str, float]:
-    """metrics.csv of a fit that has no epochs."""
-    splits = (TRAIN, VALIDATION)
-    loss = {f"{split}_loss": metrics[split].loss for split in splits}
-    return {"epoch": 1, **loss, **{f"{split}_accuracy": metrics[split].accuracy for split in splits}}
 
 
 def _predictions(evaluated: Evaluated, dataset: Dataset) -> Predictions:
@@ -191,7 +185,7 @@ def _card(
         "parameters": trained.model.count_params(),
         "recipe": config.name,
         "seed": config.seed,
-        "epoch": trained.epoch,
+        **({} if trained.epoch is None else {"epoch": trained.epoch}),
         "images": {split: evaluated.metrics[split].images for split in dataset.splits},
         "accuracy": {split: round(metrics.accuracy, 4) for split, metrics in evaluated.metrics.items()},
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),

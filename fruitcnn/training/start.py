@@ -62,7 +62,7 @@ def fit_head_only(model: keras.Model, config: Config, dataset: Dataset, *, quiet
     last = Head(*model.outputs[0]._keras_history.operation.get_weights())
     rows = {split: extractor.features(dataset.pixels(split, config.data.size), quiet=quiet) for split in dataset.splits}
     answers = {split: Answers(found, last.logits(found)) for split, found in rows.items()}
-    return Trained(model, 1, [], calibration, answers)
+    return Trained(model, None, [], calibration, answers)
 
 
 def _fit_head_of(
