@@ -22,7 +22,7 @@ UNKNOWN = "unknown"
 _PROBABILITIES, _FAMILIARITY, _EVIDENCE = "probabilities", "familiarity", "evidence"
 
 # Pictures that go through the network at once: large enough to use all cores, small enough to bound the memory.
-_BATCH = 32
+_BATCH = 16
 # How far the probabilities of a picture may be from summing to 1: a model in half precision is within it.
 _SUM_TOLERANCE = 0.01
 
