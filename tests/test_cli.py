@@ -81,18 +81,39 @@ def test_help_version_and_no_arguments(cli: Run) -> None:
     assert "Usage" in cli().stdout + cli().stderr
 
 
-def test_train_mistakes_are_one_line(
-    cli: Run, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_mistakes_are_one_line(
+    cli: Run,
+    finished: Path,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "one" / "apple").mkdir(parents=True)
+    (tmp_path / "list.txt").write_text("mine")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "list.txt").write_text("mine")
+    names = [f"{label}/{label}_00{n}.jpg" for label in ("grape", "pineapple") for n in range(4)]
+    rows = [f"{drawn / name},{name.partition('/')[0]},{'train' if name < 'p' else 'validation'}" for name in names]
+    (tmp_path / "list.csv").write_text("\n".join(["file,label,split", *rows]))
+    train, evaluate = ("train", "fruit_net", "--data"), ("evaluate", str(finished), "--data", str(drawn))
     for arguments, status, message in [
         (("train", "nonsense"), 2, "no such recipe"),
         (("train", "fruit_net"), 2, "no data set"),
-        (("train", "fruit_net", "--data", "nowhere"), 1, "no such folder or file"),
-        (("train", "fruit_net", "--data", "one"), 1, "no readable picture in: apple"),
-        (("train", "fruit_net", "--data", str(drawn), "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
+        ((*train, "nowhere"), 1, "no such folder or file"),
+        ((*train, "one"), 1, "no readable picture in: apple"),
+        ((*train, "list.csv"), 1, "the train split has no picture of: pineapple"),
+        ((*train, str(drawn), "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
+        ((*train, str(drawn), "--set", "data.outside=nowhere"), 1, "no such folder; mend data.outside"),
+        ((*train, str(drawn), "--set", "data.outside=one"), 1, "no pictures in this folder; mend data.outside"),
         (("export", "nowhere"), 1, "has no model.keras"),
+        (("export", str(finished), "--format", "onnx,onx"), 2, "onx: no such format; choose from"),
+        (("export", str(finished), "--to", "list.txt"), 2, "list.txt: is not a folder"),
+        ((*evaluate, "--outside", "nowhere"), 2, "no such folder"),
+        ((*evaluate, "--outside", "one"), 1, "no pictures in this folder"),
+        ((*evaluate, "--report", "mine"), 2, "holds other files"),
+        ((*evaluate, "--report", "no/such"), 2, "no such folder; make it first"),
     ]:
         monkeypatch.setattr(sys, "argv", ["fruitcnn", *arguments])
         with pytest.raises(SystemExit) as ended:
@@ -104,6 +125,7 @@ def test_train_mistakes_are_one_line(
     done = cli("train", "fruit_net", "--data", "one")
     assert done.returncode == 1 and done.stdout == "" and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "checkpoints").exists(), "nothing is left of what could not begin"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["list.txt"] and not (tmp_path / "no").exists()
 
 
 def test_debug_shows_the_traceback(cli: Run) -> None:
