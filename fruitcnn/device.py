@@ -1,8 +1,9 @@
 """The one device policy of the heavy world.
 
-Training runs where the user said. What is compared, calibrated or exported runs in float32 on the CPU, whatever GPU the
-host has: on a GPU convolutions are rounded to TF32's ten bits, which is a hundred times what the export allows. Keras,
-which would move every tensor to a device of its own choice, is given no choice.
+A network is made on the CPU and lies there; its epochs alone run where the user said, and Lightning moves it there and
+back. What is compared, calibrated or exported so runs in float32 on the CPU, whatever GPU the host has: on a GPU
+convolutions are rounded to TF32's ten bits, which is a hundred times what the export allows. Keras, which would move
+every tensor to a device of its own choice, is given no choice.
 """
 
 import contextlib

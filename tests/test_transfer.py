@@ -20,6 +20,7 @@ from fruitcnn.training.head import assign_folds, fit_head
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
 from fruitcnn.training.teacher import Teacher, distillation_loss, resized
+from tests.pretend import pretend_device
 
 
 @pytest.fixture(scope="module")
@@ -189,17 +190,17 @@ def test_a_teacher_answers_as_the_finished_model_does(probed: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     expected = Identifier.load(probed).probabilities(pixels)
     views = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-    # The graph of a CPU, and the network of a GPU, which lies where Keras is told to put it.
-    for device, tolerance in (("cpu", 1e-6), ("cuda", 1e-4)):
-        with keras.device("cpu"):
-            teacher = Teacher(probed, labels=labels, device=torch.device(device))
-            found = teacher.log_probabilities(views).exp().numpy()
-        assert np.abs(found - expected).max() < tolerance, device
-        assert teacher.size == 64 and resized(views, 32).shape == (3, 3, 32, 32)
-        with pytest.raises(ModelError, match="are not those of the data set"):
-            Teacher(probed, labels=["a", "b", "c"], device=torch.device(device))
-        with pytest.raises(ModelError, match="teacher"):
-            Teacher(probed / "nothing", labels=labels, device=torch.device(device))
+    # The graph on a CPU, and elsewhere the network.
+    with pretend_device() as elsewhere:
+        for device, tolerance in ((torch.device("cpu"), 1e-6), (elsewhere, 1e-4)):
+            teacher = Teacher(probed, labels=labels, device=device)
+            found = teacher.log_probabilities(views.to(device)).exp().cpu().numpy()
+            assert np.abs(found - expected).max() < tolerance, device
+            assert teacher.size == 64 and resized(views, 32).shape == (3, 3, 32, 32)
+            with pytest.raises(ModelError, match="are not those of the data set"):
+                Teacher(probed, labels=["a", "b", "c"], device=device)
+            with pytest.raises(ModelError, match="teacher"):
+                Teacher(probed / "nothing", labels=labels, device=device)
 
 
 def test_a_pupil_gets_closer_to_its_teacher(probed: Path, drawn: Path, tmp_path: Path) -> None:

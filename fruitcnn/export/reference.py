@@ -63,7 +63,7 @@ def measure_reference(
     else:
         pixels = rows[np.linspace(0, len(rows) - 1, min(PICTURES, len(rows))).astype(int)]
     with on_cpu(), torch.no_grad():
-        net = TorchForward(model).cpu().eval()
+        net = TorchForward(model).eval()
         image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()  # [N, 3, S, S]
         logits = net(image.contiguous(memory_format=torch.channels_last)) / temperature
     return Reference(tuple(labels), pixels, logits.numpy())

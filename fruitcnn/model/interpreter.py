@@ -98,7 +98,7 @@ class TorchForward(nn.Module):
 
     def penalty(self) -> torch.Tensor | float:
         """The sum of the regularisation losses: the weights' (L2 and the like), and the last forward's activities'."""
-        penalties = [regularizer(variable) for regularizer, variable in self._penalties]
+        penalties = [_where_it_is(variable.value, regularizer, variable) for regularizer, variable in self._penalties]
         return sum([*penalties, *(loss for layer in self._keras_layers for loss in _own_losses(layer))], 0.0)
 
 
@@ -245,11 +245,15 @@ def _by_keras(node: Any) -> Function:
         )
         if has_mode:
             kwargs = {**kwargs, "training": training if kwargs.get("training") is None else kwargs["training"]}
-        # Keras moves its inputs to its own device: that shall be the one where they are.
-        with keras.device(values[0].device.type):
-            return tree.flatten(operation(*args, **kwargs))
+        return tree.flatten(_where_it_is(values[0], operation, *args, **kwargs))
 
     return run
+
+
+def _where_it_is(value: torch.Tensor, operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call an operation of Keras, which would move all that it takes to a device of its own, where a value is."""
+    with keras.device(value.device.type):
+        return operation(*args, **kwargs)
 
 
 def _own_losses(operation: Any) -> list[torch.Tensor]:

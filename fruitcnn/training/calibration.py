@@ -54,14 +54,13 @@ class Answers:
 
 @torch.no_grad()
 def answers_of(model: keras.Model, pixels: PixelRows | Pixels) -> Answers:
-    """Run a network, from pixels to logits, on uint8 pixels [N, S, S, 3]: float32, on the device of its weights."""
+    """Run a network, from pixels to logits, on uint8 pixels [N, S, S, 3]: float32, on the CPU."""
     net = TorchForward(features_model(model) if has_features(model) else model).eval()
-    device = next(net.parameters()).device
     parts = []
     for start in range(0, len(pixels), _BATCH):
-        batch = torch.from_numpy(pixels[start : start + _BATCH]).to(device).permute(0, 3, 1, 2)  # [32, 3, S, S]
+        batch = torch.from_numpy(pixels[start : start + _BATCH]).permute(0, 3, 1, 2)  # [32, 3, S, S]
         found = net(batch.float().contiguous(memory_format=torch.channels_last))
-        parts.append([value.cpu().numpy() for value in (found if isinstance(found, tuple) else (found[:, :0], found))])
+        parts.append([value.numpy() for value in (found if isinstance(found, tuple) else (found[:, :0], found))])
     return Answers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

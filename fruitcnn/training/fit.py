@@ -88,6 +88,7 @@ def fit_model(
         size = teacher.size if teacher else 0
         data = PixelData(dataset, config, where, view_size=size, with_outside=with_outside)
         try:
+            # Lightning moves the network to the device, and back when it is done.
             trainer.fit(module, data, ckpt_path=last, weights_only=True)
         except SystemExit:
             # Lightning's own answer to SIGTERM.

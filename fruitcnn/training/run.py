@@ -8,7 +8,7 @@ from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import apply_split, scan
-from fruitcnn.device import training_device
+from fruitcnn.device import on_cpu, training_device
 from fruitcnn.errors import UsageError
 from fruitcnn.files import write_text
 from fruitcnn.model import TorchForward, keras
@@ -40,7 +40,7 @@ def train(
     """
     where = training_device(device)
     quiet = not sys.stderr.isatty()
-    with claimed_run(config, name, resume=resume, root=root) as folder, keras.device(where.type):
+    with claimed_run(config, name, resume=resume, root=root) as folder, on_cpu():
         dataset = _read_data(config, folder, quiet=quiet)
         for line in [_describe(dataset), *dataset.report]:
             print_line(printable(line))

@@ -4,6 +4,7 @@ Both see the same augmented view (Beyer et al. 2022), each at its own size, so t
 function and not its answers to a few pictures. Labels are not used.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Teacher:
 
         device: on a CPU the exported graph answers, three times as fast as the same network in torch.
         """
-        load = _graph if device.type == "cpu" else _network
+        load = _graph if device.type == "cpu" else functools.partial(_network, device=device)
         try:
             card = ModelCard.from_json((Path(folder) / checkpoint.CARD).read_text("utf-8"), source=folder)
             self._log_probabilities = load(Path(folder))
@@ -58,10 +59,10 @@ def _graph(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
     return log_probabilities
 
 
-def _network(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+def _network(folder: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
     logits = model.outputs[0]._keras_history.operation.input
-    net = TorchForward(keras.Model(model.inputs[0], logits)).eval()
+    net = TorchForward(keras.Model(model.inputs[0], logits)).eval().to(device)
     return lambda pixels: net(pixels).float().log_softmax(1)
 
 
