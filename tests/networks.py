@@ -57,6 +57,7 @@ BODIES: dict[str, Callable[[Tensor], Tensor]] = {
     "groups": lambda x: layers.Conv2D(8, 3, groups=2)(x),
     "concatenation": lambda x: layers.Concatenate()([x, layers.Conv2D(4, 3, padding="same")(x)]),
     "concatenation_of_rows": lambda x: layers.Concatenate(axis=1)([x, x * 2.0]),
+    "concatenation_of_columns": lambda x: layers.Conv2D(4, 3)(layers.Concatenate(axis=2)([x, layers.ReLU()(x)])),
     "layer_norm": lambda x: layers.LayerNormalization()(x),
     "batch_norm_without_scale": lambda x: layers.BatchNormalization(scale=False)(x),
     "batch_norm_without_centre": lambda x: layers.BatchNormalization(center=False, epsilon=0.1, momentum=0.7)(x),

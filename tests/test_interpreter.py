@@ -61,3 +61,28 @@ def test_regularisation_losses_are_those_of_keras() -> None:
     model = build("l2")
     assert float(TorchForward(model).penalty().detach()) == pytest.approx(float(sum(model.losses).detach()), rel=1e-6)
     assert float(TorchForward(build("plain")).penalty()) == 0.0
+
+
+@pytest.mark.parametrize("shape", [(None, 1, 1, 1), (None, 1, 1, 5)])
+def test_dropout_acts_in_training_and_drops_what_its_noise_shape_says(shape: tuple[int | None, ...]) -> None:
+    pixels = keras.Input((6, 7, 5))
+    model = keras.Model(pixels, keras.layers.Dropout(0.5, noise_shape=shape, name="dropout")(pixels))
+    keras.utils.set_random_seed(0)
+    net = TorchForward(model).train()
+    found = net(torch.ones(64, 5, 6, 7))  # [64, 6, 7, 5]
+    for picture in found:
+        assert all(len(channel.unique()) == 1 for channel in picture.unbind(-1))
+    whole = {len(picture.unique()) for picture in found}
+    assert whole == ({1} if shape[-1] == 1 else {1, 2})
+    assert net.foreign == ([] if shape[-1] == 1 else ["dropout"])
+    assert 0.3 < float((found == 0).float().mean()) < 0.7 and float(found.max()) == 2
+    assert net.eval()(torch.ones(4, 5, 6, 7)).unique().tolist() == [1]
+
+
+def test_a_layer_that_was_called_in_a_mode_stays_in_it() -> None:
+    pixels = keras.Input((6, 7, 5))
+    frozen = keras.layers.BatchNormalization()(pixels, training=False)
+    net = TorchForward(keras.Model(pixels, keras.layers.Dropout(0.5)(frozen, training=True))).train()
+    net(torch.rand(4, 5, 6, 7))
+    assert np.array_equal(net.model.layers[1].moving_mean, np.zeros(5)), "the statistics of a new layer"
+    assert len(net.eval()(torch.ones(64, 5, 6, 7)).unique()) == 2

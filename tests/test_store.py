@@ -18,6 +18,7 @@ from fruitcnn.dataset import pictures, store
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.shelf import open_shelf
 from fruitcnn.dataset.store import PixelStore, cached_files, shrink_cache
 from fruitcnn.errors import TransientError
 from fruitcnn.image import load_pixels
@@ -117,6 +118,17 @@ def test_a_damaged_shelf_is_rebuilt(
     calls = decoded_since(monkeypatch)
     check(records, 32)
     assert calls == [], "after at most two scans all is as it was"
+
+
+def test_a_row_that_a_shelf_lost_since_it_was_opened_is_not_intact(folder: Path, records: list[Record]) -> None:
+    check(records, 32)
+    (path,) = cached_files(folder)
+    shelf = open_shelf(path, 32)
+    assert shelf is not None and shelf.is_intact(len(records) - 1)
+    os.truncate(path, 32 * 32 * 3 * len(records) - 1)
+    assert shelf.is_intact(0) and not shelf.is_intact(len(records) - 1)
+    with pytest.raises(OSError, match="cut off"):
+        shelf.read(len(records) - 1, np.empty((32, 32, 3), np.uint8))
 
 
 def test_a_picture_that_is_broken_has_its_reason_and_no_row(folder: Path, records: list[Record]) -> None:

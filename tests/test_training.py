@@ -223,6 +223,25 @@ def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("device", "accelerator", "precision"), [("cpu", "cpu", "32-true"), ("cuda", "gpu", "bf16-mixed")]
+)
+def test_a_device_has_its_precision(
+    device: str, accelerator: str, precision: str, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def trainer(**options: object) -> None:
+        asked.update(options)
+        raise InterruptedError
+
+    monkeypatch.setattr("fruitcnn.training.fit.lightning.Trainer", trainer)
+    monkeypatch.setattr("fruitcnn.training.run.training_device", lambda wanted: torch.device(device))
+    with pytest.raises(InterruptedError):
+        quiet_train(load_config("quick", TINY, data=drawn), tmp_path)
+    assert (asked["accelerator"], asked["devices"], asked["precision"]) == (accelerator, 1, precision)
+
+
 def test_a_diverged_run_says_so(drawn: Path, tmp_path: Path) -> None:
     config = load_config("quick", [*TINY, "train.learning_rate=1e30", "train.epochs=1"], data=drawn)
     with pytest.raises(FruitcnnError, match=r"lower train\.learning_rate"):

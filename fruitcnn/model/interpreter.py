@@ -9,6 +9,7 @@ understand is computed by the Keras layer itself, in Keras' own order of dimensi
 
 import dataclasses
 import enum
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,7 +145,8 @@ class _Program:
 
     def _add_node(self, node: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
         layer, keywords = node.operation, dict(node.arguments.kwargs)
-        own = keywords.pop("training", None)
+        keywords.pop("training", None)
+        own = _own_mode(node)
         training = training if own is None else own
         plain = _only_tensors(node.arguments.args) and all(value is None for value in keywords.values())
         if plain and _is_functional(layer):
@@ -223,6 +225,17 @@ def _in_mode(function: Function, training: bool | None) -> Function:
     return function if training is None else lambda *x, **ignored: function(*x, training=training)
 
 
+def _own_mode(node: Any) -> bool | None:
+    """The mode that a layer was called with; None where it has the whole model's.
+
+    Where nothing was said Keras notes the default of the layer's `call`: False for Dropout, which follows the model.
+    """
+    mode: bool | None = node.arguments.kwargs.get("training")
+    if mode is None or mode == inspect.signature(node.operation.call).parameters["training"].default:
+        return None
+    return mode
+
+
 def _is_functional(operation: Any) -> bool:
     # A subclass may compute something else.
     graph = operation._functional if type(operation) is keras.Sequential else operation
@@ -244,7 +257,7 @@ def _by_keras(node: Any) -> Function:
             {id(tensor): value for tensor, value in zip(node.input_tensors, values, strict=True)}
         )
         if has_mode:
-            kwargs = {**kwargs, "training": training if kwargs.get("training") is None else kwargs["training"]}
+            kwargs = {**kwargs, "training": training}
         return tree.flatten(_where_it_is(values[0], operation, *args, **kwargs))
 
     return run

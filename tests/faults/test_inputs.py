@@ -1,5 +1,6 @@
 """What is named to identify, or lies in a folder: nothing hangs, nothing is passed over in silence."""
 
+import io
 import json
 import os
 import random
@@ -185,6 +186,18 @@ def test_pictures_that_fit_alone_wait_for_each_other(monkeypatch: pytest.MonkeyP
     with pytest.raises(ImageError, match="900 x 900 pixels take 6 MB to decode, more than the limit of 3 MB"):
         decode(png_header(900, 900))
     assert budget._left == budget.limit
+
+
+def test_a_progressive_jpeg_holds_all_coefficients_at_whatever_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_module, "_budget", Budget(2_000_000))
+    for progressive in (False, True):
+        with io.BytesIO() as file:
+            Image.new("RGB", (1000, 800)).save(file, "JPEG", progressive=progressive)
+            data = file.getvalue()
+        if not progressive:
+            assert decode(data, at_least=100).size == (250, 200)
+    with pytest.raises(ImageError, match="1,000 x 800 pixels take 5 MB to decode"):
+        decode(data, at_least=100)
 
 
 def test_a_strip_at_a_time_gives_the_pixels_of_the_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
