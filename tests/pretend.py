@@ -1,7 +1,8 @@
 """A device of its own for torch, with real numbers: what a GPU would refuse, it refuses; what it computes, a CPU does.
 
 A tensor on the device `pretend` holds one of the CPU, on which every operation runs. An operation on tensors of both
-devices raises, as on a GPU (numbers, which are tensors without dimensions, may come from the CPU). Gradients work.
+devices raises, as on a GPU (numbers, which are tensors without dimensions, may come from the CPU). Gradients work, in
+a process that imports this module before its first ones: torch then counts its devices.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 DEVICE = "pretend"
+_setup_privateuseone_for_python_backend(DEVICE)
 _BACK = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
 
@@ -84,8 +86,6 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 @contextmanager
 def pretend_device() -> Iterator[torch.device]:
     """The device, there for as long as this lasts."""
-    if torch._C._get_privateuse1_backend_name() != DEVICE:
-        _setup_privateuseone_for_python_backend(DEVICE)
     # A module's parameters shall stay the same objects when it moves, as they do between a CPU and a GPU.
     before = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
