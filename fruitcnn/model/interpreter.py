@@ -231,9 +231,8 @@ def _own_mode(node: Any) -> bool | None:
     Where nothing was said Keras notes the default of the layer's `call`: False for Dropout, which follows the model.
     """
     mode: bool | None = node.arguments.kwargs.get("training")
-    if mode is None or mode == inspect.signature(node.operation.call).parameters["training"].default:
-        return None
-    return mode
+    parameter = inspect.signature(node.operation.call).parameters.get("training")
+    return None if parameter is not None and mode == parameter.default else mode
 
 
 def _is_functional(operation: Any) -> bool:
