@@ -133,7 +133,7 @@ def _parity(printed: str) -> str:
 
 def against_a_loop(bench: Bench) -> str:
     """What benchmarks/train_step.py says."""
-    steps = ("--steps", "200", "--rounds", "5") if bench.device == "gpu" else ("--steps", "2", "--rounds", "1")
+    steps = ("--steps", "200", "--rounds", "5") if bench.device == "gpu" else ("--steps", "2", "--rounds", "2")
     script = REPOSITORY / "benchmarks" / "train_step.py"
     printed = bench.finish(bench.start(script, "--device", bench.device, *steps)).strip().splitlines()
     return "; ".join(" ".join(line.split()) for line in printed[-3:])

@@ -63,6 +63,20 @@ def test_regularisation_losses_are_those_of_keras() -> None:
     assert float(TorchForward(build("plain")).penalty()) == 0.0
 
 
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_convolution_takes_over_the_rescaling_before_it(use_bias: bool) -> None:
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((9, 8, 3))
+    rescaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
+    model = keras.Model(pixels, keras.layers.Conv2D(4, 3, use_bias=use_bias, bias_initializer="uniform")(rescaled))
+    values = pixels_for(model, 3)
+    net = TorchForward(model).eval()
+    with torch.no_grad():
+        found = net(torch.from_numpy(values).permute(0, 3, 1, 2)).numpy()
+    assert np.abs(found - keras_output(model, values)).max() < 1e-5 and np.ptp(found) > 0.5
+    assert not net.foreign and len(net._steps) == 2, "the convolution, and the order of dimensions"
+
+
 @pytest.mark.parametrize("shape", [(None, 1, 1, 1), (None, 1, 1, 5)])
 def test_dropout_acts_in_training_and_drops_what_its_noise_shape_says(shape: tuple[int | None, ...]) -> None:
     pixels = keras.Input((6, 7, 5))
