@@ -175,7 +175,9 @@ def fruit_net(bench: Bench) -> str:
     device = torch.device("cuda" if bench.device == "gpu" else "cpu")
     steps = 203 if bench.device == "gpu" else 5
     with keras.device(device.type):
-        net = TorchForward(build_model("fruit_net", classes=CLASSES, size=config.data.size, dropout=0.0))
+        net = TorchForward(
+            build_model("fruit_net", classes=CLASSES, size=config.data.size, dropout=config.model.dropout)
+        )
         module = ClassifierModule(net, config.train, class_counts=[1, 1, 1], seed=0)
         loader = Augmented(config, config.data.training_size or config.data.size, device, steps)
         seconds = lightning_seconds(module, loader, device)  # type: ignore[arg-type]
