@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fruitcnn.model import TorchForward, keras
 from tests.networks import FOREIGN, KERAS_ONLY, NETWORKS, build
@@ -100,3 +101,36 @@ def test_a_layer_that_was_called_in_a_mode_stays_in_it() -> None:
     net(torch.rand(4, 5, 6, 7))
     assert np.array_equal(net.model.layers[1].moving_mean, np.zeros(5)), "the statistics of a new layer"
     assert len(net.eval()(torch.ones(64, 5, 6, 7)).unique()) == 2
+
+
+def test_a_relu_overwrites_its_input_only_where_nobody_else_reads_that() -> None:
+    pixels = keras.Input((6, 7, 5))
+    read_once = keras.layers.BatchNormalization()(keras.layers.Conv2D(5, 3, padding="same", activation="relu")(pixels))
+    read_twice = keras.layers.BatchNormalization()(keras.layers.ReLU()(read_once))
+    added = keras.layers.Add()([keras.layers.Activation("relu")(read_twice), read_twice])
+    output = keras.layers.BatchNormalization()(keras.layers.GlobalAveragePooling2D()(added))
+    same = keras.layers.Dropout(0.5)(pixels)
+    model = keras.Model(pixels, [keras.layers.ReLU()(output), output, keras.layers.ReLU()(same)])
+    values = pixels_for(model, 3) - 128
+    given = torch.from_numpy(values).permute(0, 3, 1, 2)
+    net = TorchForward(model).eval()
+    called = Called()
+    with called, torch.no_grad():
+        found = net(given)
+    assert called.names.count("relu_") == 2 and called.names.count("relu") == 3
+    assert np.array_equal(given.permute(0, 2, 3, 1), values), "the pixels stay what they were"
+    for ours, keras_own in zip(found, model(torch.from_numpy(values)), strict=True):
+        expected = keras_own.detach().numpy()
+        assert np.abs(ours.numpy() - expected).max() < 1e-4 and np.ptp(expected) > 1
+
+
+class Called(TorchDispatchMode):
+    """The names of the operations that torch is asked for, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> object:  # type: ignore[no-untyped-def]
+        self.names.append(func._schema.name.removeprefix("aten::"))
+        return func(*args, **(kwargs or {}))

@@ -38,6 +38,9 @@ def activated(layer: Any, function: Function, dimension: int) -> Function | None
     activation = ACTIVATIONS.get(layer.activation)
     if layer.activation is activations.linear:
         return function
+    if layer.activation is activations.relu:
+        # Over its input, which no gradient of a convolution or a Dense reads: new memory costs time.
+        return lambda x, training: torch.relu_(function(x, training=training))
     return activation and (lambda x, training: activation(function(x, training=training), dimension))
 
 
@@ -61,6 +64,13 @@ def relu(layer: layers.ReLU, use: Use) -> Function | None:
         top = math.inf if highest is None else float(highest)
         return lambda x, training: functional.leaky_relu(x, slope).clamp(max=top)
     return lambda x, training: functional.relu(x) if highest is None else x.clamp(0.0, float(highest))
+
+
+def is_relu(layer: Any) -> bool:
+    """Whether a layer is a ReLU without settings."""
+    if type(layer) is layers.Activation:
+        return layer.activation is activations.relu
+    return type(layer) is layers.ReLU and not layer.negative_slope and layer.max_value is None
 
 
 def softmax(layer: layers.Softmax, use: Use) -> Function | None:

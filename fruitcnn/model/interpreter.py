@@ -10,6 +10,7 @@ understand is computed by the Keras layer itself, in Keras' own order of dimensi
 import dataclasses
 import enum
 import inspect
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from keras import layers, tree
 from keras.src.models.functional import Functional
 from torch import nn
 
+from fruitcnn.model.activations import is_relu
 from fruitcnn.model.convolutions import rescaled_convolution
 from fruitcnn.model.operations import can_rescale, entry_of, flattened_dense, scalar_rescaling
 from fruitcnn.model.use import Function, Use
@@ -46,10 +48,13 @@ class _Value:
 
 
 class _Step:
-    """One operation of the program: `values[slot] = function(*values[inputs])`; then `spent` are needed no more."""
+    """One operation of the program: `values[slot] = function(*values[inputs])`; then `spent` are needed no more.
 
-    def __init__(self, function: Function, inputs: list[int], slot: int) -> None:
-        self.function, self.inputs, self.slot = function, inputs, slot
+    layer: the Keras layer that the function stands for, where the table understands it.
+    """
+
+    def __init__(self, function: Function, inputs: list[int], slot: int, layer: Any = None) -> None:
+        self.function, self.inputs, self.slot, self.layer = function, inputs, slot, layer
         self.spent: list[int] = []
 
 
@@ -73,6 +78,7 @@ class TorchForward(nn.Module):
         self._outputs = [program.ordered(value, _Order.KERAS).slot for value in outputs]
         self._size = len(program.steps) + 1
         self._steps = _needed(program.steps, self._outputs)
+        _overwrite(self._steps, self._outputs)
         self._keras_layers = program.keras_layers
         self.foreign: list[str] = [operation.name for operation in program.keras_layers]
         # Looked up once: `model.losses` walks all layers at every step.
@@ -138,9 +144,11 @@ class _Program:
         axes = (0, 3, 1, 2) if order is _Order.NCHW else (0, 2, 3, 1)
         return self._add(lambda x, training: x.permute(axes), [value], order, value.shape)
 
-    def _add(self, function: Function, inputs: list[_Value], order: _Order, shape: Any, **more: Any) -> _Value:
+    def _add(
+        self, function: Function, inputs: list[_Value], order: _Order, shape: Any, layer: Any = None, **more: Any
+    ) -> _Value:
         slot = len(self.steps) + 1
-        self.steps.append(_Step(function, [value.slot for value in inputs], slot))
+        self.steps.append(_Step(function, [value.slot for value in inputs], slot, layer))
         return _Value(slot, order, tuple(shape), **more)
 
     def _add_node(self, node: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
@@ -176,7 +184,7 @@ class _Program:
         if function is None:
             return None
         order = inputs[0].order if len(shape) == len(inputs[0].shape) else _natural(shape)
-        result = self._add(_in_mode(function, training), inputs, order, shape, unflattened=inputs[0].unflattened)
+        result = self._add(_in_mode(function, training), inputs, order, shape, layer, unflattened=inputs[0].unflattened)
         if scalar_rescaling(layer):
             self._rescalings[result.slot] = layer, inputs[0]
         return result
@@ -283,3 +291,14 @@ def _needed(steps: list[_Step], outputs: list[int]) -> list[_Step]:
             needed.update(step.inputs)
             kept.append(step)
     return kept[::-1]
+
+
+def _overwrite(steps: list[_Step], outputs: list[int]) -> None:
+    """Let a ReLU write over its input where nobody else, no gradient either, reads that: new memory costs time."""
+    readers = Counter([*(slot for step in steps for slot in step.inputs), *outputs])
+    writers = {step.slot: step.layer for step in steps}
+    for step in steps:
+        found = step.inputs[0]
+        alone = readers[found] == 1 and isinstance(writers.get(found), layers.BatchNormalization | layers.Add)
+        if alone and is_relu(step.layer):
+            step.function = lambda x, training: torch.relu_(x)
