@@ -128,7 +128,7 @@ def compare(config: Config, device: torch.device, count: int, steps: int, rounds
             lambda: count * steps / torch_seconds(twin, config.train, module.class_weight.to(device), loader),
             rounds,
         )
-    show_ratio(("Keras in Lightning", "torch by hand"), ours, theirs, unit="images/s", bar="at least 0.9")
+    show_ratio(("Keras in Lightning", "torch by hand"), ours, theirs, unit="images/s", bar="at least 0.95")
 
 
 def main() -> None:
