@@ -51,6 +51,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     return train(config, root=root, device="cpu", print_line=lambda line: None)
 
 
+def skip_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on trainings write no model and no report: only what they answer, without most of a short one's time."""
+    for name in ("export_model", "write_run_report"):
+        monkeypatch.setattr(f"fruitcnn.training.results.{name}", lambda *_, **__: [])
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests that need a GPU say so where there is none."""
     if item.get_closest_marker("gpu"):

@@ -22,6 +22,7 @@ from fruitcnn.evaluation.predictions import Predictions, read_predictions
 from fruitcnn.model import TorchForward, build_model
 from fruitcnn.training.interruption import InterruptedTrainingError
 from fruitcnn.training.teacher import Teacher
+from tests.conftest import skip_export
 from tests.pretend import pretend_device
 from tests.test_gpu import MOVING, RECIPES
 
@@ -62,10 +63,14 @@ def train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]
                     del options["accelerator"], options["devices"]
                 return real(callbacks=[*callbacks, *([_Stop()] if stop else [])], **options)
 
-            monkeypatch.setattr("fruitcnn.training.run.training_device", lambda wanted: chosen)
-            monkeypatch.setattr("fruitcnn.training.fit.lightning.Trainer", trainer)
             config = load_config(recipe, settings, data=data)
-            return train(config, root=tmp_path / "runs", print_line=lambda line: None, **options)
+            with monkeypatch.context() as patch:
+                patch.setattr("fruitcnn.training.run.training_device", lambda wanted: chosen)
+                patch.setattr("fruitcnn.training.fit.lightning.Trainer", trainer)
+                if where == "cpu":
+                    # Only to compare with.
+                    skip_export(patch)
+                return train(config, root=tmp_path / "runs", print_line=lambda line: None, **options)
 
         yield run
 

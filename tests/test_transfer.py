@@ -20,6 +20,7 @@ from fruitcnn.training.head import assign_folds, fit_head
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
 from fruitcnn.training.teacher import Teacher, distillation_loss, resized
+from tests.conftest import skip_export
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +200,10 @@ def test_a_teacher_answers_as_the_finished_model_does(probed: Path) -> None:
             Teacher(probed / "nothing", labels=labels, device=device)
 
 
-def test_a_pupil_learns_what_its_teacher_says_and_not_the_labels(probed: Path, drawn: Path, tmp_path: Path) -> None:
+def test_a_pupil_learns_what_its_teacher_says_and_not_the_labels(
+    probed: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_export(monkeypatch)
     names = ["grape", "pineapple", "strawberry"]
     wrong = dict(zip(names, [*names[1:], names[0]], strict=True))
     rows = [f"{path},{wrong[path.parent.name]}" for path in sorted(drawn.rglob("*.jpg"))]
