@@ -232,6 +232,21 @@ def test_300_pictures_stay_below_5_mb_and_many_classes_have_pairs_instead_of_a_t
     assert re.search(r">\d+: class \d+, answered class \d+</button>", text)
 
 
+@pytest.mark.parametrize("count", [3, 30])
+def test_names_of_runs_and_classes_are_shown_and_not_obeyed(count: int, tmp_path: Path) -> None:
+    labels = tuple(f"{number} {HOSTILE}" for number in range(count))
+    card, plain = dataclasses.replace(CARD, labels=labels), dataclasses.replace(CARD, outputs=CARD.outputs[:1])
+    identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx", plain))
+    photos = [Record(f"{n}.png", write_picture(tmp_path / f"{n}.png", (n, 0, 0)), labels[n]) for n in range(count)]
+    shares = np.roll(np.eye(count), 1, axis=0)
+    rows = [Prediction(photo.file, "", photo.label, tuple(row)) for photo, row in zip(photos, shares, strict=True)]
+    evaluation = Evaluation.of(HOSTILE, card, "", Predictions(labels, tuple(rows)), warnings=(HOSTILE,))
+    paths, target = {photo.file: photo.path for photo in photos}, tmp_path / "report.html"
+    write_report(target, evaluation, paths, data=tmp_path, listing=photos, identifier=identifier)
+    text = target.read_text()
+    assert "<img src=x" not in text and text.count("&lt;img src=x") > count
+
+
 def test_a_list_finds_its_pictures_from_the_folder_of_the_set(tmp_path: Path) -> None:
     photos = [
         Record("a/1.png", tmp_path / "set" / "a" / "1.png", "a"),
