@@ -5,6 +5,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_every_section_is_there_and_shows_its_pictures(page: Page) -> None:
     assert page.run("document.querySelectorAll('#mistakes .card').length") == 2
     assert page.run("document.querySelectorAll('#mistakes .card img').length") == 4
     words = page.run("document.querySelector('#mistakes').innerText")
-    assert HOSTILE in words and re.search(r"green \d\d\.\d%; label red", words)
+    assert HOSTILE in words and re.search(r"green \d\d\.\d%; label red \d+\.\d%", words)
     assert page.run("document.querySelectorAll('#calibration svg .dot').length") >= 1
     assert page.run("document.querySelectorAll('#coverage svg polyline').length") == 2
     assert "snow.png" in page.run("document.querySelector('#outside').innerText")
@@ -228,7 +229,17 @@ def test_300_pictures_stay_below_5_mb_and_many_classes_have_pairs_instead_of_a_t
     write_report(target, evaluation, paths, data=tmp_path / "data", listing=photos, identifier=identifier)
     assert target.stat().st_size < 5_000_000
     text = target.read_text()
-    assert 'class="matrix"' not in text and 'class="heat"' in text
+    assert 'class="matrix"' not in text
+    heat = re.search(r'<svg class="heat".*?</svg>', text)
+    assert heat
+    cells = [cell.attrib for cell in ElementTree.fromstring(heat[0])]
+    places = [(float(cell["y"]) / 20, float(cell["x"]) / 20, cell["class"]) for cell in cells]  # 600 pixels, 30 classes
+    assert places == sorted(
+        (place[0], place[1], "right" if place[0] == place[1] else "wrong")
+        for place in {(n % 30, (n % 30 + (n % 4 == 0)) % 30) for n in range(300)}
+    )
+    assert {(cell["width"], cell["height"]) for cell in cells} == {("20.00", "20.00")}
+    assert {cell["opacity"] for cell in cells} == {"0.57", "1.00"}, "half of a label's pictures, or all of them"
     assert re.search(r">\d+: class \d+, answered class \d+</button>", text)
 
 

@@ -28,9 +28,9 @@ from tests.test_dataset import make_classes, picture
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the test's own."""
-    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    """An empty cache of the test's own; as on a new machine, not even the folder around it is there."""
+    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "new" / "cache"))
+    return tmp_path / "new" / "cache"
 
 
 @pytest.fixture
@@ -184,6 +184,7 @@ def test_few_file_handles_are_enough_or_named(folder: Path) -> None:
 def test_a_folder_that_can_not_be_written_to_means_no_cache(
     folder: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder.parent.mkdir()
     folder.write_text("not a folder")
     data = scan(records[0].path.parents[1], sizes=[32, 48], share=0.3, seed=0)
     assert data.report == [f"warning: decoded pictures are not kept in {folder}: File exists"], "once"

@@ -52,6 +52,21 @@ def test_weights_in_other_files_are_found_in_a_constant_inside_a_branch(tmp_path
         Identifier.load(tmp_path / "hidden.onnx")
 
 
+def test_a_graph_of_graphs_without_end_is_refused(tmp_path: Path) -> None:
+    def field(number: int, content: bytes) -> bytes:
+        length, size = len(content), b""
+        while length > 127:
+            length, size = length >> 7, size + bytes([length & 127 | 128])
+        return bytes([number << 3 | 2]) + size + bytes([length]) + content
+
+    graph = b""
+    for _ in range(400):
+        graph = field(1, field(5, field(6, graph)))  # a node, its attribute, that one's graph
+    (tmp_path / "deep.onnx").write_bytes(field(7, graph))
+    with pytest.raises(ModelError, match="nested too deep"):
+        Identifier.load(tmp_path / "deep.onnx")
+
+
 def test_a_graph_for_one_batch_size_says_so(tiny_model: Model, command: Command, photo: Path) -> None:
     done = command("identify", photo, "--model", tiny_model([0.2, 0.3, 0.5], batch=4))
     assert done.returncode == 1 and "takes 4 pictures at a time" in done.stderr
