@@ -77,6 +77,24 @@ def test_figures_and_files(cli: Run, model: Path, data: Path, outside: Path, tmp
     # Night and dusk are darker than the darkest but one, snow is lighter than all: 8 x 2 pairs, less those with dusk.
     assert found["outside"]["images"] == 3 and found["outside"]["refused"] == 2 / 3
     assert found["outside"]["auroc"] == pytest.approx((8 + 7 + 0) / 24)
+    ranges = {name: "{:.3f} to {:.3f}".format(*found[f"{name}_95"]) for name in ("macro_f1", "loss")}
+    assert {
+        "red 100.0% 43.9 to 100.0% 100.0% 43.9 to 100.0% 1.000 3",
+        "green 66.7% 20.8 to 93.9% 100.0% 34.2 to 100.0% 0.800 2",
+        "true, answered: red green blue",
+        "blue 0 1 2",
+        "accuracy 87.50% 52.9 to 97.8%",
+        "balanced accuracy 88.89% 66.7 to 100.0%",
+        f"macro F1 0.867 {ranges['macro_f1']}",
+        f"loss (NLL) {found['loss']:.3f} {ranges['loss']}",
+        "calibration error {:.3f} if perfect: {:.3f} to {:.3f}".format(
+            found["calibration_error"], *found["calibration_error_if_perfect"]
+        ),
+        "refused as unknown 12.5% 2.2 to 47.1%",
+        "accuracy of the rest 85.71% 48.7 to 97.4%",
+        "outside: refused 66.7% 20.8 to 93.9%",
+        "outside: refused where 95 % of members are accepted 66.7% 20.8 to 93.9%",
+    } <= {" ".join(line.split()) for line in done.stdout.splitlines()}
     rows = read_predictions(report / "predictions.csv")
     assert len(rows.rows) == 12 and [row.split for row in rows.rows[-3:]] == ["outside"] * 3
     first = next(row for row in rows.rows if row.file == "red/0.png")

@@ -203,6 +203,7 @@ def test_labels_are_judged_by_answers_of_models_that_have_not_learned_from_them(
     assert f"Looked at: {'60' if out_of_fold else '45'} of 60 pictures" in text
     assert ('"suggested": ["blue"]' in text) == out_of_fold
     assert text.count('"map": "data:image/jpeg') == 1 + out_of_fold, "what spoke for the mistake, and for the label"
+    assert '"labelRate": "45.0%"' in text and '"labelRate": "98.0%"' not in text
     assert "these pictures chose the epoch" not in text
 
 
