@@ -20,6 +20,7 @@ from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import assign_split, duplicate_groups
 from fruitcnn.errors import DatasetError
 from fruitcnn.image import load_pixels
+from fruitcnn.training.calibration import training_folds
 from tests.conftest import REPOSITORY
 
 
@@ -59,6 +60,11 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
     assert "broken.jpg: " in report and "2 files that are not labelled pictures" in report
     assert "2 hidden and system files" in report
     assert before == sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*")), "nothing may be touched"
+
+
+def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, {"class 10": 4, "class 9": 4})
+    assert read(root).labels == ["class 9", "class 10"]
 
 
 @pytest.mark.parametrize(("validation", "test"), [("validation", None), ("val", "test"), ("valid", "testing")])
@@ -376,3 +382,7 @@ def test_a_group_that_the_data_set_names_stays_together(tmp_path: Path) -> None:
     for label in ("apple", "pear"):
         splits = [{side[f"{label}/{label}_{3 * group + n}.png"] for n in range(3)} for group in range(4)]
         assert sorted(map(sorted, splits)) == [["train"]] * 3 + [["validation"]]
+    folds = collections.defaultdict(set)
+    for record, fold in zip(data.in_split("train"), training_folds(data, 3, seed=0), strict=True):
+        folds[record.group].add(int(fold))
+    assert len(folds) == 6 and all(len(found) == 1 for found in folds.values())

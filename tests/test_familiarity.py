@@ -18,6 +18,7 @@ from fruitcnn.model.familiarity import (
     prototypes,
     unit,
 )
+from fruitcnn.training.calibration import calibrate_out_of_fold
 
 CLASSES, WIDTH = 3, 24
 
@@ -151,3 +152,13 @@ def test_the_trained_model_keeps_its_weights() -> None:
     before = [w.copy() for w in model.get_weights()]
     answer_model(model, temperature=2.0)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_network_without_features_is_calibrated_and_has_no_familiarity() -> None:
+    targets, folds, nothing = np.arange(30) % 3, np.arange(30) % 2, np.empty((30, 0), np.float32)
+    logits = (3 * np.eye(3)[targets] + np.random.default_rng(0).normal(0, 2, (30, 3))).astype(np.float32)
+    found = calibrate_out_of_fold(
+        nothing, targets, folds, logits, by_fold=[nothing] * 2, outside=None, outside_by_fold=None, seed=0
+    )
+    assert found.familiarity is None and found.held_out is not None and found.temperature != 1
+    assert np.allclose(found.held_out * found.temperature, logits, rtol=1e-5)

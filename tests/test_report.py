@@ -101,6 +101,8 @@ def test_every_section_is_there_and_shows_its_pictures(page: Page) -> None:
     assert "snow.png" in page.run("document.querySelector('#outside').innerText")
     assert page.run("document.querySelectorAll('#outside .card img').length") == 2
     assert "night.png" not in page.run("document.querySelector('#outside').innerText")
+    # One image each: places are shown where an answer is wrong, not where it was refused.
+    assert page.run("document.querySelectorAll('#refused .card.single img').length") > 0
     refused = page.run("document.querySelectorAll('#refused .card').length")
     assert refused == int(page.run("document.querySelector('#refused .count').innerText")) > 0
 

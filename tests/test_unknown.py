@@ -97,6 +97,8 @@ def test_against_is_blue_and_the_picture_stays_recognisable() -> None:
     mine, other = (np.asarray(overlay(image, evidence, index)).astype(int) for index in (0, 1))
     assert mine[2, 2, 0] > mine[2, 2, 2] + 80 and other[2, 2, 2] > other[2, 2, 0] + 80
     assert mine[2, 2].max() > 200 and (mine[-1, -1] > 240).all()
+    for_all_alike = np.array([[1, 2], [3, 4]], np.float32)
+    assert np.array_equal(overlay(image, evidence + for_all_alike, 0), mine), "only differences decide"
 
 
 def test_evidence_is_what_the_graph_gives(model: Path) -> None:

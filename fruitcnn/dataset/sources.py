@@ -50,7 +50,7 @@ def read_listing(data: Path) -> Listing:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_key)
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
 def _read_folder(root: Path) -> Listing:

