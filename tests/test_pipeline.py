@@ -15,6 +15,12 @@ def test_from_nothing_to_an_identified_picture(cli: Run, tmp_path: Path) -> None
     assert trained.stderr == "", "quiet in a pipe"
     for text in ("36 pictures: train 30 (grape 10", "precision", "95 % interval", "same labels on"):
         assert text in trained.stdout
+    lines = trained.stdout.splitlines()
+    assert "training simple_cnn on the cpu in checkpoints/mine" in lines
+    assert lines[-2:] == [
+        "report: checkpoints/mine/report.html",
+        "finished: checkpoints/mine; try: fruitcnn identify PHOTO --model checkpoints/mine",
+    ]
 
     again = cli("export", "checkpoints/mine", "--to", "elsewhere")
     assert again.returncode == 0 and "same labels on" in again.stdout, again.stderr

@@ -129,10 +129,7 @@ class Identifier:
         try:
             session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            # onnxruntime raises a dozen unrelated types for a damaged file, and bad_alloc is only a text.
-            if "alloc" in str(error):
-                raise MemoryError from error
-            raise ModelError(f"not a usable ONNX model ({error})", value=file, remedy="export it again") from error
+            raise _failure("not a usable ONNX model", error, file) from error
         return cls(session, _card_of(session, file), file)
 
     def identify(self, source: Source) -> Identification:
@@ -214,10 +211,7 @@ class Identifier:
         try:
             results: list[NDArray[np.float32]] = self._session.run(names, {"image": image})
         except Exception as error:
-            # onnxruntime's own exceptions have no common type, and bad_alloc is only a text.
-            if "alloc" in str(error):
-                raise MemoryError from error
-            raise ModelError(f"can't be run ({error})", value=self.file, remedy="export it again") from error
+            raise _failure("can't be run", error, self.file) from error
         return results
 
     def _in_order(
@@ -247,6 +241,13 @@ class Identifier:
             return self._pixels(source)
         except ImageError as error:
             return error
+
+
+def _failure(problem: str, error: Exception, file: Path) -> Exception:
+    """What to raise for what onnxruntime raised: a dozen unrelated types, and a lack of memory is only a text."""
+    if "alloc" in str(error):
+        return MemoryError()
+    return ModelError(f"{problem} ({error})", value=file, remedy="export it again")
 
 
 def _card_of(session: onnxruntime.InferenceSession, file: Path) -> ModelCard:

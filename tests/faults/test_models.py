@@ -155,3 +155,18 @@ def test_a_keras_file_whose_configuration_is_huge_is_refused_unread(tmp_path: Pa
     with pytest.raises(ModelError, match=r"not a \.keras file"):
         check_keras_file(path)
     check_keras_file(SHIPPED / "model.keras")
+
+
+def test_a_model_for_which_there_is_no_memory_is_not_called_damaged(
+    tiny_model: Model, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **options: object) -> None:
+        raise RuntimeError("std::bad_alloc")
+
+    model = tiny_model([0.2, 0.3, 0.5])
+    monkeypatch.setattr("onnxruntime.InferenceSession.run", fails)
+    with pytest.raises(MemoryError):
+        Identifier.load(model).identify(photo)
+    monkeypatch.setattr("onnxruntime.InferenceSession", fails)
+    with pytest.raises(MemoryError):
+        Identifier.load(model)
