@@ -36,7 +36,7 @@ def training_pictures(split_csv: Path) -> TrainingPictures | None:
     """
     try:
         with open_regular(split_csv) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
             rows = [row for row in csv.DictReader(text, strict=True) if row["split"] == TRAIN]
             hashes = [int(row["hash"], 16) for row in rows if row.get("hash")]
             return TrainingPictures(
