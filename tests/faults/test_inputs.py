@@ -151,14 +151,13 @@ def png_header(width: int, height: int) -> bytes:
 def test_what_does_not_fit_is_rejected_by_its_size_before_it_is_decoded() -> None:
     with pytest.raises(ImageError, match="3,600 megapixels, more than the limit of 178 megapixels"):
         decode(png_header(60_000, 60_000))
-    webp = b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4)
-    webp += (12_999).to_bytes(3, "little") * 2 + b"ALPH" + bytes(4)
-    tags = [(256, 4, 64), (257, 4, 64), (258, 3, 8), (259, 3, 8), (262, 3, 2), (277, 3, 3), (322, 4, 24_000),
-            (323, 4, 24_000), (324, 4, 8), (325, 4, 8)]  # fmt: skip
-    fields = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    tiff = b"II*\0" + struct.pack("<IH", 8, len(tags)) + fields + bytes(4)
-    with pytest.raises(ImageError, match=r"64 x 64 pixels take 1,728 MB to decode, more than the limit of 1,074 MB"):
-        decode(tiff)
+    for bits, samples, photometric, side, needed in ((8, 3, 2, 24_000, "1,728"), (16, 1, 1, 28_000, "1,568")):
+        tags = [(256, 4, 64), (257, 4, 64), (258, 3, bits), (259, 3, 8), (262, 3, photometric), (277, 3, samples),
+                (322, 4, side), (323, 4, side), (324, 4, 8), (325, 4, 8)]  # fmt: skip
+        fields = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+        tiff = b"II*\0" + struct.pack("<IH", 8, len(tags)) + fields + bytes(4)
+        with pytest.raises(ImageError, match=f"64 x 64 pixels take {needed} MB to decode, more than the limit of"):
+            decode(tiff)
 
 
 def test_pictures_that_fit_alone_wait_for_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -32,6 +33,9 @@ def test_ties_are_decided_the_same_way_everywhere(tiny_model: Model, photo: Path
     assert result.identify_label == "grape" and result.top(1).labels == ("grape",)
     tied = Identification("x", ("a", "b", "c"), (0.2, 0.4, 0.4))
     assert tied.top(1).labels == (tied.identify_label,) == ("b",)
+    labels = tuple(f"class {number}" for number in range(40))
+    many = Identification("x", labels, (0.01,) * 20 + (0.04,) * 20)
+    assert many.top(5).labels == labels[20:25] and many.top(25).labels == (*labels[:5], *labels[20:])
 
 
 def test_weights_in_other_files_are_refused_whole(tiny_model: Model, command: Command, photo: Path) -> None:
@@ -40,13 +44,28 @@ def test_weights_in_other_files_are_refused_whole(tiny_model: Model, command: Co
     assert done.returncode == 1 and f"{model}: keeps weights in other files; save it as one file" in done.stderr
 
 
-def test_weights_in_other_files_are_found_in_a_constant_inside_a_branch(tmp_path: Path) -> None:
-    hidden = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
-    hidden.external_data.add(key="location", value="../../etc/passwd")
-    constant = onnx.helper.make_node("Constant", [], ["w"], value=hidden)
-    branch = onnx.helper.make_graph([constant], "branch", [], [onnx.helper.make_tensor_value_info("w", 1, [1])])
-    choice = onnx.helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
-    model = onnx.helper.make_model(onnx.helper.make_graph([choice], "g", [], []))
+# Every place where a model can hold a tensor, as a new one is added to it.
+PLACES: dict[str, Callable[[onnx.ModelProto], onnx.TensorProto]] = {
+    "initializer": lambda model: model.graph.initializer.add(),
+    "sparse values": lambda model: model.graph.sparse_initializer.add().values,
+    "sparse indices": lambda model: model.graph.sparse_initializer.add().indices,
+    "constant": lambda model: model.graph.node.add().attribute.add().t,
+    "constants": lambda model: model.graph.node.add().attribute.add().tensors.add(),
+    "sparse constant": lambda model: model.graph.node.add().attribute.add().sparse_tensor.values,
+    "sparse constants": lambda model: model.graph.node.add().attribute.add().sparse_tensors.add().values,
+    "branch": lambda model: model.graph.node.add().attribute.add().g.node.add().attribute.add().t,
+    "branches": lambda model: model.graph.node.add().attribute.add().graphs.add().initializer.add(),
+    "function": lambda model: model.functions.add().node.add().attribute.add().t,
+    "start of a training": lambda model: model.training_info.add().initialization.initializer.add(),
+    "step of a training": lambda model: model.training_info.add().algorithm.initializer.add(),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_weights_in_other_files_are_found_wherever_a_model_can_hold_some(place: str, tmp_path: Path) -> None:
+    model = onnx.ModelProto(ir_version=8)
+    model.graph.node.add(op_type="Relu")
+    PLACES[place](model).external_data.add(key="location", value="../../etc/passwd")
     (tmp_path / "hidden.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="keeps weights in other files"):
         Identifier.load(tmp_path / "hidden.onnx")
