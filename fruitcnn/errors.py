@@ -22,12 +22,12 @@ class FruitcnnError(Exception):
 
     exit_code = 1
 
-    def __init__(self, problem: str, *, value: object = None, remedy: str = "") -> None:
+    def __init__(self, problem: str, *, value: object = None, remedy: str) -> None:
         self.problem = problem
         self.value = value
         self.remedy = remedy
         head = f"{value}: {problem}" if value is not None else problem
-        super().__init__(f"{head}; {remedy}" if remedy else head)
+        super().__init__(f"{head}; {remedy}")
 
 
 class ImageError(FruitcnnError):

@@ -204,6 +204,9 @@ def test_labels_must_be_the_same_where_they_are_clear() -> None:
     with pytest.raises(ExportError, match="1 of 1 labels differ"):
         compare("some.file", np.float32([[0.49, 0.51]]), reference, generous)
     assert compare("some.file", np.float32([[0.51, 0.49]]), reference, generous).images == 1
+    # Logarithms below 1 are measured as they are.
+    parity = compare("some.file", np.float32([[0.55, 0.45]]), reference, generous)
+    assert parity.logit == pytest.approx(np.log(0.45 / 0.43), rel=1e-3)
     with pytest.raises(ExportError, match="numbers a picture"):
         compare("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous)
 

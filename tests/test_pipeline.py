@@ -1,6 +1,7 @@
 """The whole arrow through the command line: draw, train, export, identify."""
 
 import json
+import re
 from pathlib import Path
 
 from dataset.drawing.draw import draw_dataset
@@ -16,6 +17,7 @@ def test_from_nothing_to_an_identified_picture(cli: Run, tmp_path: Path) -> None
     for text in ("36 pictures: train 30 (grape 10", "precision", "95 % interval", "same labels on"):
         assert text in trained.stdout
     lines = trained.stdout.splitlines()
+    assert any(re.fullmatch(r"validation, epoch [12] \(best validation accuracy\):", line) for line in lines)
     assert "training simple_cnn on the cpu in checkpoints/mine" in lines
     assert lines[-2:] == [
         "report: checkpoints/mine/report.html",

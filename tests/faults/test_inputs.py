@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_rejected_by_its_size_before_it_is_decoded() -> Non
         decode(png_header(60_000, 60_000))
     for bits, samples, photometric, side, needed in ((8, 3, 2, 24_000, "1,728"), (16, 1, 1, 28_000, "1,568")):
         tags = [(256, 4, 64), (257, 4, 64), (258, 3, bits), (259, 3, 8), (262, 3, photometric), (277, 3, samples),
-                (322, 4, side), (323, 4, side), (324, 4, 8), (325, 4, 8)]  # fmt: skip
+                (322, 4, side // 2), (323, 4, side * 2), (324, 4, 8), (325, 4, 8)]  # fmt: skip
         fields = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
         tiff = b"II*\0" + struct.pack("<IH", 8, len(tags)) + fields + bytes(4)
         with pytest.raises(ImageError, match=f"64 x 64 pixels take {needed} MB to decode, more than the limit of"):
