@@ -26,7 +26,7 @@ from fruitcnn.training.calibration import training_folds
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_schedule
-from fruitcnn.training.results import Trained
+from fruitcnn.training.results import Trained, write_results
 from tests.conftest import REPOSITORY, TINY, skip_export
 
 CPU = torch.device("cpu")
@@ -216,6 +216,27 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(
             return [row[:-1] for row in csv.reader(file)]
 
     assert rows(folder) == rows(straight), "all but the seconds"
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_signal_after_the_last_epoch_ends_the_run_before_the_next_step(
+    asked: int, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == asked:
+            raise InterruptedError
+
+    monkeypatch.setattr(
+        "fruitcnn.training.run.write_results",
+        lambda *known, **more: write_results(*known, **{**more, "check": check}),
+    )
+    with pytest.raises(InterruptedError):
+        quiet_train(load_config("quick", [*TINY, "train.epochs=1"], data=drawn), tmp_path)
+    there = {path.name for path in (tmp_path / "quick").iterdir()}
+    assert (checkpoint.ONNX in there) == (asked == 2) and checkpoint.PREDICTIONS not in there
 
 
 def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_path: Path) -> None:
