@@ -10,7 +10,6 @@ understand is computed by the Keras layer itself, in Keras' own order of dimensi
 import dataclasses
 import enum
 import inspect
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,9 +19,9 @@ from keras import layers, tree
 from keras.src.models.functional import Functional
 from torch import nn
 
-from fruitcnn.model.activations import is_relu
 from fruitcnn.model.convolutions import rescaled_convolution
 from fruitcnn.model.operations import can_rescale, entry_of, flattened_dense, scalar_rescaling
+from fruitcnn.model.steps import Step, needed, overwrite
 from fruitcnn.model.use import Function, Use
 
 
@@ -47,17 +46,6 @@ class _Value:
     unflattened: tuple[int, int, int] = (0, 0, 0)
 
 
-class _Step:
-    """One operation of the program: `values[slot] = function(*values[inputs])`; then `spent` are needed no more.
-
-    layer: the Keras layer that the function stands for, where the table understands it.
-    """
-
-    def __init__(self, function: Function, inputs: list[int], slot: int, layer: Any = None) -> None:
-        self.function, self.inputs, self.slot, self.layer = function, inputs, slot, layer
-        self.spent: list[int] = []
-
-
 class TorchForward(nn.Module):
     """From pixels [N, 3, S, S] (channels_last in memory for speed) to what `model` computes of them.
 
@@ -77,8 +65,8 @@ class TorchForward(nn.Module):
         outputs = program.add_model(model, [pixels], training=None)
         self._outputs = [program.ordered(value, _Order.KERAS).slot for value in outputs]
         self._size = len(program.steps) + 1
-        self._steps = _needed(program.steps, self._outputs)
-        _overwrite(self._steps, self._outputs)
+        self._steps = needed(program.steps, self._outputs)
+        overwrite(self._steps, self._outputs)
         self._keras_layers = program.keras_layers
         self.foreign: list[str] = [operation.name for operation in program.keras_layers]
         # Looked up once: `model.losses` walks all layers at every step.
@@ -113,7 +101,7 @@ class _Program:
     """The steps of a model, as they are found."""
 
     def __init__(self) -> None:
-        self.steps: list[_Step] = []
+        self.steps: list[Step] = []
         # What Keras runs itself.
         self.keras_layers: list[Any] = []
         # Rescalings by the slot of their result, with their input: a convolution may do their work.
@@ -144,11 +132,9 @@ class _Program:
         axes = (0, 3, 1, 2) if order is _Order.NCHW else (0, 2, 3, 1)
         return self._add(lambda x, training: x.permute(axes), [value], order, value.shape)
 
-    def _add(
-        self, function: Function, inputs: list[_Value], order: _Order, shape: Any, layer: Any = None, **more: Any
-    ) -> _Value:
+    def _add(self, function: Function, inputs: list[_Value], order: _Order, shape: Any, **more: Any) -> _Value:
         slot = len(self.steps) + 1
-        self.steps.append(_Step(function, [value.slot for value in inputs], slot, layer))
+        self.steps.append(Step(function, [value.slot for value in inputs], slot))
         return _Value(slot, order, tuple(shape), **more)
 
     def _add_node(self, node: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
@@ -184,7 +170,8 @@ class _Program:
         if function is None:
             return None
         order = inputs[0].order if len(shape) == len(inputs[0].shape) else _natural(shape)
-        result = self._add(_in_mode(function, training), inputs, order, shape, layer, unflattened=inputs[0].unflattened)
+        result = self._add(_in_mode(function, training), inputs, order, shape, unflattened=inputs[0].unflattened)
+        self.steps[-1].layer = layer
         if scalar_rescaling(layer):
             self._rescalings[result.slot] = layer, inputs[0]
         return result
@@ -280,25 +267,3 @@ def _own_losses(operation: Any) -> list[torch.Tensor]:
     # Not `losses`, which has those of the weights too.
     inner = operation._flatten_layers() if isinstance(operation, keras.Layer) else []
     return [loss for layer in inner for loss in layer._losses]
-
-
-def _needed(steps: list[_Step], outputs: list[int]) -> list[_Step]:
-    """The steps that lead to the outputs, each told which values nobody needs after it."""
-    needed, kept = set(outputs), []
-    for step in reversed(steps):
-        if step.slot in needed:
-            step.spent = [slot for slot in set(step.inputs) if slot not in needed]
-            needed.update(step.inputs)
-            kept.append(step)
-    return kept[::-1]
-
-
-def _overwrite(steps: list[_Step], outputs: list[int]) -> None:
-    """Let a ReLU write over its input where nobody else, no gradient either, reads that: new memory costs time."""
-    readers = Counter([*(slot for step in steps for slot in step.inputs), *outputs])
-    writers = {step.slot: step.layer for step in steps}
-    for step in steps:
-        found = step.inputs[0]
-        alone = readers[found] == 1 and isinstance(writers.get(found), layers.BatchNormalization | layers.Add)
-        if alone and is_relu(step.layer):
-            step.function = lambda x, training: torch.relu_(x)

@@ -72,16 +72,11 @@ def test_weights_in_other_files_are_found_wherever_a_model_can_hold_some(place: 
 
 
 def test_a_graph_of_graphs_without_end_is_refused(tmp_path: Path) -> None:
-    def field(number: int, content: bytes) -> bytes:
-        length, size = len(content), b""
-        while length > 127:
-            length, size = length >> 7, size + bytes([length & 127 | 128])
-        return bytes([number << 3 | 2]) + size + bytes([length]) + content
-
-    graph = b""
+    model = onnx.ModelProto(ir_version=8)
+    graph = model.graph
     for _ in range(400):
-        graph = field(1, field(5, field(6, graph)))  # a node, its attribute, that one's graph
-    (tmp_path / "deep.onnx").write_bytes(field(7, graph))
+        graph = graph.node.add().attribute.add().g
+    (tmp_path / "deep.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="nested too deep"):
         Identifier.load(tmp_path / "deep.onnx")
 
