@@ -1,7 +1,8 @@
 """Change one behaviour at a time, and see that the test which names it fails.
 
-`python -m tests.mutants` applies each entry of tests/mutants.toml in a copy of the tree and runs its test there; a
-mutant that no test notices has survived, and the command ends with status 1. An entry says:
+`python -m tests.mutants` applies each entry of every mutants.toml below tests/ in a copy of the tree and runs its test
+there; a mutant that no test notices has survived, and the command ends with status 1. So it does where an entry no
+longer fits its file; the others run all the same. The lists lie beside the tests they belong to. An entry says:
 
     [[mutant]]
     file = "fruitcnn/image.py"     # where
@@ -27,14 +28,16 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
+LISTS = sorted((REPOSITORY / "tests").rglob("mutants.toml"))
 LIBRARIES = (
     *("numpy", "PIL.Image", "onnxruntime", "typer", "pytest", "pydantic", "yaml", "matplotlib.figure"),
     *("torch", "torchvision.transforms.v2", "torchmetrics", "lightning", "onnx"),
 )
-KILLED, SURVIVED, SPOILED = "killed", "SURVIVED", "SPOILED"
+KILLED, SURVIVED, SPOILED, STALE = "killed", "SURVIVED", "SPOILED", "STALE"
 # A mutant that hangs has been noticed, too.
 SECONDS_EACH = 120
 
@@ -58,15 +61,15 @@ class Mutant:
         return [self.test] if isinstance(self.test, str) else list(self.test)
 
 
-def read_mutants(path: Path) -> list[Mutant]:
-    """All entries; exits with a message where one no longer fits its file."""
-    mutants = [Mutant(**entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]]
-    stale = [
-        mutant for mutant in mutants if (REPOSITORY / mutant.file).read_text(encoding="utf-8").count(mutant.old) != 1
-    ]
-    if stale:
-        sys.exit("\n".join(["the old text of these does not occur exactly once:", *map(str, stale)]))
-    return mutants
+def read_mutants(lists: Iterable[Path]) -> list[Mutant]:
+    """All entries of some lists, in their order."""
+    return [Mutant(**entry) for path in lists for entry in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]]
+
+
+def is_stale(mutant: Mutant) -> bool:
+    """Whether the old text does not occur exactly once in its file any more, or the file has gone."""
+    path = REPOSITORY / mutant.file
+    return not path.is_file() or path.read_text(encoding="utf-8").count(mutant.old) != 1
 
 
 def copy_tree(target: Path) -> None:
@@ -134,15 +137,18 @@ def _start_worker(folder: Path) -> None:
 
 
 def main() -> None:
-    """Print each survivor and a count; status 1 where one survived or a test failed without any change."""
+    """Print each survivor and a count; status 1 where one survived or is stale, or a test failed without any change."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("list", nargs="?", type=Path, default=REPOSITORY / "tests" / "mutants.toml")
+    parser.add_argument("lists", nargs="*", type=Path, help="default: every mutants.toml below tests/")
     parser.add_argument("--sample", type=int, metavar="N", help="only N of them, chosen by the commit's hash")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    mutants = read_mutants(options.list)
+    mutants = read_mutants(options.lists or LISTS)
+    stale = [mutant for mutant in mutants if is_stale(mutant)]
+    for mutant in stale:
+        print(f"{STALE} {mutant}: the old text does not occur exactly once")
     equivalent = [mutant for mutant in mutants if mutant.equivalent]
-    chosen = [mutant for mutant in mutants if not mutant.equivalent]
+    chosen = [mutant for mutant in mutants if not mutant.equivalent and mutant not in stale]
     if options.sample:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True).stdout
         chosen = random.Random(commit).sample(chosen, min(options.sample, len(chosen)))
@@ -157,7 +163,7 @@ def main() -> None:
             sys.exit(
                 "tests fail without any change:\n" + (untouched / "pytest.log").read_text(errors="replace")[-2000:]
             )
-        counts = {KILLED: 0, SURVIVED: 0, SPOILED: 0}
+        counts = {KILLED: 0, SURVIVED: 0, SPOILED: 0, STALE: len(stale)}
         with multiprocessing.get_context("fork").Pool(options.jobs, _start_worker, [Path(folder)]) as pool:
             for mutant, fate, log in pool.imap_unordered(try_mutant, chosen):
                 counts[fate] += 1
@@ -166,7 +172,7 @@ def main() -> None:
     for mutant in equivalent:
         print(f"equivalent {mutant}: {mutant.equivalent}")
     print(", ".join(f"{count} {fate}" for fate, count in counts.items()) + f", {len(equivalent)} equivalent")
-    sys.exit(0 if counts[KILLED] == len(chosen) else 1)
+    sys.exit(0 if counts[KILLED] == len(chosen) and not stale else 1)
 
 
 if __name__ == "__main__":

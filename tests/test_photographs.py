@@ -22,7 +22,7 @@ from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.image import decode, is_picture, load_pixels, resize
 from fruitcnn.model import TorchForward, keras
 from tests.conftest import REPOSITORY, Run
-from tests.test_export import CENSUS
+from tests.export.test_export import CENSUS
 
 SMALL = REPOSITORY / "checkpoints" / "fruits-small"
 

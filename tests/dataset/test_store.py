@@ -23,7 +23,7 @@ from fruitcnn.dataset.store import PixelStore, cached_files, shrink_cache
 from fruitcnn.errors import TransientError
 from fruitcnn.image import load_pixels
 from tests.conftest import REPOSITORY, Run
-from tests.test_dataset import make_classes, picture
+from tests.dataset.test_dataset import make_classes, picture
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from fruitcnn.export.onnx_graph import OPSET, to_onnx
 from fruitcnn.export.reference import draw_pictures
 from fruitcnn.model import answer_model, build_model, features_model, keras
 from fruitcnn.model.familiarity import LEVELS, Familiarity, unit
-from tests.test_model import SIZES, randomised
+from tests.model.test_model import SIZES, randomised
 
 # What familiarity adds: the features' length, three kinds of score, the distribution's straight pieces.
 FAMILIARITY = {

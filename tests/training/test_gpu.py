@@ -1,7 +1,7 @@
 """Training on a GPU: on tensors that only claim to be on one, on a stand-in for one, and for real where there is one.
 
 FakeTensorMode computes shapes and devices, no numbers. It raises DataDependentOutputException where Python asks for a
-value, for which a GPU would be waited for. The stand-in computes (tests/elsewhere.py).
+value, for which a GPU would be waited for. The stand-in computes (tests/training/elsewhere.py).
 """
 
 import os
@@ -94,7 +94,7 @@ RECIPES = [
 def test_whole_runs_on_a_device_that_is_not_the_cpu() -> None:
     # In a process of its own, because torch counts its devices once; a real GPU is no part of it.
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/elsewhere.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/training/elsewhere.py"]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]
 

@@ -1,6 +1,6 @@
 """Whole trainings on a device that is not the CPU: tests that test_gpu.py runs in a process of their own.
 
-The device is the one of tests/pretend.py, which computes, and raises where devices mix.
+The device is the one of tests/training/pretend.py, which computes, and raises where devices mix.
 """
 
 import csv
@@ -23,8 +23,8 @@ from fruitcnn.model import TorchForward, build_model
 from fruitcnn.training.interruption import InterruptedTrainingError
 from fruitcnn.training.teacher import Teacher
 from tests.conftest import skip_export
-from tests.pretend import pretend_device
-from tests.test_gpu import MOVING, RECIPES
+from tests.training.pretend import pretend_device
+from tests.training.test_gpu import MOVING, RECIPES
 
 
 class _Accelerator(CPUAccelerator):
