@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fruitcnn.errors import OUT_OF_MEMORY, ImageError, TransientError, system_error
-from fruitcnn.files import NotAFileError, open_regular
 from fruitcnn.memory import Budget
+from fruitcnn.regular_files import NotAFileError, open_regular
 
 # What a picture can be given as: a path, encoded bytes, a PIL image, or a uint8 array [H, W] or [H, W, 3].
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fruitcnn.files import NotAFileError
 from fruitcnn.image import is_picture
+from fruitcnn.regular_files import NotAFileError
 
 # Files that systems leave in folders of photographs.
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})

@@ -7,7 +7,7 @@ import pytest
 
 from fruitcnn import checkpoint
 from fruitcnn.errors import ModelError
-from fruitcnn.files import write_text, written_whole
+from fruitcnn.outputs import write_text, written_whole
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from fruitcnn.dataset.sources import Listing, read_listing
 from fruitcnn.dataset.split import FEWEST_TO_CALIBRATE, assign_split, duplicate_groups
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import DatasetError, system_error
-from fruitcnn.files import open_regular
 from fruitcnn.listing import find_pictures
+from fruitcnn.regular_files import open_regular
 from fruitcnn.terminal import printable
 
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from PIL import features
 
 from fruitcnn.errors import DatasetError, system_error
-from fruitcnn.files import remove_unlocked
 from fruitcnn.image import SCALED_MARGIN, Pixels
+from fruitcnn.locks import remove_unlocked
 
 _FORMAT = 2
 ENDING, TEMPORARY = ".pixels", ".pixels.tmp"
@@ -181,7 +181,7 @@ class ShelfWriter:
         os.close(before)
 
 
-def remove_orphans(folder: Path) -> None:
+def remove_unfinished_shelves(folder: Path) -> None:
     """Remove the temporaries of processes that were killed: those whose lock is free."""
     for path in find_files(folder, f".*{TEMPORARY}"):
         remove_unlocked(path)

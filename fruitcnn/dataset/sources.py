@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fruitcnn.dataset.records import CALIBRATION, SPLITS, TEST, TRAIN, VALIDATION, Record
 from fruitcnn.errors import DatasetError, system_error
-from fruitcnn.files import open_regular
 from fruitcnn.listing import find_pictures, is_ignored, natural_key
+from fruitcnn.regular_files import open_regular
 from fruitcnn.terminal import printable
 
 # The names that people give to the splits.

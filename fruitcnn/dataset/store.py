@@ -21,7 +21,7 @@ from fruitcnn.dataset.shelf import (
     ShelfWriter,
     find_files,
     open_shelf,
-    remove_orphans,
+    remove_unfinished_shelves,
     shelf_pattern,
 )
 from fruitcnn.image import Pixels
@@ -89,7 +89,7 @@ class PixelStore:
         self.folder, self.failure = cache_folder(), ""
         self._rows: dict[int, dict[bytes, tuple[Shelf, int]]] = {size: {} for size in sizes}
         self._writers: dict[int, ShelfWriter] = {}
-        remove_orphans(self.folder)
+        remove_unfinished_shelves(self.folder)
         for size in self._rows:
             self._open_shelves(size)
 
@@ -170,7 +170,7 @@ def shrink_cache(folder: Path, limit: int, *, keep: Iterable[Path | None] = ()) 
 
     keep: files that stay. What another process reads just now it can read on; what one writes is left alone.
     """
-    remove_orphans(folder)
+    remove_unfinished_shelves(folder)
     files = [path for path in cached_files(folder) if not path.name.endswith(TEMPORARY)]
     sizes = {path: _bytes(path) for path in files}
     total, removed, kept = sum(sizes.values()), 0, set(keep)

@@ -14,9 +14,9 @@ from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
 from fruitcnn.evaluation.leaks import leak_warnings, training_pictures
 from fruitcnn.evaluation.predictions import Prediction, Predictions, is_predictions, write_predictions
 from fruitcnn.evaluation.text import summary
-from fruitcnn.files import write_text
 from fruitcnn.identify.identifier import Identifier, Rejection
 from fruitcnn.listing import find_pictures
+from fruitcnn.outputs import write_text
 
 FINE, SOME_REJECTED = 0, 3
 _OUTSIDE = "outside"

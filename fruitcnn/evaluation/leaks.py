@@ -16,8 +16,8 @@ from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import TRAIN
 from fruitcnn.dataset.split import NEAR
 from fruitcnn.errors import DatasetError, ImageError
-from fruitcnn.files import open_regular
 from fruitcnn.image import SCALED_MARGIN, decode
+from fruitcnn.regular_files import open_regular
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from fruitcnn.files import written_whole
+from fruitcnn.outputs import written_whole
 
 # Up to here a confusion matrix has numbers in its cells; of larger ones the most confused pairs are listed.
 _FEW, _PAIRS = 20, 30

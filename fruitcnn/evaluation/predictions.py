@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fruitcnn.errors import DatasetError
-from fruitcnn.files import written_whole
+from fruitcnn.outputs import written_whole
 
 _BEFORE = ("file", "split", "label", "answer", "familiarity")
 _PROBABILITY, _HELD_OUT = "probability_", "held_out_"

@@ -16,11 +16,12 @@ from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.export.gate import Parity, Tolerance, compare, compare_others
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.export.reference import Reference, measure_reference
-from fruitcnn.files import held_folder, remove_orphans, write_text, written_whole
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import Pixels
+from fruitcnn.locks import held_folder
 from fruitcnn.model import keras
 from fruitcnn.model.archive import check_keras_file
+from fruitcnn.outputs import remove_temporaries, write_text, written_whole
 
 __all__ = [
     "FORMATS", "Parity", "Reference", "check_free", "export_checkpoint", "export_model", "keras_outputs",
@@ -139,7 +140,7 @@ def export_checkpoint(folder: Path, *, to: Path | None = None, force: bool = Fal
             raise ModelError(f"can't be loaded ({error})", value=file, remedy="train again") from error
         target.mkdir(parents=True, exist_ok=True)
         stack.enter_context(held_folder(target))
-        remove_orphans(target)
+        remove_temporaries(target)
         return export_model(model, card, target, reference=reference)
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
-from fruitcnn.files import write_text, written_whole
 from fruitcnn.image import Pixels, load_pixels
+from fruitcnn.outputs import write_text, written_whole
 
 FORMAT = "fruitcnn-golden/1"
 FILE = "golden.json"

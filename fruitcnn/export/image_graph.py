@@ -16,8 +16,8 @@ from PIL import Image
 
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
-from fruitcnn.files import written_whole
 from fruitcnn.image import Pixels, resize
+from fruitcnn.outputs import written_whole
 
 FILE = "image.onnx"
 # What opset 18 needs, and old enough for onnxruntime 1.17.

@@ -21,7 +21,7 @@ from fruitcnn.checkpoint import CARD
 from fruitcnn.errors import ExportError
 from fruitcnn.export.image_graph import FILE as IMAGE
 from fruitcnn.export.image_graph import write_image_graph
-from fruitcnn.files import write_text, written_whole
+from fruitcnn.outputs import write_text, written_whole
 
 FOLDER = "page"
 _ASSETS = Path(__file__).parent / "assets/page"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.device import on_cpu
 from fruitcnn.errors import ModelError
-from fruitcnn.files import written_whole
 from fruitcnn.image import Pixels
 from fruitcnn.model import TorchForward, keras
+from fruitcnn.outputs import written_whole
 
 PICTURES = 64
 

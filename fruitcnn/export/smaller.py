@@ -25,9 +25,9 @@ from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import DatasetError, ExportError
 from fruitcnn.export.onnx_graph import IR_VERSION
-from fruitcnn.files import written_whole
 from fruitcnn.identify.identifier import UNKNOWN, Identification, Identifier
 from fruitcnn.image import Pixels
+from fruitcnn.outputs import written_whole
 
 # Shares of the pictures: how many more mistakes, and how many more or fewer refusals, a smaller file may make.
 MOST_LOST, MOST_REFUSED = 0.005, 0.02

@@ -11,12 +11,12 @@ from typing import TextIO, cast
 
 from fruitcnn.checkpoint import SHIPPED, find_model
 from fruitcnn.errors import ImageError, UsageError
-from fruitcnn.files import check_output, opened_output
 from fruitcnn.identify.explain import Explainer
 from fruitcnn.identify.identifier import Identification, Identifier, Rejection
 from fruitcnn.identify.inputs import STDIN, expand, is_one, read
 from fruitcnn.identify.writers import ERRORS, FORMATS, csv_lines, json_lines
 from fruitcnn.image import Source
+from fruitcnn.outputs import check_output, opened_output
 from fruitcnn.terminal import printable, standard_output
 
 FINE, SOME_REJECTED = 0, 3

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fruitcnn.errors import UsageError
-from fruitcnn.files import written_whole
 from fruitcnn.identify.identifier import Identification, Identifier
 from fruitcnn.image import Source, decode, load_pixels
+from fruitcnn.outputs import written_whole
 
 # Long side of an explained picture, in pixels.
 _SIDE = 1024

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fruitcnn.errors import ModelError, system_error
-from fruitcnn.files import open_regular
+from fruitcnn.regular_files import open_regular
 
 # The way from a model to its tensors in ONNX' protocol buffer messages: field number -> the message it holds.
 _FIELDS: dict[str, dict[int, str]] = {

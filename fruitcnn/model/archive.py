@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 from fruitcnn.errors import ModelError, system_error
-from fruitcnn.files import open_regular
+from fruitcnn.regular_files import open_regular
 
 # The largest known configurations, of models with thousands of layers, take some megabytes.
 _CONFIGURATION_LIMIT = 16 << 20

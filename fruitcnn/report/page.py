@@ -18,8 +18,8 @@ from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predic
 from fruitcnn.evaluation.refusal import risk_coverage
 from fruitcnn.evaluation.suspects import suspicious_labels
 from fruitcnn.evaluation.text import METHODS, confusions, figures
-from fruitcnn.files import write_text
 from fruitcnn.identify.identifier import Identifier
+from fruitcnn.outputs import write_text
 from fruitcnn.report.charts import heat_map, reliability_diagram, risk_coverage_chart
 from fruitcnn.report.pictures import LIMIT, Shown, picture_pool
 from fruitcnn.report.relabel import relabel_table

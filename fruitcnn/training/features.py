@@ -14,9 +14,9 @@ from rich.progress import track
 
 from fruitcnn.dataset.store import PixelRows, cache_folder
 from fruitcnn.export.onnx_graph import to_onnx
-from fruitcnn.files import written_whole
 from fruitcnn.image import Pixels
 from fruitcnn.model import features_model, keras
+from fruitcnn.outputs import written_whole
 
 Floats = NDArray[np.float32]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import TRAIN, Dataset
-from fruitcnn.files import remove_orphans
 from fruitcnn.model import has_features, keras
+from fruitcnn.outputs import remove_temporaries
 from fruitcnn.training.calibration import Answers, answers_of, calibrate_out_of_fold, training_folds
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.interruption import Interruption
@@ -47,7 +47,7 @@ def calibrated_by_folds(
         interruption.before += config.train.epochs
         own = folder / checkpoint.FOLDS / str(fold + 1)
         own.mkdir(parents=True, exist_ok=True)
-        remove_orphans(own)
+        remove_temporaries(own)
         rest = _without(dataset, folds == fold)
         keras.utils.set_random_seed(config.seed)
         model = starting_model(config, rest, quiet=quiet)

@@ -9,7 +9,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from fruitcnn.checkpoint import METRICS_BY_EPOCH
-from fruitcnn.files import written_whole
+from fruitcnn.outputs import written_whole
 
 _MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 

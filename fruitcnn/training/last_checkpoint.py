@@ -12,7 +12,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from fruitcnn.checkpoint import LAST
 from fruitcnn.errors import ModelError, system_error
-from fruitcnn.files import open_regular, written_whole
+from fruitcnn.outputs import written_whole
+from fruitcnn.regular_files import open_regular
 
 # What Lightning reads of it.
 _PARTS = {"epoch", "state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops"}

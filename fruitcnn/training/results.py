@@ -20,8 +20,8 @@ from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
 from fruitcnn.export import export_model, measure_reference
-from fruitcnn.files import write_text
 from fruitcnn.model import answer_model, has_features, keras
+from fruitcnn.outputs import write_text
 from fruitcnn.report import write_run_report
 from fruitcnn.terminal import printable
 from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_held_back

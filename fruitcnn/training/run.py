@@ -10,8 +10,8 @@ from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import apply_split, scan
 from fruitcnn.device import on_cpu, training_device
 from fruitcnn.errors import UsageError
-from fruitcnn.files import write_text
 from fruitcnn.model import TorchForward, keras
+from fruitcnn.outputs import write_text
 from fruitcnn.terminal import printable
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.folds import calibrated_by_folds

@@ -9,7 +9,8 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.config import Config, load_config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError, system_error
-from fruitcnn.files import LOCK, held_folder, is_temporary, remove_orphans, remove_unlocked
+from fruitcnn.locks import LOCK, held_folder, remove_unlocked
+from fruitcnn.outputs import is_temporary, remove_temporaries
 
 # What a run has written before its first last.ckpt. A folder with nothing else in it is a run that was stopped in its
 # first epoch: nothing in it is worth keeping, and it may be begun again.
@@ -36,7 +37,7 @@ def claimed_run(config: Config, name: str | None, *, resume: bool, root: Path) -
                 else:
                     root.mkdir(parents=True, exist_ok=True)
                     folder = _take(root / name, claim) if name else _take_numbered(root, config.name, claim)
-                remove_orphans(folder)
+                remove_temporaries(folder)
             except OSError as error:
                 raise system_error(error, FruitcnnError) from error
             begun.insert(0, folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fruitcnn.files import written_whole
+from fruitcnn.outputs import written_whole
 from tests.faults.conftest import Command
 
 

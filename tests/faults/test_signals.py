@@ -53,7 +53,7 @@ def test_a_signal_while_it_starts(number: signal.Signals, expected: int, delay: 
 
 
 def test_a_signal_while_a_module_is_half_imported() -> None:
-    half = "sys.modules['fruitcnn.files'] = types.ModuleType('fruitcnn.files')"
+    half = "sys.modules['fruitcnn.outputs'] = types.ModuleType('fruitcnn.outputs')"
     code = f"import sys, types; {half}; from fruitcnn.__main__ import _stop; _stop(15, None)"
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (143, b"")

@@ -11,7 +11,8 @@ import pytest
 from fruitcnn import checkpoint, load_config
 from fruitcnn.config import Config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError
-from fruitcnn.files import LOCK, HeldError, held_folder, remove_orphans, written_whole
+from fruitcnn.locks import LOCK, HeldError, held_folder
+from fruitcnn.outputs import remove_temporaries, written_whole
 from fruitcnn.training.run_folder import claimed_run
 
 CONFIG = load_config("quick", ["train.epochs=2"])
@@ -38,7 +39,7 @@ def begin(folder: Path, *files: str, config: Config = CONFIG) -> Path:
 _HOLD = """
 import sys
 from pathlib import Path
-from fruitcnn.files import held_folder
+from fruitcnn.locks import held_folder
 with held_folder(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -193,7 +194,7 @@ def test_orphans_are_what_written_whole_leaves_and_nothing_else(tmp_path: Path) 
             left = temporary
             temporary.write_text("")
         left.write_text("as a killed process leaves it")
-    remove_orphans(tmp_path)
+    remove_temporaries(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {*kept, "model.onnx", "no ending", "x" * 250 + ".png", "a.b.csv"}
 

@@ -1,32 +1,19 @@
-"""Opening what users name: regular files for reading, and writing so that no file is lost or seen in part."""
+"""Files that are written: whole or not at all, and never over another's."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from fruitcnn.errors import FruitcnnError, UsageError, system_error
+from fruitcnn.locks import remove_unlocked
 
 # Names of what a process has open already: writing to them never means replacing the file behind them.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
-_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-
-
-class NotAFileError(OSError):
-    """A name that stands for something other than a regular file."""
-
-
-class HeldError(UsageError):
-    """A folder that another process writes to."""
-
-
-# A folder that is written to holds it, with the number of the process that writes.
-LOCK = ".lock"
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp(\..*)?", re.DOTALL)
 # Temporaries of files that are being written.
 _unfinished: set[Path] = set()
@@ -58,48 +45,11 @@ def is_temporary(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def remove_orphans(folder: Path) -> None:
+def remove_temporaries(folder: Path) -> None:
     """Remove the temporaries that killed processes left in a folder; it must be held, so that none is in use."""
     for path in folder.iterdir():
         if is_temporary(path):
             path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def held_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder against other processes that ask; the hold ends with this process, whatever ends that.
-
-    Raises HeldError, with the number of the process that holds it, and OSError.
-    """
-    descriptor = _locked(folder)
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-        yield
-    finally:
-        # In this order: whoever opened the file in between finds that it has gone, and makes a new one.
-        (folder / LOCK).unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _locked(folder: Path) -> int:
-    """A descriptor of the locked lock file."""
-    file = folder / LOCK
-    while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), file.stat()):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace") or "another"
-            os.close(descriptor)
-            raise HeldError(
-                f"process {holder} is working there", value=folder, remedy="wait for it, or choose another name"
-            ) from None
-        os.close(descriptor)
 
 
 def discard_unfinished() -> None:
@@ -112,23 +62,6 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole, as UTF-8."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file, or a link to one, for reading bytes; OSError for what is missing, locked or anything else.
-
-    A FIFO would make the reader wait for a writer that never comes, a device can be endless.
-    """
-    # Looking first, because opening alone already does something to some devices; looking again at what was opened,
-    # and not waiting for it, because it may have been exchanged in between.
-    _must_be_regular(path, os.stat(path).st_mode)  # noqa: PTH116 (a path of any kind)
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        _must_be_regular(path, os.fstat(descriptor).st_mode)
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
 
 
 def check_output(path: Path, *, force: bool, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
@@ -191,19 +124,5 @@ def _remove_abandoned(path: Path) -> None:
             remove_unlocked(other)
 
 
-def remove_unlocked(path: Path) -> None:
-    """Remove a file unless a process holds its lock, as the one that writes it does."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-
-
 def _without_creating(path: str, flags: int) -> int:
     return os.open(path, flags & ~os.O_CREAT)
-
-
-def _must_be_regular(path: str | os.PathLike[str], mode: int) -> None:
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(mode):
-        raise NotAFileError(f"is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file")

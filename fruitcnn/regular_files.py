@@ -1,0 +1,36 @@
+"""Regular files: opened for reading without waiting for, or touching, anything that is none."""
+
+import errno
+import os
+import stat
+from typing import BinaryIO
+
+_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+class NotAFileError(OSError):
+    """A name that stands for something other than a regular file."""
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading bytes; OSError for what is missing, locked or anything else.
+
+    A FIFO would make the reader wait for a writer that never comes, a device can be endless.
+    """
+    # Looking first, because opening alone already does something to some devices; looking again at what was opened,
+    # and not waiting for it, because it may have been exchanged in between.
+    _must_be_regular(path, os.stat(path).st_mode)  # noqa: PTH116 (a path of any kind)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _must_be_regular(path, os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _must_be_regular(path: str | os.PathLike[str], mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise NotAFileError(f"is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file")
