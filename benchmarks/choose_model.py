@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fruitcnn import Identification, Identifier, checkpoint, load_config, train
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.split import SplitRules
 from fruitcnn.evaluation.refusal import outside_refusal
 from fruitcnn.listing import find_pictures
 from fruitcnn.training.head import assign_folds
@@ -100,7 +101,7 @@ def judge(folder: Path, dataset: Dataset, mine: NDArray[np.intp], kinds: list[Pa
 def cross_validate(recipe: str, seed: int, options: argparse.Namespace) -> str:
     """Train and judge one recipe with one seed: a row of the table."""
     config, started = load_config(recipe, options.set, data=options.data), time.process_time()
-    dataset = scan(options.data, sizes=[config.data.size], share=config.data.validation_share, seed=seed)
+    dataset = scan(options.data, sizes=[config.data.size], rules=SplitRules(config.data.validation_share, seed=seed))
     targets = np.array([dataset.labels.index(picture.label) for picture in dataset.pictures])
     groups = np.unique([picture.group or picture.file for picture in dataset.pictures], return_inverse=True)[1]
     folds = assign_folds(targets, groups, folds=options.folds, seed=seed)

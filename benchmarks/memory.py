@@ -17,7 +17,7 @@ SCAN = """
 import sys
 from pathlib import Path
 from fruitcnn.dataset.scan import scan
-scan(Path(sys.argv[1]), sizes=[int(sys.argv[2])], share=0.15, seed=0)
+scan(Path(sys.argv[1]), sizes=[int(sys.argv[2])])
 """
 TRAIN = """
 import sys
@@ -31,7 +31,7 @@ class Training:
 size = int(sys.argv[2])
 config = load_config("fruit_net", [f"data.size={size}", f"data.training_size={size}"])
 torch.manual_seed(0)
-data = PixelData(scan(Path(sys.argv[1]), sizes=[size], share=0.15, seed=0), config, torch.device("cpu"))
+data = PixelData(scan(Path(sys.argv[1]), sizes=[size]), config, torch.device("cpu"))
 data.trainer = Training()
 for _ in range(2):
     for batch in data.train_dataloader():

@@ -147,13 +147,13 @@ def test_decoding_large_photographs_at_a_fraction_is_not_visible(photographs: Pa
 
 
 def test_the_csv_of_the_photographs_is_read_as_it_stands(photographs: Path) -> None:
-    data = scan(photographs / "photos.csv", sizes=[32], share=0.15, seed=0)
+    data = scan(photographs / "photos.csv", sizes=[32])
     assert (len(data.in_split("train")), len(data.in_split("validation"))) == (1442, 262)
     assert not [line for line in data.report if "left out" in line]
 
 
 def test_a_split_of_our_own_keeps_known_duplicates_together(photographs: Path) -> None:
-    data = scan(photographs / "photos", sizes=[32], share=0.15, seed=0)
+    data = scan(photographs / "photos", sizes=[32])
     with (photographs / "photos.csv").open(newline="") as file:
         group = {row["file"]: row["duplicate_group"] for row in csv.DictReader(file)}
     sides: dict[str, set[str]] = {}

@@ -28,12 +28,15 @@ _NEVER_IN_LABELS = ("Cc", "Cs", "Zl", "Zp")
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a folder or CSV names: the photographs, the class names (an empty class too), the files that are neither."""
+    """What a folder or CSV names: the photographs, the class names (an empty class too), and what lies among them.
+
+    hidden: the number of hidden and system files; not_pictures: the other files that are no labelled pictures.
+    """
 
     records: list[Record]
     labels: list[str]
-    ignored: int = 0
-    others: tuple[Path, ...] = ()
+    hidden: int = 0
+    not_pictures: tuple[Path, ...] = ()
 
 
 def read_listing(data: Path) -> Listing:

@@ -1,34 +1,58 @@
 """Training, calibration, validation: stratified, seeded, and no picture's near-duplicate on the other side."""
 
-from collections.abc import Iterator
+import dataclasses
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION
+from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION, Record
 from fruitcnn.errors import DatasetError
 
-# Hamming distance of two 64-bit perceptual hashes up to which two pictures count as the same one. On the 1,704
-# photographs of the original set 8 finds all 118 known pairs and one more; at 10 unrelated pictures begin to match.
-NEAR = 8
 # Fewer pictures say too little about a temperature, and nothing about the least familiar twentieth.
 FEWEST_TO_CALIBRATE = 50
-# Pairs of pictures that are compared at once: bounds the memory for large sets.
-_PAIRS = 1 << 20
 
 
-def duplicate_groups(hashes: NDArray[np.uint64], *, known: list[str | None] | None = None) -> NDArray[np.int64]:
-    """Group pictures that are near-duplicates, or near-duplicates of one another's mirror image, transitively.
+@dataclasses.dataclass(frozen=True)
+class SplitRules:
+    """How a set is split that is not split already: the share for validation, that of the rest to calibrate on."""
 
-    hashes: uint64 [N, 2], of each picture and of its mirror image. known: group names given by the data set, which
-    join pictures too. Returns [N]: the index of the first picture of each one's group.
+    validation: float = 0.15
+    calibration: float = 0.0
+    seed: int = 0
+
+
+def split_pictures(data: Path, pictures: list[Record], groups: NDArray[np.int64], rules: SplitRules) -> list[str]:
+    """The split of each of N pictures: the one that the data set names, or one of fruitcnn's making.
+
+    data: what errors name; groups: int [N], equal for pictures that must stay on one side. Raises DatasetError.
     """
-    groups = np.arange(len(hashes))
-    for alike in [*_near(hashes), *_named(known or [])]:
-        joined = np.unique(groups[np.asarray(alike)])
-        if len(joined) > 1:
-            groups[np.isin(groups, joined)] = joined[0]
-    return groups
+    split = [record.split or TRAIN for record in pictures]
+    if VALIDATION not in split:
+        # What the data set itself calls test stays out of both.
+        free = np.flatnonzero([name == TRAIN for name in split])
+        labels = [pictures[index].label for index in free]
+        made = assign_split(labels, groups[free], share=rules.validation, seed=rules.seed)
+        for index, name in zip(free, made, strict=True):
+            split[index] = name
+    for name in (TRAIN, VALIDATION):
+        present = {record.label for record, side in zip(pictures, split, strict=True) if side == name}
+        missing = {record.label for record in pictures} - present
+        if missing:
+            problem = f"the {name} split has no picture of: {', '.join(sorted(missing))}"
+            raise DatasetError(problem, value=data, remedy="add some, or leave the splitting to fruitcnn")
+    return split
+
+
+def set_aside(labels: list[str], groups: NDArray[np.int64], split: list[str], rules: SplitRules) -> list[str]:
+    """The split with a share of the training pictures to calibrate on, where that is enough of them."""
+    training = np.flatnonzero(np.array(split) == TRAIN)
+    if round(rules.calibration * len(training)) < FEWEST_TO_CALIBRATE:
+        return split
+    kept = [labels[index] for index in training]
+    names = assign_split(kept, groups[training], share=rules.calibration, seed=rules.seed, name=CALIBRATION)
+    now = dict(zip(training.tolist(), names, strict=True))
+    return [now.get(index, name) for index, name in enumerate(split)]
 
 
 def assign_split(
@@ -72,23 +96,3 @@ def _too_small(label: str, count: int) -> DatasetError:
     return DatasetError(
         f"class {label!r} is too small to split: {many}", remedy="add more pictures of it, or take the class out"
     )
-
-
-def _near(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.intp]]:
-    """For each picture that has near-duplicates after it: its index and theirs."""
-    rows = max(1, _PAIRS // max(1, len(hashes)))
-    for start in range(0, len(hashes), rows):
-        block = hashes[start : start + rows]
-        same = np.bitwise_count(block[:, None, 0] ^ hashes[None, start:, 0])
-        mirrored = np.bitwise_count(block[:, None, 0] ^ hashes[None, start:, 1])
-        near = np.triu(np.minimum(same, mirrored) <= NEAR, 1)
-        for row in np.flatnonzero(near.any(1)):
-            yield start + np.append(row, np.flatnonzero(near[row]))
-
-
-def _named(known: list[str | None]) -> Iterator[list[int]]:
-    members: dict[str, list[int]] = {}
-    for index, name in enumerate(known):
-        if name is not None:
-            members.setdefault(name, []).append(index)
-    yield from members.values()

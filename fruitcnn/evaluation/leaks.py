@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fruitcnn.dataset.duplicates import NEAR
 from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import TRAIN
-from fruitcnn.dataset.split import NEAR
 from fruitcnn.errors import DatasetError, ImageError
 from fruitcnn.image import SCALED_MARGIN, decode
 from fruitcnn.regular_files import open_regular

@@ -21,7 +21,8 @@ from fruitcnn import checkpoint
 from fruitcnn.card import METADATA_KEY
 from fruitcnn.config import load_config
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION
-from fruitcnn.dataset.scan import apply_split, scan
+from fruitcnn.dataset.saved_split import apply_split
+from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import DatasetError, ExportError
 from fruitcnn.export.onnx_graph import IR_VERSION
@@ -67,7 +68,7 @@ def read_photographs(folder: Path) -> Photographs:
             remedy="start the command where that path leads to them",
         )
     # The run's own split takes the place of this one.
-    dataset = scan(Path(data.path), sizes=[data.size], share=data.validation_share, seed=0)
+    dataset = scan(Path(data.path), sizes=[data.size])
     dataset = apply_split(dataset, folder / checkpoint.SPLIT)
     training = dataset.in_split(TRAIN)
     chosen = np.linspace(0, len(training) - 1, min(CALIBRATION, len(training))).astype(int)

@@ -7,7 +7,9 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
-from fruitcnn.dataset.scan import apply_split, scan
+from fruitcnn.dataset.saved_split import apply_split
+from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.split import SplitRules
 from fruitcnn.device import on_cpu, training_device
 from fruitcnn.errors import UsageError
 from fruitcnn.model import TorchForward, keras
@@ -78,9 +80,7 @@ def _read_data(config: Config, folder: Path, *, quiet: bool) -> Dataset:
     dataset = scan(
         data,
         sizes=sizes,
-        share=config.data.validation_share,
-        seed=config.seed,
-        calibration=config.data.calibration_share,
+        rules=SplitRules(config.data.validation_share, config.data.calibration_share, config.seed),
         outside=Path(config.data.outside) if config.data.outside else None,
         quiet=quiet,
     )

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Dataset
-from fruitcnn.dataset.scan import apply_split, scan
+from fruitcnn.dataset.saved_split import apply_split
+from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.sources import read_listing
-from fruitcnn.dataset.split import assign_split, duplicate_groups
+from fruitcnn.dataset.split import SplitRules, assign_split
 from fruitcnn.errors import DatasetError
 from fruitcnn.image import load_pixels
 from fruitcnn.training.calibration import training_folds
@@ -40,7 +42,9 @@ def make_classes(root: Path, counts: dict[str, int], *, first: int = 0) -> Path:
 
 
 def read(data: Path, **options: object) -> Dataset:
-    return scan(data, **{"sizes": [32], "share": 0.25, "seed": 0, **options})
+    """Scanned at 32 px, a quarter of it for validation; options: of `scan` and of `SplitRules`."""
+    rules = {name: options.pop(name) for name in ("calibration", "seed") if name in options}
+    return scan(data, **{"sizes": [32], "rules": SplitRules(0.25, **rules), **options})
 
 
 def test_a_folder_of_classes(tmp_path: Path) -> None:
@@ -271,8 +275,8 @@ def test_pictures_to_calibrate_on_are_set_aside_from_those_for_training() -> Non
 
 @pytest.mark.parametrize(("share", "set_aside"), [(0.1, 0), (0.25, 64), (0.0, 0)])
 def test_a_share_of_the_training_pictures_calibrates_where_that_is_enough(share: float, set_aside: int) -> None:
-    data = scan(REPOSITORY / "dataset" / "sample", sizes=[32], share=0.15, seed=0, calibration=share)
-    without = scan(REPOSITORY / "dataset" / "sample", sizes=[32], share=0.15, seed=0)
+    data = scan(REPOSITORY / "dataset" / "sample", sizes=[32], rules=SplitRules(calibration=share))
+    without = scan(REPOSITORY / "dataset" / "sample", sizes=[32])
     aside = {record.file for record in data.in_split("calibration")}
     assert abs(len(aside) - set_aside) <= 1 and len(data.in_split("train")) == 255 - len(aside)
     assert data.in_split("validation") == without.in_split("validation")

@@ -19,6 +19,7 @@ from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.shelf import open_shelf
+from fruitcnn.dataset.split import SplitRules
 from fruitcnn.dataset.store import PixelStore, cached_files, shrink_cache
 from fruitcnn.errors import TransientError
 from fruitcnn.image import load_pixels
@@ -166,10 +167,11 @@ def test_what_is_not_the_pictures_fault_stops_the_scan_and_is_not_kept(
 def test_few_file_handles_are_enough_or_named(folder: Path) -> None:
     code = (
         "import resource, sys, os\nfrom pathlib import Path\nfrom fruitcnn.dataset.scan import scan\n"
+        "from fruitcnn.dataset.split import SplitRules\n"
         "import numpy.ma, numpy.random, PIL.PngImagePlugin\n"
         "extra = [os.open('/dev/null', 0) for _ in range(int(sys.argv[2]))]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (extra[-1] + 1 + int(sys.argv[3]), 4096))\n"
-        "data = scan(Path(sys.argv[1]), sizes=[32], share=0.3, seed=0)\nprint(len(data.pictures), data.report)"
+        "data = scan(Path(sys.argv[1]), sizes=[32], rules=SplitRules(0.3))\nprint(len(data.pictures), data.report)"
     )
     outcomes = []
     for free in (12, 1):
@@ -186,13 +188,13 @@ def test_a_folder_that_can_not_be_written_to_means_no_cache(
 ) -> None:
     folder.parent.mkdir()
     folder.write_text("not a folder")
-    data = scan(records[0].path.parents[1], sizes=[32, 48], share=0.3, seed=0)
+    data = scan(records[0].path.parents[1], sizes=[32, 48], rules=SplitRules(0.3))
     assert data.report == [f"warning: decoded pictures are not kept in {folder}: File exists"], "once"
     assert len(data.pixels("train", 48)) == 4
     check(records, 32, 48)
     assert folder.read_text() == "not a folder"
     monkeypatch.setenv("FRUITCNN_CACHE", str(folder.with_name("x" * 300)))
-    again = scan(records[0].path.parents[1], sizes=[32], share=0.3, seed=0)
+    again = scan(records[0].path.parents[1], sizes=[32], rules=SplitRules(0.3))
     assert again.report[0].endswith("the name is too long") and len(again.pixels("train", 32)) == 4
 
 

@@ -58,7 +58,7 @@ def export_again(folder: Path) -> None:
 
 def fill_cache(folder: Path) -> None:
     """The part of `train` that decodes pictures into the cache; the data set that comes of it is a file here."""
-    dataset = scan(folder.parent / "data", sizes=[16], share=0.15, seed=0)
+    dataset = scan(folder.parent / "data", sizes=[16])
     (folder / "found.csv").write_text(dataset.split_csv())
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from fruitcnn import load_config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.split import SplitRules
 from fruitcnn.image import load_pixels
 from fruitcnn.training.data import Batches, PixelData
 from tests.conftest import TINY
@@ -31,7 +32,7 @@ def lopsided(tmp_path: Path) -> Dataset:
             corners[0, 0], corners[0, 3], corners[2, 0] = (250, 20, 90), (10, 200, 30), (40, 60, 220)
             image = Image.fromarray(corners).resize((64, 48), Image.Resampling.NEAREST)
             image.save(tmp_path / label / f"{number}.png")
-    return scan(tmp_path, sizes=[32, 48], share=0.25, seed=0)
+    return scan(tmp_path, sizes=[32, 48], rules=SplitRules(0.25))
 
 
 class Training:

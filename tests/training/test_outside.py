@@ -45,13 +45,13 @@ def config_of(drawn: Path, strangers: Path, *more: str) -> Config:
 
 def dataset_of(config: Config) -> Dataset:
     return scan(
-        Path(config.data.path or ""), sizes=[32], share=0.15, seed=0, outside=Path(config.data.outside or "")
+        Path(config.data.path or ""), sizes=[32], outside=Path(config.data.outside or "")
     )  # fmt: skip
 
 
 def test_pictures_of_no_class_are_read_with_the_others_and_belong_to_none(drawn: Path, strangers: Path) -> None:
     data = dataset_of(config_of(drawn, strangers))
-    without = scan(drawn, sizes=[32], share=0.15, seed=0)
+    without = scan(drawn, sizes=[32])
     assert data.pictures == without.pictures and data.labels == without.labels and without.outside_pixels(32) is None
     pixels = data.outside_pixels(32)
     assert pixels is not None and len(pixels) == 7
@@ -59,7 +59,7 @@ def test_pictures_of_no_class_are_read_with_the_others_and_belong_to_none(drawn:
         assert np.array_equal(row, load_pixels(strangers / record.file, 32))
     assert [line for line in data.report if "broken.png" in line]
     with pytest.raises(DatasetError, match=r"mend data\.outside"):
-        scan(drawn, sizes=[32], share=0.15, seed=0, outside=strangers / "nothing")
+        scan(drawn, sizes=[32], outside=strangers / "nothing")
 
 
 def test_a_batch_ends_with_views_of_no_class(drawn: Path, strangers: Path) -> None:

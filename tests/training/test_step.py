@@ -19,6 +19,7 @@ from fruitcnn import checkpoint, load_config
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import ConfigError
 from fruitcnn.export import keras_outputs
 from fruitcnn.image import load_pixels
@@ -37,8 +38,8 @@ IN_TRAINING = SimpleNamespace(training=True)
 
 
 def dataset_of(config: Config) -> Dataset:
-    share, seed = config.data.validation_share, config.seed
-    return scan(Path(config.data.path or ""), sizes=[config.data.size], share=share, seed=seed)
+    rules = SplitRules(config.data.validation_share, seed=config.seed)
+    return scan(Path(config.data.path or ""), sizes=[config.data.size], rules=rules)
 
 
 def pixel_data(config: Config) -> PixelData:

@@ -16,6 +16,7 @@ from fruitcnn import checkpoint, load_config, train
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import FruitcnnError, UsageError
 from fruitcnn.evaluation.calibration import fit_temperature
 from fruitcnn.evaluation.metrics import evaluate
@@ -71,7 +72,7 @@ def test_a_finished_run_holds_exactly_the_files_of_the_contract(finished: Path) 
 def test_the_metrics_are_those_of_the_exported_model(finished: Path, drawn: Path) -> None:
     metrics = json.loads((finished / checkpoint.METRICS).read_text())
     config = load_config(finished / checkpoint.CONFIG)
-    data = scan(drawn, sizes=[config.data.size], share=config.data.validation_share, seed=config.seed)
+    data = scan(drawn, sizes=[config.data.size], rules=SplitRules(seed=config.seed))
     model = keras.saving.load_model(finished / checkpoint.KERAS, compile=False)
     for split in ("train", "validation"):
         pixels, targets = data.pixels(split, config.data.size)[:], data.targets(split)
@@ -126,7 +127,7 @@ def test_what_was_set_aside_calibrates_and_is_not_learned_from(tmp_path: Path, m
     )
     far = [float(np.abs(ranks - np.linspace(0, 1, len(ranks))).mean()) for ranks in (known, others)]
     assert far[0] < 0.015 and far[1] > 0.03, far
-    data = scan(REPOSITORY / "dataset" / "sample", sizes=[32], share=0.15, seed=0, calibration=0.25)
+    data = scan(REPOSITORY / "dataset" / "sample", sizes=[32], rules=SplitRules(calibration=0.25))
     learned = {
         pixels.numpy().tobytes() for batch, _ in PixelData(data, config, CPU).train_dataloader() for pixels in batch
     }
@@ -144,7 +145,7 @@ def write_csv(path: Path, pictures: list[tuple[Record, str]]) -> Path:
 def test_networks_that_were_trained_without_a_fold_calibrate(
     finished: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = scan(drawn, sizes=[32], share=0.15, seed=0)
+    data = scan(drawn, sizes=[32])
     whole = write_csv(tmp_path / "whole.csv", [(picture, picture.split) for picture in data.pictures])
     settings = [*TINY, "train.batch_size=16", "train.best=last", f"data.outside={drawn / 'grape'}"]
     run = quiet_train(load_config("quick", [*settings, "data.calibration_folds=3"], data=whole), tmp_path / "run")
@@ -309,7 +310,7 @@ def test_inverse_time_decay_is_the_original_one() -> None:
 
 def test_batches_hold_every_picture_once(drawn: Path) -> None:
     config = load_config("quick", TINY, data=drawn)
-    dataset = scan(drawn, sizes=[32], share=0.15, seed=0)
+    dataset = scan(drawn, sizes=[32])
     data = PixelData(dataset, config, torch.device("cpu"))
     batches = list(data.train_dataloader())
     pictures = torch.cat([pixels for pixels, _ in batches])

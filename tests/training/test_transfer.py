@@ -62,7 +62,7 @@ def test_the_training_pictures_are_answered_out_of_fold_too(probed: Path, drawn:
     """By heads that are fitted here once more, without the fold."""
     rows = read_predictions(probed / checkpoint.PREDICTIONS).rows
     assert all(bool(row.held_out) == (row.split == "train") for row in rows)
-    data = scan(drawn, sizes=[64], share=0.15, seed=0)
+    data = scan(drawn, sizes=[64])
     pixels, targets, pictures = data.pixels("train", 64)[:], data.targets("train"), data.in_split("train")
     start = build_model("efficientnet_lite0", classes=3, size=64, dropout=0.0, weights="imagenet")
     features, mirrored = (answers_of(start, some).features for some in (pixels, pixels[:, :, ::-1].copy()))

@@ -1,0 +1,45 @@
+"""split.csv: which picture of a run went where, so that it can be gone on with."""
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+
+from fruitcnn.dataset.records import SPLITS, Dataset
+from fruitcnn.errors import DatasetError, system_error
+from fruitcnn.regular_files import open_regular
+from fruitcnn.terminal import printable
+
+
+def apply_split(dataset: Dataset, saved: Path) -> Dataset:
+    """The same data set with the split that a run saved. Raises DatasetError where the files have changed since."""
+    rows = _read_split(saved)
+    now = {record.file: (record.sha256, record.label) for record in dataset.pictures}
+    changed = sorted(file for file in now.keys() | rows.keys() if now.get(file) != rows.get(file, ("", "", ""))[:2])
+    if changed:
+        problem = f"{len(changed)} files are not those of the run, {printable(changed[0])} first"
+        raise DatasetError(problem, value=saved, remedy="restore the data, or start a new run")
+    records = [
+        record if record.error else dataclasses.replace(record, split=rows[record.file][2])
+        for record in dataset.records
+    ]
+    return dataclasses.replace(dataset, records=records)
+
+
+def _read_split(saved: Path) -> dict[str, tuple[str, str, str]]:
+    """sha256, label and split by file name."""
+    try:
+        with open_regular(saved) as raw:
+            reader = csv.DictReader(io.StringIO(raw.read().decode("utf-8"), newline=""), strict=True)
+            rows = {row["file"]: (row["sha256"], row["label"], row["split"]) for row in reader}
+    except OSError as error:
+        raise system_error(error, DatasetError, value=saved) from error
+    except (UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise _damaged_split(saved) from error
+    if not rows or any(split not in SPLITS for _, _, split in rows.values()):
+        raise _damaged_split(saved)
+    return rows
+
+
+def _damaged_split(saved: Path) -> DatasetError:
+    return DatasetError("is damaged", value=saved, remedy="restore it, or start a new run")
