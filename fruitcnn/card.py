@@ -6,7 +6,11 @@ from typing import Any
 
 from fruitcnn.errors import ModelError
 from fruitcnn.image import FILTERS, RESIZE_RULES
+from fruitcnn.onnx_file import OnnxFile
 
+# What every model.onnx calls its input and its outputs.
+INPUT = "image"
+PROBABILITIES, FAMILIARITY, EVIDENCE = "probabilities", "familiarity", "evidence"
 FORMAT = "fruitcnn-card/1"
 # The key in the ONNX file's metadata_props under which the card lies as JSON.
 METADATA_KEY = "fruitcnn.card"
@@ -30,7 +34,7 @@ class ModelCard:
     size: int
     resize: str = "squash"
     filter: str = "bilinear"
-    outputs: tuple[dict[str, Any], ...] = ({"name": "probabilities"},)
+    outputs: tuple[dict[str, Any], ...] = ({"name": PROBABILITIES},)
     temperature: float = 1.0
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -38,8 +42,22 @@ class ModelCard:
     @property
     def refuse_below(self) -> float | None:
         """The familiarity below which a picture is unknown; None for a model that has no familiarity."""
-        familiarity = next((output for output in self.outputs if output.get("name") == "familiarity"), None)
+        familiarity = self._output(FAMILIARITY)
         return None if familiarity is None else float(familiarity.get("refuse_below", 0.05))
+
+    def shapes(self) -> dict[str, list[int]]:
+        """What the graph has to hold: the shapes of its input and outputs, by name, without the batch.
+
+        Outputs of later versions are not in it; a grid that the card leaves out is as it comes.
+        """
+        classes = len(self.labels)
+        known = {PROBABILITIES: [classes], FAMILIARITY: []}
+        if (evidence := self._output(EVIDENCE)) is not None:
+            known[EVIDENCE] = [classes, *evidence.get("grid", [])]
+        return {INPUT: [3, self.size, self.size], **{name: known[name] for name in known if self._output(name)}}
+
+    def _output(self, name: str) -> dict[str, Any] | None:
+        return next((output for output in self.outputs if output.get("name") == name), None)
 
     def labels_shown(self, most: int = 12) -> str:
         """The labels in one line, the first of them where there are many."""
@@ -55,7 +73,7 @@ class ModelCard:
             "format": FORMAT,
             "labels": self.labels,
             "input": {
-                "name": "image",
+                "name": INPUT,
                 "layout": "NCHW",
                 "colour": "RGB",
                 "range": [0, 255],
@@ -63,11 +81,20 @@ class ModelCard:
                 "resize": self.resize,
                 "filter": self.filter,
             },
-            "output": {"name": "probabilities"},
+            "output": {"name": PROBABILITIES},
             "outputs": self.outputs,
             "calibration": {"method": "temperature", "temperature": self.temperature},
             "provenance": self.provenance,
         }
+
+    @classmethod
+    def from_onnx(cls, file: OnnxFile) -> "ModelCard":
+        """The card that lies in an ONNX file. Raises ModelError where there is none, or one not understood."""
+        text = file.metadata.get(METADATA_KEY)
+        if text is None:
+            problem = "carries no fruitcnn model card"
+            raise ModelError(problem, value=file.path, remedy="export it with `fruitcnn export`")
+        return cls.from_json(text, source=file.path)
 
     @classmethod
     def from_json(cls, text: str, *, source: object) -> "ModelCard":
@@ -82,7 +109,7 @@ class ModelCard:
                 size=fields["input"]["size"],
                 resize=fields["input"]["resize"],
                 filter=fields["input"]["filter"],
-                outputs=tuple(dict(output) for output in fields.get("outputs", [{"name": "probabilities"}])),
+                outputs=tuple(dict(output) for output in fields.get("outputs", [{"name": PROBABILITIES}])),
                 temperature=float(fields["calibration"]["temperature"]),
                 provenance=dict(fields["provenance"]),
             )
@@ -100,7 +127,7 @@ class ModelCard:
         grids = [output.get("grid", []) for output in self.outputs]
         if not all(isinstance(name, str) for name in names) or not all(isinstance(grid, list) for grid in grids):
             raise _not_understood(source, f"has outputs {names} with grids {grids}")
-        if "probabilities" not in names or not 0 <= (self.refuse_below or 0) <= 1:
+        if PROBABILITIES not in names or not 0 <= (self.refuse_below or 0) <= 1:
             raise _not_understood(source, f"has outputs {names}, refused below {self.refuse_below}")
         if type(self.size) is not int or not 1 <= self.size <= 4096:
             raise _not_understood(source, f"has input size {self.size!r}")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from fruitcnn import checkpoint
-from fruitcnn.card import METADATA_KEY, ModelCard
+from fruitcnn.arrays import Float32Array
+from fruitcnn.card import METADATA_KEY, PROBABILITIES, ModelCard
 from fruitcnn.device import on_cpu
 from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.export.gate import Parity, Tolerance, compare, compare_others
@@ -22,17 +22,16 @@ from fruitcnn.locks import held_folder
 from fruitcnn.model import keras
 from fruitcnn.model.archive import check_keras_file
 from fruitcnn.outputs import remove_temporaries, write_text, written_whole
+from fruitcnn.runtime import batches
 
 __all__ = [
     "FORMATS", "Parity", "Reference", "check_free", "export_checkpoint", "export_model", "keras_outputs",
     "measure_reference",
 ]  # fmt: skip
 
-Floats = NDArray[np.float32]
 # By name.
-Outputs = dict[str, Floats]
+Outputs = dict[str, Float32Array]
 _BATCH = 64
-_PROBABILITIES = "probabilities"
 
 
 def _save_keras(model: keras.Model, card: ModelCard, file: Path) -> None:
@@ -86,8 +85,7 @@ def export_model(model: keras.Model, card: ModelCard, folder: Path, *, reference
         reference.save(files[checkpoint.REFERENCE])
         answers = {format.name: format.ask(files[format.name], reference.pixels) for format in FORMATS}
         parities = [
-            compare(format.name, answers[format.name][_PROBABILITIES], reference, format.tolerance)
-            for format in FORMATS
+            compare(format.name, answers[format.name][PROBABILITIES], reference, format.tolerance) for format in FORMATS
         ]
         compare_others(answers)
         return parities
@@ -160,16 +158,14 @@ def check_free(target: Path, names: Iterable[str], *, own: Path, force: bool) ->
 def keras_outputs(model: keras.Model, pixels: Pixels) -> Outputs:
     """All outputs, by name, of uint8 pixels [N, S, S, 3]; from a channels_last Keras model."""
     with on_cpu():
-        found = [keras.tree.flatten(model.predict_on_batch(batch.astype(np.float32))) for batch in _batches(pixels)]
+        found = [
+            keras.tree.flatten(model.predict_on_batch(batch.astype(np.float32))) for batch in batches(pixels, _BATCH)
+        ]
     return dict(zip(model.output_names, map(np.concatenate, zip(*found, strict=True)), strict=True))
 
 
 def _probabilities_place(model: keras.Model) -> int:
     names = list(model.output_names)
-    if _PROBABILITIES not in names:
-        raise ModelError(f"has outputs {names}, no {_PROBABILITIES}", value=model.name, remedy="use answer_model")
-    return names.index(_PROBABILITIES)
-
-
-def _batches(pixels: Pixels) -> list[Pixels]:
-    return np.split(pixels, range(_BATCH, len(pixels), _BATCH))
+    if PROBABILITIES not in names:
+        raise ModelError(f"has outputs {names}, no {PROBABILITIES}", value=model.name, remedy="use answer_model")
+    return names.index(PROBABILITIES)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from fruitcnn.card import PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.reference import Reference
 
@@ -82,7 +83,7 @@ def compare_others(answers: Mapping[str, Mapping[str, Floats]]) -> None:
     """
     (first, expected), *rest = answers.items()
     for file, found in rest:
-        for name in expected.keys() - {"probabilities"}:
+        for name in expected.keys() - {PROBABILITIES}:
             scale = max(1.0, float(np.abs(expected[name]).max()))
             difference = float(np.abs(found[name] - expected[name]).mean()) / scale
             # Written so that a difference that is not a number fails too.

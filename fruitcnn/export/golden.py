@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from PIL import Image
 
-from fruitcnn.card import METADATA_KEY, ModelCard
+from fruitcnn.card import PROBABILITIES, ModelCard
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
 from fruitcnn.image import Pixels, load_pixels
+from fruitcnn.onnx_file import check_onnx, read_graph
 from fruitcnn.outputs import write_text, written_whole
+from fruitcnn.runtime import Session
 
 FORMAT = "fruitcnn-golden/1"
 FILE = "golden.json"
@@ -61,12 +62,11 @@ def write_golden(model_file: Path, folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / FILE).is_file():
         raise ExportError("holds something else", value=folder, remedy="name a folder that is not there yet")
+    card = ModelCard.from_onnx(check_onnx(model_file))
     for part in ("pictures", "tensors"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    model = onnx.load(model_file)
-    card = ModelCard.from_json(_metadata(model), source=model_file)
     pixels = [_write_picture(folder, index, card.size) for index in range(len(_PICTURES))]
-    answers = _answers(model, np.stack(pixels))
+    answers = _answers(read_graph(model_file), np.stack(pixels))
     pictures = [_entry(folder, index, answers) for index in range(len(_PICTURES))]
     content = {
         "format": FORMAT,
@@ -96,14 +96,13 @@ def _write_picture(folder: Path, index: int, size: int) -> Pixels:
 
 def _answers(model: onnx.ModelProto, pixels: Pixels) -> dict[str, Any]:
     """Every output of the graph by name, and `logits`: what the probabilities are the softmax of; each [N, ...]."""
-    (softmax,) = (node for node in model.graph.node if "probabilities" in node.output)
+    (softmax,) = (node for node in model.graph.node if PROBABILITIES in node.output)
     names = [output.name for output in model.graph.output]
     with_logits = onnx.ModelProto()
     with_logits.CopyFrom(model)
     with_logits.graph.output.append(onnx.helper.make_empty_tensor_value_info(softmax.input[0]))
-    session = onnxruntime.InferenceSession(with_logits.SerializeToString(), providers=["CPUExecutionProvider"])
-    image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
-    return dict(zip([*names, "logits"], session.run([*names, softmax.input[0]], {"image": image}), strict=True))
+    answers = Session(with_logits.SerializeToString()).answers([*names, softmax.input[0]], pixels)
+    return dict(zip([*names, "logits"], answers, strict=True))
 
 
 def _entry(folder: Path, index: int, answers: dict[str, Any]) -> dict[str, Any]:
@@ -121,10 +120,6 @@ def _entry(folder: Path, index: int, answers: dict[str, Any]) -> dict[str, Any]:
         # Nine digits are what a float32 needs.
         **{key: np.vectorize(lambda x: float(f"{x:.9g}"))(value[index]).tolist() for key, value in answers.items()},
     }
-
-
-def _metadata(model: onnx.ModelProto) -> str:
-    return str(next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY))
 
 
 def _sha256(file: Path) -> str:

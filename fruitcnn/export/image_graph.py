@@ -11,13 +11,15 @@ import numpy as np
 import onnx
 import onnx.compose
 import onnx.parser
-import onnxruntime
 from PIL import Image
 
+from fruitcnn.card import INPUT, PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
 from fruitcnn.image import Pixels, resize
+from fruitcnn.onnx_file import check_onnx, read_graph
 from fruitcnn.outputs import written_whole
+from fruitcnn.runtime import Session
 
 FILE = "image.onnx"
 # What opset 18 needs, and old enough for onnxruntime 1.17.
@@ -26,8 +28,6 @@ IR_VERSION = 8
 TOLERANCE = 1e-3
 # Width and height of the pictures of the gate: enlarged and reduced, by whole and crooked factors, down to one pixel.
 _SIZES = ((1, 1), (1, 300), (211, 1), (31, 47), (61, 96), (192, 192), (333, 257), (640, 480), (1000, 801), (1600, 1201))
-
-_PROVIDERS = ["CPUExecutionProvider"]
 
 _HEAD = """
 <ir_version: {ir}, opset_import: ["" : {opset}]>
@@ -135,7 +135,7 @@ def write_image_graph(model_file: Path, file: Path) -> float:
     Compared on drawn pictures from 1 x 1 to 1,600 x 1,201. Raises ExportError where a probability differs by more than
     TOLERANCE or a label differs; then no file is left.
     """
-    model = onnx.load(model_file)
+    model = read_graph(model_file)
     with written_whole(file) as temporary:
         onnx.save(image_graph(model), temporary)
         pictures = [np.asarray(draw(np.random.default_rng(size), *size).convert("RGB")) for size in _SIZES]
@@ -183,12 +183,11 @@ def _resize_text(*, ir: int, opset: int, size: int) -> str:
 
 def compare(image_file: Path, model_file: Path, pictures: list[Pixels]) -> float:
     """The largest difference of a probability between an image graph, and Pillow's resize and the model behind it."""
-    whole, network = (onnxruntime.InferenceSession(file, providers=_PROVIDERS) for file in (image_file, model_file))
-    size = network.get_inputs()[0].shape[3]
-    found = [whole.run(["probabilities"], {"photo": picture})[0][0] for picture in pictures]
+    whole, network = (Session(check_onnx(file)) for file in (image_file, model_file))
+    size = network.inputs[INPUT][3]
+    found = [whole.run([PROBABILITIES], {"photo": picture})[0][0] for picture in pictures]
     pixels = np.stack([resize(Image.fromarray(picture), size) for picture in pictures])
-    image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
-    expected = network.run(["probabilities"], {"image": image})[0]
+    (expected,) = network.answers([PROBABILITIES], pixels)
     difference = float(np.abs(np.stack(found) - expected).max())
     labels = int((np.argmax(found, 1) != expected.argmax(1)).sum())
     # Written so that a difference that is not a number fails too.

@@ -16,6 +16,7 @@ import onnx
 import torch
 from onnx.reference import ReferenceEvaluator
 
+from fruitcnn.card import INPUT
 from fruitcnn.errors import ExportError
 from fruitcnn.model import TorchForward, keras
 
@@ -39,7 +40,7 @@ def to_onnx(model: keras.Model) -> onnx.ModelProto:
                 dynamo=True,
                 external_data=False,
                 opset_version=OPSET,
-                input_names=["image"],
+                input_names=[INPUT],
                 output_names=list(model.output_names),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,

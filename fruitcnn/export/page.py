@@ -13,7 +13,6 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import onnx
 import onnxruntime
 
 from fruitcnn.card import METADATA_KEY
@@ -21,6 +20,7 @@ from fruitcnn.checkpoint import CARD
 from fruitcnn.errors import ExportError
 from fruitcnn.export.image_graph import FILE as IMAGE
 from fruitcnn.export.image_graph import write_image_graph
+from fruitcnn.onnx_file import check_onnx
 from fruitcnn.outputs import write_text, written_whole
 
 FOLDER = "page"
@@ -45,8 +45,7 @@ def write_page(model_file: Path, folder: Path) -> int:
     runtime = _fetch_runtime()
     (folder / _RUNTIME_FOLDER).mkdir(parents=True, exist_ok=True)
     write_image_graph(model_file, folder / IMAGE)
-    (card,) = (entry.value for entry in onnx.load(model_file).metadata_props if entry.key == METADATA_KEY)
-    write_text(folder / CARD, card)
+    write_text(folder / CARD, check_onnx(model_file).metadata[METADATA_KEY])
     assets = [path for path in sorted(_ASSETS.iterdir()) if path.name != _SERVICE_WORKER]
     for path in assets:
         write_text(folder / path.name, path.read_text(encoding="utf-8"))

@@ -18,7 +18,8 @@ from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from fruitcnn import checkpoint
-from fruitcnn.card import METADATA_KEY
+from fruitcnn.arrays import Float32Array
+from fruitcnn.card import INPUT, METADATA_KEY
 from fruitcnn.config import load_config
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION
 from fruitcnn.dataset.saved_split import apply_split
@@ -28,7 +29,9 @@ from fruitcnn.errors import DatasetError, ExportError
 from fruitcnn.export.onnx_graph import IR_VERSION
 from fruitcnn.identify.identifier import UNKNOWN, Identification, Identifier
 from fruitcnn.image import Pixels
+from fruitcnn.onnx_file import check_onnx, read_graph
 from fruitcnn.outputs import written_whole
+from fruitcnn.runtime import batches, network_input
 
 # Shares of the pictures: how many more mistakes, and how many more or fewer refusals, a smaller file may make.
 MOST_LOST, MOST_REFUSED = 0.005, 0.02
@@ -178,15 +181,15 @@ def find_loss(before: Worth, after: Worth) -> str:
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, pixels: Pixels) -> None:
-        self._batches = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
+        self._batches = batches(pixels, _BATCH)
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, Float32Array] | None:
         batch = next(self._batches, None)
-        return None if batch is None else {"image": batch.transpose(0, 3, 1, 2).astype(np.float32)}
+        return None if batch is None else {INPUT: network_input(batch)}
 
 
 def _quantize(model_file: Path, file: Path, photographs: Photographs) -> None:
-    model = onnx.load(model_file)
+    model = read_graph(model_file)
     with _silent():
         quantize_static(
             model,
@@ -199,10 +202,9 @@ def _quantize(model_file: Path, file: Path, photographs: Photographs) -> None:
             weight_type=QuantType.QInt8,
             nodes_to_exclude=list(_behind_convolutions(model.graph)),
         )
-    smaller = onnx.load(file)
+    smaller = read_graph(file)
     smaller.ir_version, smaller.producer_name = IR_VERSION, model.producer_name
-    card = next(entry.value for entry in smaller.metadata_props if entry.key == METADATA_KEY)
-    onnx.helper.set_model_props(smaller, {METADATA_KEY: card})
+    onnx.helper.set_model_props(smaller, {METADATA_KEY: check_onnx(model_file).metadata[METADATA_KEY]})
     onnx.checker.check_model(smaller, full_check=True)
     onnx.save(smaller, file)
 
@@ -223,7 +225,7 @@ def _behind_convolutions(graph: onnx.GraphProto) -> Iterator[str]:
 
 def halve(model_file: Path) -> onnx.ModelProto:
     """A model.onnx with its large weights in half precision, each turned into float32 before it is used."""
-    model = onnx.load(model_file)
+    model = read_graph(model_file)
     casts = []
     for tensor in model.graph.initializer:
         weights = to_array(tensor)

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from fruitcnn.card import EVIDENCE, FAMILIARITY, PROBABILITIES
 from fruitcnn.model.familiarity import LEVELS, SHARPNESS, Familiarity
 
-PROBABILITIES, FAMILIARITY, EVIDENCE = "probabilities", "familiarity", "evidence"
 # The last Dense layer as a convolution before the pooling.
 LOGIT_MAPS = "logit_maps"
 

@@ -5,20 +5,18 @@ as the same network in torch.
 """
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from rich.progress import track
 
+from fruitcnn.arrays import Float32Array
 from fruitcnn.dataset.store import PixelRows, cache_folder
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.image import Pixels
 from fruitcnn.model import features_model, keras
 from fruitcnn.outputs import written_whole
-
-Floats = NDArray[np.float32]
+from fruitcnn.runtime import Session, batches
 
 # Part of the cache's key: raise it when the features of the same weights and pixels change.
 _VERSION = 1
@@ -32,36 +30,30 @@ class Extractor:
         features = keras.Model(model.inputs[0], features_model(model).outputs[0], name=model.name)
         graph = to_onnx(features).SerializeToString(deterministic=True)
         self._key = hashlib.sha256(graph)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self._output = self._session.get_outputs()[0].name
+        self._session = Session(graph)
 
-    def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False, quiet: bool = True) -> Floats:
+    def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False, quiet: bool = True) -> Float32Array:
         """Features [N, D] of uint8 pixels [N, S, S, 3], from the cache where they are in it.
 
         mirrored: of the mirror images.
         """
         key = self._key.copy()
         key.update(f"{_VERSION} {onnxruntime.__version__} {mirrored} {pixels.shape}".encode())
-        for batch in _batches(pixels):
+        for batch in batches(pixels, _BATCH):
             key.update(np.ascontiguousarray(batch).tobytes())
         entry = cache_folder() / f"{key.hexdigest()}.features.npz"
         if not entry.is_file():
             entry.parent.mkdir(parents=True, exist_ok=True)
-            steps = track(_batches(pixels), "Features", total=-(-len(pixels) // _BATCH), disable=quiet, transient=True)
+            steps = track(
+                batches(pixels, _BATCH), "Features", total=-(-len(pixels) // _BATCH), disable=quiet, transient=True
+            )
             rows = np.concatenate([self._run(batch[:, :, ::-1] if mirrored else batch) for batch in steps])
             with written_whole(entry) as temporary:
                 np.savez(temporary, features=rows)
         with np.load(entry) as kept:
-            found: Floats = kept["features"]
+            found: Float32Array = kept["features"]
         return found
 
-    def _run(self, batch: Pixels) -> Floats:
-        image = np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
-        found: Floats = self._session.run([self._output], {"image": image})[0]
-        return found
-
-
-def _batches(pixels: Pixels | PixelRows) -> Iterator[Pixels]:
-    return (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
+    def _run(self, batch: Pixels) -> Float32Array:
+        (features,) = self._session.answers(list(self._session.outputs), batch)
+        return features

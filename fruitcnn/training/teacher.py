@@ -8,14 +8,15 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import onnxruntime
 import torch
 from torch.nn import functional
 
 from fruitcnn import checkpoint
-from fruitcnn.card import ModelCard
+from fruitcnn.card import INPUT, PROBABILITIES, ModelCard
 from fruitcnn.errors import ModelError
 from fruitcnn.model import TorchForward, keras
+from fruitcnn.onnx_file import check_onnx
+from fruitcnn.runtime import Session
 
 
 class Teacher:
@@ -33,7 +34,7 @@ class Teacher:
         except ModelError:
             raise
         except Exception as error:
-            # onnxruntime raises what has no common type.
+            # Keras raises what its many readers raise.
             problem = f"can't be loaded as a teacher ({error})"
             raise ModelError(problem, value=folder, remedy="name a finished run's folder") from error
         if list(card.labels) != labels:
@@ -48,13 +49,11 @@ class Teacher:
 
 
 def _graph(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(folder / checkpoint.ONNX, options, providers=["CPUExecutionProvider"])
+    session = Session(check_onnx(folder / checkpoint.ONNX), threads=torch.get_num_threads())
 
     def log_probabilities(pixels: torch.Tensor) -> torch.Tensor:
-        (shares,) = session.run(["probabilities"], {"image": pixels.numpy()})
-        return torch.from_numpy(shares).clamp_min(torch.finfo(torch.float32).tiny).log()
+        (probabilities,) = session.run([PROBABILITIES], {INPUT: pixels.numpy()})
+        return torch.from_numpy(probabilities).clamp_min(torch.finfo(torch.float32).tiny).log()
 
     return log_probabilities
 

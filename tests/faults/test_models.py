@@ -1,17 +1,21 @@
 """A model that answers nonsense, or is none, is refused by its name."""
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
+import fruitcnn
 from fruitcnn import Identification, Identifier
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ModelError
 from tests.faults.conftest import SHIPPED, Command, Model
+from tests.tiny import CARD, SIZE, write_tiny_model
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -184,3 +188,65 @@ def test_a_model_for_which_there_is_no_memory_is_not_called_damaged(
     monkeypatch.setattr("onnxruntime.InferenceSession", fails)
     with pytest.raises(MemoryError):
         Identifier.load(model)
+
+
+def _teach(folder: Path) -> None:
+    import torch
+
+    from fruitcnn.training.teacher import Teacher
+
+    Teacher(folder, labels=["red", "green", "blue"], device=torch.device("cpu"))
+
+
+def _write_image(folder: Path) -> None:
+    from fruitcnn.export.image_graph import write_image_graph
+
+    write_image_graph(folder / "model.onnx", folder / "image.onnx")
+
+
+def _write_golden(folder: Path) -> None:
+    from fruitcnn.export.golden import write_golden
+
+    write_golden(folder / "model.onnx", folder / "golden")
+
+
+def _halve(folder: Path) -> None:
+    from fruitcnn.export.smaller import halve
+
+    halve(folder / "model.onnx")
+
+
+def _calibrate_smaller(folder: Path) -> None:
+    from fruitcnn.export.smaller import Photographs, write_int8
+
+    pixels = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+    write_int8(folder / "model.onnx", folder / "int8.onnx", Photographs(pixels, pixels, ["red"], "test"))  # type: ignore[arg-type]
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "identify": Identifier.load,
+    "export of image": _write_image,
+    "export of golden": _write_golden,
+    "export of int8": _calibrate_smaller,
+    "export of fp16": _halve,
+    "teacher": _teach,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_weights_in_other_files_are_refused_by_every_reader(reader: str, tmp_path: Path) -> None:
+    model = onnx.load(write_tiny_model(tmp_path / "model.onnx"))
+    (tmp_path / "card.json").write_text(CARD.to_json())
+    options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save(model, tmp_path / "model.onnx", **options)
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(ModelError, match="keeps weights in other files"):
+        READERS[reader](tmp_path)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_nothing_in_the_package_opens_an_onnx_file_past_the_check() -> None:
+    opening = re.compile(r"onnx\.load|InferenceSession\(|check_model\([^)]*(path|file)")
+    package = Path(fruitcnn.__file__).parent
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if opening.search(path.read_text())}
+    assert found == {"onnx_file.py", "runtime.py"}

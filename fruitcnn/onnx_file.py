@@ -1,11 +1,16 @@
-"""Looking into an ONNX file before a runtime opens it, without the onnx package."""
+"""The one door to an ONNX file: whoever hands one to a runtime, or to the onnx package, has had it checked here."""
 
+import dataclasses
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fruitcnn.errors import ModelError, system_error
 from fruitcnn.regular_files import open_regular
+
+if TYPE_CHECKING:
+    import onnx
 
 # The way from a model to its tensors in ONNX' protocol buffer messages: field number -> the message it holds.
 _FIELDS: dict[str, dict[int, str]] = {
@@ -18,23 +23,53 @@ _FIELDS: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _EXTERNAL_DATA = 13  # in a tensor
+_METADATA, _KEY, _VALUE = 14, 1, 2  # in a model, and in each of its entries
 _DEPTH = 64
 
 
-def check_graph(file: Path) -> None:
-    """Refuse a model that keeps weights in other files: a model is one file, and its paths could lead anywhere.
+@dataclasses.dataclass(frozen=True)
+class OnnxFile:
+    """A file that `check_onnx` let through. metadata: what its `metadata_props` say."""
 
-    Raises ModelError, for a file whose structure is damaged too.
+    path: Path
+    metadata: dict[str, str]
+
+
+def check_onnx(path: Path) -> OnnxFile:
+    """Look into an ONNX file without the onnx package, and refuse what could harm whoever opens it.
+
+    A model is one file: weights in other files are refused, their paths could lead anywhere. Raises ModelError, for a
+    file whose structure is damaged too.
     """
     try:
-        with open_regular(file) as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with open_regular(path) as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
             external = _has_external(data, 0, len(data), "model", _DEPTH)
+            metadata = _metadata(data)
     except (ValueError, IndexError) as error:
-        raise ModelError(f"not a usable ONNX model ({error})", value=file, remedy="export it again") from error
+        raise ModelError(f"not a usable ONNX model ({error})", value=path, remedy="export it again") from error
     except OSError as error:
-        raise system_error(error, ModelError, value=file) from error
+        raise system_error(error, ModelError, value=path) from error
     if external:
-        raise ModelError("keeps weights in other files", value=file, remedy="save it as one file")
+        raise ModelError("keeps weights in other files", value=path, remedy="save it as one file")
+    return OnnxFile(path, metadata)
+
+
+def read_graph(path: Path) -> "onnx.ModelProto":
+    """A checked file as the onnx package has it. Raises ModelError."""
+    import onnx
+
+    check_onnx(path)
+    return onnx.load(path, load_external_data=False)
+
+
+def _metadata(data: mmap.mmap) -> dict[str, str]:
+    """Where a key comes twice, the later counts, as in the runtimes."""
+    entries = (
+        {number: data[at:stop].decode() for number, at, stop in _fields(data, begin, end)}
+        for field, begin, end in _fields(data, 0, len(data))
+        if field == _METADATA
+    )
+    return {entry.get(_KEY, ""): entry.get(_VALUE, "") for entry in entries}
 
 
 def _has_external(data: mmap.mmap, start: int, end: int, message: str, depth: int) -> bool:
