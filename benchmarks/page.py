@@ -19,9 +19,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from fruitcnn.browser.site import write_site
 from fruitcnn.checkpoint import ONNX
-from fruitcnn.export.page import write_page
-from tests.browser import Page
+from tests.chromium import Page
 
 SAMPLE = Path(__file__).parent.parent / "dataset/sample"
 
@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, large = Path(name) / "page", Path(name) / "large.jpg"
-        total = write_page(options.checkpoint / ONNX, folder)
+        total = write_site(options.checkpoint / ONNX, folder)
         packed = sum(len(gzip.compress(file.read_bytes())) for file in folder.rglob("*") if file.is_file())
         handler = functools.partial(Quiet, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

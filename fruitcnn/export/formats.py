@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fruitcnn import checkpoint
+from fruitcnn.browser.site import FOLDER as PAGE
+from fruitcnn.browser.site import write_site
 from fruitcnn.errors import UsageError
 from fruitcnn.export import check_free, export_checkpoint
 from fruitcnn.export.golden import write_golden
 from fruitcnn.export.image_graph import FILE as IMAGE
 from fruitcnn.export.image_graph import write_image_graph
-from fruitcnn.export.page import FOLDER as PAGE
-from fruitcnn.export.page import write_page
 from fruitcnn.export.smaller import read_photographs, write_fp16, write_int8
 
 OWN = ("keras", "onnx")
@@ -57,7 +57,7 @@ def _fp16(model: Path, file: Path) -> str:
 
 
 def _page(model: Path, folder: Path) -> str:
-    size = write_page(model, folder)
+    size = write_site(model, folder)
     command = f"python -m http.server --bind 127.0.0.1 --directory {folder}"
     return f"{folder}: {size / 1e6:.1f} MB for any web server; to look at it: {command}"
 

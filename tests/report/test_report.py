@@ -18,7 +18,7 @@ from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predi
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.report import write_report, write_run_report
 from fruitcnn.report.relabel import relabel_table
-from tests.browser import CHROMIUM, Page
+from tests.chromium import CHROMIUM, Page
 from tests.tiny import CARD, write_picture, write_tiny_model
 
 SECTIONS = ("summary", "mistakes", "confusion", "classes", "calibration", "coverage", "refused", "outside", "labels")

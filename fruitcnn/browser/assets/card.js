@@ -1,6 +1,6 @@
 // One picture and its answer.
 
-import { labelText, percent, say, text } from "./language.mjs";
+import { labelText, percent, say, text } from "./language.js";
 
 // Labels that get a bar; of hundreds only the likeliest say something.
 const BARS = 5;

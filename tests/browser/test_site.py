@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from fruitcnn.browser.site import write_site
 from fruitcnn.checkpoint import ONNX, SHIPPED
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
-from fruitcnn.export.page import write_page
 from fruitcnn.identify.identifier import UNKNOWN, Identifier
-from tests.browser import CHROMIUM, Page
+from tests.chromium import CHROMIUM, Page
 from tests.conftest import REPOSITORY
 
 assert SHIPPED is not None
-ASSETS = REPOSITORY / "fruitcnn/export/assets/page"
+ASSETS = REPOSITORY / "fruitcnn/browser/assets"
 NODE = shutil.which("node")
 GOLDEN = REPOSITORY / "examples/golden"
 SAMPLE = REPOSITORY / "dataset/sample"
@@ -59,7 +59,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def export_page(checkpoint: Path, folder: Path) -> Path:
     try:
-        write_page(checkpoint / ONNX, folder)
+        write_site(checkpoint / ONNX, folder)
     except ExportError as error:
         # Anything else is a defect, wrong bytes above all.
         if not error.problem.startswith(("needs npm", "can't be fetched")):
@@ -360,27 +360,27 @@ def write_program(file: Path, text: str) -> None:
 def test_other_bytes_than_the_pinned_ones_are_refused(fake_npm: Path, tmp_path: Path) -> None:
     write_program(fake_npm, 'while [ "$1" != --pack-destination ]; do shift; done; echo other > "$2/package.tgz"')
     with pytest.raises(ExportError, match=r"onnxruntime-web@\S+: npm brought other bytes .*sha512-.*npm cache clean"):
-        write_page(SMALL / ONNX, tmp_path / "page")
+        write_site(SMALL / ONNX, tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
 
 def test_without_a_network_it_says_what_npm_says(fake_npm: Path, tmp_path: Path) -> None:
     write_program(fake_npm, "echo 'npm error code ENOTFOUND' >&2; exit 1")
     with pytest.raises(ExportError, match=r"can't be fetched with npm \(code ENOTFOUND\); connect to the network"):
-        write_page(SMALL / ONNX, tmp_path / "page")
+        write_site(SMALL / ONNX, tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
 
 def test_without_npm_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExportError, match=r"page: needs npm, which is not here; install Node\.js"):
-        write_page(SMALL / ONNX, tmp_path / "page")
+        write_site(SMALL / ONNX, tmp_path / "page")
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ExportError, match="holds something else"):
-        write_page(SMALL / ONNX, tmp_path)
+        write_site(SMALL / ONNX, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -395,7 +395,7 @@ def test_the_folder_is_whole_and_its_service_worker_keeps_all_of_it(folder: Path
     assert len(zlib.compress(wasm.read_bytes(), 9)) < 4e6
     version = re.search(r'const VERSION = "(\w{16})"', text)[1]  # type: ignore[index]
     (folder / "style.css").write_text("")
-    write_page(SMALL / ONNX, folder)
+    write_site(SMALL / ONNX, folder)
     assert (folder / "service-worker.js").read_text() == text, "the same page again"
     assert version in text and (folder / "style.css").read_text()
 
@@ -404,7 +404,12 @@ def node(script: str, given: object) -> list:
     """What a module's script makes of `given`; JSON both ways."""
     if NODE is None:
         pytest.skip("no node here: the page's modules are not run")
-    text = f"import {{ readFileSync }} from 'node:fs'; const given = JSON.parse(readFileSync(0)); {script}"
+    text = (
+        "import { readFileSync } from 'node:fs'; const given = JSON.parse(readFileSync(0));"
+        # As a module whatever its name: to older versions of node a .js file is none.
+        "const load = (name) => import(`data:text/javascript;base64,${readFileSync(name).toString('base64')}`);"
+        + script
+    )
     done = subprocess.run(
         [NODE, "--input-type=module", "--eval", text],
         input=json.dumps(given),
@@ -423,7 +428,7 @@ def test_a_row_is_narrowed_as_pillow_does_it(width: int, size: int) -> None:
     rows = np.random.default_rng(width).integers(0, 256, (2, width, 4), np.uint8)
     rows[1] = np.where(rows[1] > 127, 255, 0)
     script = (
-        "import { acrossWeights, narrowRow } from './narrow.mjs';"
+        "const { acrossWeights, narrowRow } = await load('narrow.js');"
         "const weights = acrossWeights(given.width, given.size);"
         "const all = given.rows.map((row) => { const out = new Uint8Array(given.size * 3);"
         "narrowRow(new Uint8ClampedArray(row), weights, out); return [...out]; });"
@@ -448,7 +453,7 @@ def test_the_size_is_in_the_head_of_each_kind_of_file(tmp_path: Path) -> None:
         contents.append(list((tmp_path / "file").read_bytes()))
         expected.append(None if kind == "BMP" else {"width": size[0], "height": size[1]})
     script = (
-        "import { pictureSize } from './size.mjs';"
+        "const { pictureSize } = await load('size.js');"
         "const sizes = given.map((bytes) => pictureSize(new Blob([new Uint8Array(bytes)])));"
         "console.log(JSON.stringify(await Promise.all(sizes)))"
     )
@@ -464,7 +469,7 @@ def test_both_languages_say_the_same_things() -> None:
     assert english.keys() == chinese.keys()
     for key in english.keys() - {"labels"}:
         assert set(re.findall(r"\{\w+\}", english[key])) == set(re.findall(r"\{\w+\}", chinese[key])), key
-    sources = "".join(path.read_text(encoding="utf-8") for path in ASSETS.iterdir() if path.suffix in (".mjs", ".html"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in ASSETS.iterdir() if path.suffix in (".js", ".html"))
     used = set(re.findall(r'data-text="(\w+)"', sources)) | set(re.findall(r'"(\w+)"', sources))
     assert english.keys() - {"labels"} <= used
     assert set(re.findall(r'data-text="(\w+)"', sources)) <= english.keys()

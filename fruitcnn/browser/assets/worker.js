@@ -1,7 +1,7 @@
 // One picture after the other through image.onnx, beside the page's own thread, so that the page stays awake.
 
-import * as ort from "./onnxruntime/ort.wasm.bundle.min.mjs";
-import { readPhoto } from "./photo.mjs";
+import * as ort from "./onnxruntime/ort.wasm.bundle.min.js";
+import { readPhoto } from "./photo.js";
 
 // Long side of the picture that the page shows.
 const SHOWN = 720;

@@ -1,7 +1,7 @@
 // The page: takes files, hands them to the worker in order, and shows what comes back.
 
-import { currentLanguage, labelText, list, percent, say, setLanguage, text } from "./language.mjs";
-import { showAnswer, showError, waitingCard } from "./card.mjs";
+import { currentLanguage, labelText, list, percent, say, setLanguage, text } from "./language.js";
+import { showAnswer, showError, waitingCard } from "./card.js";
 
 const $ = (id) => document.getElementById(id);
 const card = await (await fetch("card.json")).json();
@@ -14,7 +14,7 @@ let worker = startWorker();
 
 // The worker's first line comes from a blob, because such a worker keeps this page's content security policy.
 function startWorker() {
-  const line = `import ${JSON.stringify(new URL("worker.mjs", import.meta.url).href)};`;
+  const line = `import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`;
   const url = URL.createObjectURL(new Blob([line], { type: "text/javascript" }));
   const started = new Worker(url, { type: "module" });
   started.onmessage = ({ data }) => ("loaded" in data ? onLoaded(data) : onAnswer(data));

@@ -1,8 +1,8 @@
 // From a picture's file to upright RGB bytes, as fruitcnn's image.py decodes it: colours as they stand in the file
 // (no colour profile), the EXIF orientation applied, transparency over white.
 
-import { pictureSize } from "./size.mjs";
-import { acrossWeights, narrowRow } from "./narrow.mjs";
+import { pictureSize } from "./size.js";
+import { acrossWeights, narrowRow } from "./narrow.js";
 
 // A browser that says how many gigabytes the device has may use a tenth of them for the bitmap, 4 bytes a pixel; of
 // the others 60 megapixels are asked. No more than `fruitcnn identify` takes.

@@ -1,0 +1,1 @@
+"""The page for the web: a static folder that identifies pictures in any browser."""
