@@ -8,25 +8,43 @@ from pathlib import Path
 from fruitcnn.image import is_picture
 from fruitcnn.regular_files import NotAFileError
 
-# Files that systems leave in folders of photographs.
-_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
+# What Windows, macOS, Linux, Python and network disks (Synology, QNAP) leave in folders of photographs.
+_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "icon\r"})
+_SYSTEM_FOLDERS = frozenset(
+    {
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000"),
+        *("__macosx", "network trash folder", "temporary items", "lost+found", "__pycache__"),
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp"),
+    }
+)
 
 
-def natural_key(path: str | Path) -> list[tuple[int, int | str]]:
-    """Sort key that puts `grape_2` before `grape_10`, ignoring letter case."""
-    parts = re.split(r"(\d+)", str(path).casefold())
-    # Whole numbers sort before text, and text never meets a number in a comparison.
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
+def natural_key(path: str | Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key that puts `grape_2` before `grape_10`, ignoring letter case.
+
+    The exact text decides between what is equal then (`1` and `01`), so that the order is the same in every process.
+    """
+    text = str(path)
+    return [_part_key(part) for part in re.split(r"(\d+)", text.casefold()) if part], text
+
+
+def _part_key(part: str) -> tuple[int, int, str]:
+    # Whole numbers sort before text; by their digits, because Python makes no number of thousands of them.
+    if not part.isdecimal():
+        return 1, 0, part
+    digits = "".join(str(int(char)) for char in part).lstrip("0")
+    return 0, len(digits), digits
 
 
 def is_ignored(path: Path) -> bool:
-    """Hidden files and the files that systems leave behind."""
-    return path.name.startswith(".") or path.name.casefold() in _SYSTEM_FILES
+    """Hidden files and folders, and those that systems leave behind."""
+    return path.name.startswith(".") or path.name.casefold() in _SYSTEM_FILES | _SYSTEM_FOLDERS
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
-    """All pictures below `folder` and all files that are none, each in natural order. Hidden folders stay closed.
+    """All pictures below `folder` and all files that are none, each in natural order.
 
+    Hidden folders and those of the system stay closed and are among the files that are no pictures.
     What can't be looked into, a locked folder for one, counts as a picture: reading it tells why. A linked folder is
     followed once, unless its files are reached without the link.
     """
@@ -47,7 +65,7 @@ def _is_meant(path: Path) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder, and the folders that can't be opened."""
+    """All files below a folder, and the folders that can't or shan't be opened."""
     waiting, links = [folder], list[Path]()
     seen = set()
     while waiting or links:
@@ -64,7 +82,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield current
             continue
         for entry in entries:
-            if not entry.is_dir():
-                yield Path(entry.path)
-            elif not entry.name.startswith("."):
-                (links if entry.is_symlink() else waiting).append(Path(entry.path))
+            if is_ignored(path := Path(entry.path)) or not entry.is_dir():
+                yield path
+            else:
+                (links if entry.is_symlink() else waiting).append(path)

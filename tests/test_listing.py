@@ -1,7 +1,9 @@
 """Which files count as pictures, and in which order."""
 
+import itertools
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from fruitcnn.listing import find_pictures, natural_key
@@ -11,6 +13,13 @@ def test_natural_order() -> None:
     names = ["b/1.jpg", "grape_10.jpg", "Grape_2.jpg", "grape_1.jpg", "7", "a10b2", "a10b10", "a9"]
     wanted = ["7", "a9", "a10b2", "a10b10", "b/1.jpg", "grape_1.jpg", "Grape_2.jpg", "grape_10.jpg"]
     assert sorted(names, key=natural_key) == wanted
+
+
+def test_the_natural_order_is_total() -> None:
+    names = ["01", "1", "001", "1.00", "1.0", "\u0661", "A", "a", "stra\u00dfe", "strasse", "9" * 5000, "8" * 5000]
+    wanted = ["001", "01", "1", "\u0661", "1.0", "1.00", "8" * 5000, "9" * 5000, "A", "a", "strasse", "stra\u00dfe"]
+    for order in itertools.islice(itertools.permutations(names), 0, 400_000, 9_973):
+        assert sorted(order, key=natural_key) == wanted
 
 
 def test_pictures_by_content_or_extension_and_nothing_hidden(tmp_path: Path) -> None:
@@ -30,4 +39,14 @@ def test_pictures_by_content_or_extension_and_nothing_hidden(tmp_path: Path) -> 
         return [path.relative_to(tmp_path).as_posix() for path in paths]
 
     assert names(pictures) == ["b.png", "broken.jpg", "no_extension", "sub/c.png"]
-    assert names(others) == [".a.png", "notes.txt", "Thumbs.db"]
+    assert names(others) == [".a.png", ".hidden", "notes.txt", "Thumbs.db"]
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"])
+def test_folders_of_the_system_stay_closed(name: str, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "deep" / name, tmp_path / name):
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(folder / "a.png")
+    pictures, others = find_pictures(tmp_path)
+    assert pictures == [tmp_path / "a.png"]
+    assert sorted(others) == sorted([tmp_path / name, tmp_path / "deep" / name])

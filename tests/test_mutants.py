@@ -27,7 +27,7 @@ def test_every_entry_of_the_lists_fits_its_file_and_stands_once() -> None:
 def test_killed_survived_spoiled_and_stale_are_told_apart(tmp_path: Path) -> None:
     listed = tmp_path / "mutants.toml"
     killed = ENTRY.format(old='path.name.startswith(".") or', new="", test="")
-    survived = ENTRY.format(old="Hidden files and the files", new="Hidden files, the files", test="")
+    survived = ENTRY.format(old="Hidden files and folders", new="Hidden folders and files", test="")
     spoiled = ENTRY.format(old="import re\n", new="import re(\n", test="")
     stale = ENTRY.format(old="no such text", new="", test="")
     listed.write_text(killed + stale + survived + spoiled)
@@ -36,7 +36,7 @@ def test_killed_survived_spoiled_and_stale_are_told_apart(tmp_path: Path) -> Non
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     counts = "1 killed, 1 SURVIVED, 1 SPOILED, 1 STALE, 0 equivalent"
     assert done.stdout.strip().endswith(counts), done.stdout + done.stderr
-    assert "SURVIVED fruitcnn/listing.py: 'Hidden files and" in done.stdout and done.returncode == 1
+    assert "SURVIVED fruitcnn/listing.py: 'Hidden files and folders" in done.stdout and done.returncode == 1
     assert "STALE fruitcnn/listing.py: 'no such text'" in done.stdout
 
 
