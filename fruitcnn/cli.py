@@ -129,7 +129,7 @@ def evaluate(
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="Recipe: a YAML file, or quick, fruit_net, ...")],
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="Recipe: a YAML file, or quick, features, ...")],
     data: Annotated[Path | None, typer.Option(help="Folder or CSV of labelled pictures.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override, as train.epochs=3.")] = None,

