@@ -5,12 +5,10 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from PIL import Image
 from tqdm import tqdm
 
 from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
@@ -18,15 +16,11 @@ from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.shelf import Hashes
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import ImageError, TransientError
-from fruitcnn.image import SCALED_MARGIN, Pixels, decode, decoded_size, read_bytes, resize
+from fruitcnn.image import SCALED_MARGIN, Pixels, decoded_size, opened, read_bytes
 
 _THREADS = min(8, os.cpu_count() or 1)
 # Files that are read ahead of the one that is stored, so that memory stays the same however large the set is.
 _AHEAD = 4 * _THREADS
-
-# Pixels of a decoded picture from which on only one is in memory at a time.
-_LARGE = 16_000_000
-_one_large = threading.Lock()
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -90,32 +84,19 @@ def _read(record: Record, store: PixelStore) -> _Picture:
         return _Picture(sha256, error=f"{error.problem}; {error.remedy}")
 
 
-def _decode(data: bytes, sizes: Iterable[int]) -> tuple[Hashes, dict[int, Pixels]]:
+def _decode(data: bytes, sizes: Collection[int]) -> tuple[Hashes, dict[int, Pixels]]:
     """Hashes, and pixels uint8 [S, S, 3] by size: the same as `load_pixels` gives.
 
     A large JPEG is decoded at a fraction of its size, and only once for all that ask for the same fraction.
     """
-    with _one_large if _is_large(data) else contextlib.nullcontext():
-        decoded: dict[tuple[int, int], Image.Image] = {}
-        hashed = _decoded_for(HASHED_SIZE, data, decoded)
-        pixels = {size: resize(_decoded_for(size, data, decoded), size) for size in sizes}
-        return perceptual_hashes(hashed), pixels
-
-
-def _is_large(data: bytes) -> bool:
-    try:
-        width, height = decoded_size(data, at_least=SCALED_MARGIN * HASHED_SIZE)
-    except Exception:
-        # Decoding it will say what is wrong with it.
-        return False
-    return width * height > _LARGE
-
-
-def _decoded_for(size: int, data: bytes, decoded: dict[tuple[int, int], Image.Image]) -> Image.Image:
-    at_least = SCALED_MARGIN * size
-    if not decoded:
-        # The first one says what is wrong with a picture that can't be decoded.
-        image = decode(data, at_least=at_least)
-        return decoded.setdefault(decoded_size(data, at_least=at_least), image)
-    scale = decoded_size(data, at_least=at_least)
-    return decoded.get(scale) or decoded.setdefault(scale, decode(data, at_least=at_least))
+    groups: dict[tuple[int, int], list[int]] = {}
+    for size in dict.fromkeys((HASHED_SIZE, *sizes)):
+        groups.setdefault(decoded_size(data, at_least=SCALED_MARGIN * size), []).append(size)
+    hashes: Hashes = (0, 0)
+    pixels = {}
+    for group in groups.values():
+        with opened(data, at_least=SCALED_MARGIN * group[0]) as picture:
+            if HASHED_SIZE in group:
+                hashes = perceptual_hashes(picture.rgb())
+            pixels.update({size: picture.pixels(size) for size in group if size in sizes})
+    return hashes, pixels

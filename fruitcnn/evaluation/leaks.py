@@ -16,7 +16,7 @@ from fruitcnn.dataset.duplicates import NEAR
 from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import TRAIN
 from fruitcnn.errors import DatasetError, ImageError
-from fruitcnn.image import SCALED_MARGIN, decode
+from fruitcnn.image import SCALED_MARGIN, opened
 from fruitcnn.regular_files import open_regular
 
 
@@ -71,7 +71,8 @@ def _likeness(path: Path, training: TrainingPictures) -> str:
             return _SAME
         if not len(training.hashes):
             return ""
-        hashes = perceptual_hashes(decode(data, at_least=SCALED_MARGIN * HASHED_SIZE))
+        with opened(data, at_least=SCALED_MARGIN * HASHED_SIZE) as picture:
+            hashes = perceptual_hashes(picture.rgb())
     except (OSError, ImageError):
         # What can't be read has its row already.
         return ""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fruitcnn.errors import UsageError
 from fruitcnn.identify.identifier import Identification, Identifier
-from fruitcnn.image import Source, decode, load_pixels
+from fruitcnn.image import Source, load_pixels, opened
 from fruitcnn.outputs import written_whole
 
 # Long side of an explained picture, in pixels.
@@ -58,8 +58,8 @@ class Explainer:
         pixels = load_pixels(source, card.size, rule=card.resize, filter=card.filter)
         evidence = self.identifier.evidence(pixels[np.newaxis])[0]
         likeliest = result.labels[int(np.argmax(result.probabilities))]
-        image = decode(source, at_least=_SIDE)
-        image.thumbnail((_SIDE, _SIDE))
+        with opened(source, at_least=_SIDE) as picture:
+            image = picture.thumbnail(_SIDE)
         path = self.folder / self._name(result.file)
         with written_whole(path) as temporary:
             overlay(image, evidence, card.labels.index(likeliest)).save(temporary, quality=90)

@@ -15,7 +15,7 @@ from fruitcnn.errors import ImageError
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.identify.explain import overlay
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.image import decode, resize
+from fruitcnn.image import SCALED_MARGIN, Pixels, opened
 
 # Long side in pixels, and JPEG quality: 3 to 4 KB a picture, so that 300 of them and their maps stay far below 5 MB.
 _SIDE, _QUALITY = 128, 62
@@ -41,12 +41,12 @@ def picture_pool(
 
 def _entry(one: Shown, predictions: Predictions, path: Path | None, identifier: Identifier) -> dict[str, Any]:
     row, answer = one.row, predictions.answer(one.row)
-    image = _open(path)
+    seen = _seen(path, identifier)
     known = dict(zip(predictions.labels, row.probabilities, strict=True))
     return {
         "file": row.file,
-        "src": None if image is None else _data_uri(image),
-        "map": _map(image, identifier, predictions.labels.index(answer)) if image and one.explained else None,
+        "src": None if seen is None else _data_uri(seen[0]),
+        "map": _map(*seen, identifier, predictions.labels.index(answer)) if seen and one.explained else None,
         "label": row.label,
         "answer": answer,
         "rate": f"{known[answer]:.1%}",
@@ -55,31 +55,27 @@ def _entry(one: Shown, predictions: Predictions, path: Path | None, identifier: 
     }
 
 
-def _open(path: Path | None) -> Image.Image | None:
+def _seen(path: Path | None, identifier: Identifier) -> tuple[Image.Image, Pixels] | None:
+    """A picture to look at, and the pixels [1, S, S, 3] that were answered; None where it can't be read any more."""
     if path is None:
         return None
+    card = identifier.card
     try:
-        return decode(path, at_least=2 * _SIDE)
+        with opened(path, at_least=SCALED_MARGIN * card.size) as picture:
+            pixels = picture.pixels(card.size, rule=card.resize, filter=card.filter)
+            return picture.thumbnail(_SIDE), pixels[np.newaxis]
     except ImageError:
         # It was there when it was identified; a page without it is still worth having.
         return None
 
 
-def _map(image: Image.Image, identifier: Identifier, index: int) -> str | None:
+def _map(image: Image.Image, pixels: Pixels, identifier: Identifier, index: int) -> str | None:
     if not identifier.has_evidence:
         return None
-    card = identifier.card
-    pixels = resize(image, card.size, rule=card.resize, filter=card.filter)
-    return _data_uri(overlay(_small(image), identifier.evidence(pixels[np.newaxis])[0], index))
+    return _data_uri(overlay(image, identifier.evidence(pixels)[0], index))
 
 
 def _data_uri(image: Image.Image) -> str:
     text = io.BytesIO()
-    _small(image).save(text, "JPEG", quality=_QUALITY, optimize=True)
+    image.save(text, "JPEG", quality=_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(text.getvalue()).decode()
-
-
-def _small(image: Image.Image) -> Image.Image:
-    small = image.copy()
-    small.thumbnail((_SIDE, _SIDE))
-    return small

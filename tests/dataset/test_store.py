@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from fruitcnn.dataset.shelf import open_shelf
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.dataset.store import PixelStore, cached_files, shrink_cache
 from fruitcnn.errors import TransientError
-from fruitcnn.image import load_pixels
+from fruitcnn.image import Picture, decode, load_pixels
 from tests.conftest import REPOSITORY, Run
 from tests.dataset.test_dataset import make_classes, picture
 
@@ -58,8 +59,8 @@ def check(records: list[Record], *sizes: int) -> list[Record]:
 def decoded_since(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The files that are decoded from now on."""
     calls: list[bytes] = []
-    decode = pictures.decode
-    monkeypatch.setattr(pictures, "decode", lambda data, **options: (calls.append(data), decode(data, **options))[1])
+    opened = pictures.opened
+    monkeypatch.setattr(pictures, "opened", lambda data, **options: (calls.append(data), opened(data, **options))[1])
     return calls
 
 
@@ -98,8 +99,8 @@ def test_a_large_jpeg_has_the_pixels_of_load_pixels_at_every_size(folder: Path, 
     record = Record("large.jpg", tmp_path / "large.jpg", "")
     sizes = (16, 40, 96, 128, 400)
     (found,) = check([record], *sizes)
-    assert found.hashes == perceptual_hashes(pictures.decode(record.path, at_least=2.5 * 96)), "at whatever sizes"
-    assert found.hashes != perceptual_hashes(pictures.decode(record.path, at_least=2.5 * 16)), "this picture can tell"
+    assert found.hashes == perceptual_hashes(decode(record.path, at_least=2.5 * 96)), "at whatever sizes"
+    assert found.hashes != perceptual_hashes(decode(record.path, at_least=2.5 * 16)), "this picture can tell"
 
 
 @pytest.mark.parametrize("damage", ["cut", "row", "table", "magic", "empty"])
@@ -148,14 +149,14 @@ def test_a_picture_that_is_broken_has_its_reason_and_no_row(folder: Path, record
 def test_what_is_not_the_pictures_fault_stops_the_scan_and_is_not_kept(
     folder: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = pictures.decode
+    opened = pictures.opened
 
-    def fails(data: bytes, **options: object) -> Image.Image:
+    def fails(data: bytes, **options: object) -> AbstractContextManager[Picture]:
         if data == records[3].path.read_bytes():
             raise TransientError("not enough memory", remedy="close other programs")
-        return decode(data, **options)
+        return opened(data, **options)
 
-    monkeypatch.setattr(pictures, "decode", fails)
+    monkeypatch.setattr(pictures, "opened", fails)
     with pytest.raises(TransientError, match="not enough memory; close other programs") as caught:
         read(records, 32)
     assert caught.value.value == records[3].path

@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fruitcnn import image as image_module
 from fruitcnn.errors import ImageError, TransientError
 from fruitcnn.identify.inputs import STDIN_LIMIT
-from fruitcnn.image import decode, load_pixels, resize
+from fruitcnn.image import decode, load_pixels, picture, resize, source
+from fruitcnn.image.budget import Budget
 from fruitcnn.listing import find_pictures
-from fruitcnn.memory import Budget
 from tests.faults.conftest import SAMPLE, Command, pictures
 
 
@@ -169,26 +168,26 @@ def test_pictures_that_fit_alone_wait_for_each_other(monkeypatch: pytest.MonkeyP
         Image.new("RGBA", (500, 500), (number, 9, 9, 200)).save(paths[-1])
     alone = [load_pixels(path, 16) for path in paths]
     held: list[int] = []
-    budget = Budget(3_000_000)
-    monkeypatch.setattr(image_module, "_budget", budget)
-    original = image_module._rgb_strips
+    budget = Budget(7_000_000)
+    monkeypatch.setattr(picture, "_budget", budget)
+    original = picture.rgb_strips
 
-    def watched(image: Image.Image):  # type: ignore[no-untyped-def]
+    def watched(image: Image.Image, rows: int):  # type: ignore[no-untyped-def]
         held.append(budget.limit - budget._left)
-        return original(image)
+        return original(image, rows)
 
-    monkeypatch.setattr(image_module, "_rgb_strips", watched)
+    monkeypatch.setattr(picture, "rgb_strips", watched)
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda path: load_pixels(path, 16), paths))
-    assert held == [2_000_000] * 6, "one at a time: two do not fit"
+    assert held == [4_048_000] * 6, "one at a time: two do not fit"
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
-    with pytest.raises(ImageError, match="900 x 900 pixels take 6 MB to decode, more than the limit of 3 MB"):
+    with pytest.raises(ImageError, match="900 x 900 pixels take 10 MB to decode, more than the limit of 7 MB"):
         decode(png_header(900, 900))
     assert budget._left == budget.limit
 
 
 def test_a_progressive_jpeg_holds_all_coefficients_at_whatever_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_module, "_budget", Budget(2_000_000))
+    monkeypatch.setattr(picture, "_budget", Budget(2_000_000))
     for progressive in (False, True):
         with io.BytesIO() as file:
             Image.new("RGB", (1000, 800)).save(file, "JPEG", progressive=progressive)
@@ -210,7 +209,7 @@ def test_a_strip_at_a_time_gives_the_pixels_of_the_whole(monkeypatch: pytest.Mon
         flat = Image.alpha_composite(Image.new("RGBA", flat.size, "white"), flat).convert("RGB")
         assert np.array_equal(load_pixels(path, 96), resize(flat, 96)), mode
         assert np.array_equal(np.asarray(decode(path)), np.asarray(flat)), mode
-        monkeypatch.setattr(image_module, "_COPIED", 1000)
+        monkeypatch.setattr(picture, "_COPIED", 1000)
         assert np.abs(load_pixels(path, 96).astype(int) - resize(flat, 96)).max() <= 1, mode
         monkeypatch.undo()
 
@@ -223,7 +222,7 @@ def test_a_lack_of_memory_or_handles_is_not_the_pictures_fault(monkeypatch: pyte
         def fail(*_: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(image_module, "open_regular", fail)
+        monkeypatch.setattr(source, "open_regular", fail)
         with pytest.raises(TransientError):
             load_pixels(path, 8)
 

@@ -1,9 +1,11 @@
-"""A budget of memory for work that goes on in several threads."""
+"""A budget of memory that the threads which decode pictures share."""
 
 import contextlib
 import threading
 from collections.abc import Iterator
 
+# Bytes that pictures may take while they are decoded and used, all threads together.
+MEMORY_LIMIT = 1 << 30
 # Bytes from which on freed memory is worth giving back at once.
 _LARGE = 1 << 26
 
@@ -18,7 +20,10 @@ class Budget:
 
     @contextlib.contextmanager
     def holding(self, amount: int) -> Iterator[None]:
-        """Hold `amount` bytes, at most the limit, while the block runs; all must be freed when it ends."""
+        """Hold `amount` bytes, at most the limit, while the block runs; all must be freed when it ends.
+
+        A thread holds one amount at a time: two that each wait for what the other holds would wait for ever.
+        """
         with self._changed:
             self._changed.wait_for(lambda: amount <= self._left)
             self._left -= amount
