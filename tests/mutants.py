@@ -5,10 +5,10 @@ there; a mutant that no test notices has survived, and the command ends with sta
 longer fits its file; the others run all the same. The lists lie beside the tests they belong to. An entry says:
 
     [[mutant]]
-    file = "fruitcnn/image.py"     # where
+    file = "fruitcnn/image/picture.py"     # where
     old = "..."                    # text that occurs there exactly once
     new = "..."                    # what replaces it
-    test = "tests/test_image.py::test_name"   # the test (or a list of them) that must fail
+    test = "tests/image/test_image.py::test_name"   # the test (or a list of them) that must fail
     equivalent = "why"             # only where no test can tell the difference: it is listed, not run
 
 The libraries are imported once and every mutant runs in a fork of that process, so that most take a second or two.
