@@ -70,6 +70,7 @@ _SYSTEM = {
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
     errno.EROFS: ("the file system is read-only", "write somewhere else"),
+    errno.EEXIST: ("something else has this name", "move it away, or write somewhere else"),
     errno.ENOSPC: ("the disk is full", "make room, or write somewhere else"),
     errno.EDQUOT: ("the disk quota is used up", "make room, or write somewhere else"),
     errno.EFBIG: ("the file would be larger than is allowed", "raise the limit (ulimit -f), or write somewhere else"),

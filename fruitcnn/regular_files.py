@@ -5,22 +5,34 @@ import os
 import stat
 from typing import BinaryIO
 
-_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+# Windows has neither; there is nothing to wait for there, and links are looked at before.
+WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0)
+NOT_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a link",
+}
 
 
 class NotAFileError(OSError):
     """A name that stands for something other than a regular file."""
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], *, through_links: bool = True) -> BinaryIO:
     """Open a regular file, or a link to one, for reading bytes; OSError for what is missing, locked or anything else.
 
-    A FIFO would make the reader wait for a writer that never comes, a device can be endless.
+    A FIFO would make the reader wait for a writer that never comes, a device can be endless. through_links: False for
+    a file of our own, whose name others may have put a link at.
     """
     # Looking first, because opening alone already does something to some devices; looking again at what was opened,
     # and not waiting for it, because it may have been exchanged in between.
-    _must_be_regular(path, os.stat(path).st_mode)  # noqa: PTH116 (a path of any kind)
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    _must_be_regular(path, os.stat(path, follow_symlinks=through_links).st_mode)  # noqa: PTH116 (a path of any kind)
+    flags = os.O_RDONLY | WITHOUT_WAITING | _BINARY | (0 if through_links else NOT_THROUGH_LINKS)
+    descriptor = os.open(path, flags)
     try:
         _must_be_regular(path, os.fstat(descriptor).st_mode)
         return os.fdopen(descriptor, "rb")

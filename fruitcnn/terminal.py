@@ -44,7 +44,7 @@ def standard_output() -> Iterator[TextIO]:
         yield sys.stdout
     except BrokenPipeError:
         # Quiet, with the status that a shell gives to any other program then.
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(128 + getattr(signal, "SIGPIPE", 13))
     except OSError as error:
         error.filename = error.filename or "standard output"
         raise

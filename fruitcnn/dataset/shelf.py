@@ -7,7 +7,6 @@ changes afterwards: readers need no lock, and what a killed process leaves is kn
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import struct
@@ -24,7 +23,7 @@ from PIL import features
 
 from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.image import SCALED_MARGIN, Pixels
-from fruitcnn.locks import remove_unlocked
+from fruitcnn.locks import lock, remove_unlocked
 
 _FORMAT = 2
 ENDING, TEMPORARY = ".pixels", ".pixels.tmp"
@@ -200,13 +199,9 @@ def _new_temporary(folder: Path) -> tuple[Path, int]:
     while True:
         path = folder / f".{os.urandom(8).hex()}{TEMPORARY}"
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between its making and its locking another process may have taken it for an orphan.
-            if path.exists():
-                return path, file
-        except BlockingIOError:
-            pass
+        # Between its making and its locking another process may have taken it for abandoned.
+        if lock(file) and path.exists():
+            return path, file
         os.close(file)
 
 

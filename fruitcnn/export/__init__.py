@@ -21,7 +21,7 @@ from fruitcnn.image import Pixels
 from fruitcnn.locks import held_folder
 from fruitcnn.model import keras
 from fruitcnn.model.archive import check_keras_file
-from fruitcnn.outputs import remove_temporaries, write_text, written_whole
+from fruitcnn.outputs import remove_temporaries, written_together
 from fruitcnn.runtime import batches
 
 __all__ = [
@@ -78,10 +78,11 @@ def export_model(model: keras.Model, card: ModelCard, folder: Path, *, reference
     _check_same_model(model, card, reference)
     with contextlib.ExitStack() as stack:
         stack.enter_context(on_cpu())
-        files = {name: stack.enter_context(written_whole(folder / name)) for name in _WRITTEN}
+        temporaries = stack.enter_context(written_together(*(folder / name for name in _WRITTEN)))
+        files = dict(zip(_WRITTEN, temporaries, strict=True))
         for format in FORMATS:
             format.save(model, card, files[format.name])
-        write_text(files[checkpoint.CARD], card.to_json())
+        files[checkpoint.CARD].write_text(card.to_json(), encoding="utf-8")
         reference.save(files[checkpoint.REFERENCE])
         answers = {format.name: format.ask(files[format.name], reference.pixels) for format in FORMATS}
         parities = [

@@ -13,7 +13,6 @@ from fruitcnn.device import on_cpu
 from fruitcnn.errors import ModelError
 from fruitcnn.image import Pixels
 from fruitcnn.model import TorchForward, keras
-from fruitcnn.outputs import written_whole
 
 PICTURES = 64
 
@@ -30,9 +29,8 @@ class Reference:
     logits: NDArray[np.float32]
 
     def save(self, path: Path) -> None:
-        """Write as a compressed .npz of `labels`, `pixels` and `logits`."""
-        with written_whole(path) as temporary:
-            np.savez_compressed(temporary, labels=np.array(self.labels), pixels=self.pixels, logits=self.logits)
+        """Write as a compressed .npz, into a file that is there, of `labels`, `pixels` and `logits`."""
+        np.savez_compressed(path, labels=np.array(self.labels), pixels=self.pixels, logits=self.logits)
 
     @classmethod
     def load(cls, path: Path) -> "Reference":

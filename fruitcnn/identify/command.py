@@ -74,7 +74,7 @@ def identify_paths(
                 yield result.top(shown)
 
     lines = write(counted(), identifier.card.labels)
-    with standard_output() if output is None else opened_output(output) as stream:
+    with standard_output() if output is None else opened_output(output, force=force) as stream:
         _write(lines, stream, ERRORS[format])
     return SOME_REJECTED if rejected else FINE
 
@@ -111,10 +111,11 @@ def _expanded(paths: Iterable[str]) -> Iterator[tuple[str, Source] | Rejection]:
             yield Rejection.of(path, error)
 
 
-def _files(paths: Iterable[str]) -> Iterator[str]:
+def _files(paths: Iterable[str]) -> Iterator[str | int]:
+    """What is read, 0 for standard input."""
     for path in paths:
         try:
-            yield from (name for name in expand(path) if name != STDIN)
+            yield from (0 if name == STDIN else name for name in expand(path))
         except ImageError:
             # Said when its turn comes.
             continue

@@ -9,7 +9,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.config import Config, load_config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError, system_error
-from fruitcnn.locks import LOCK, held_folder, remove_unlocked
+from fruitcnn.locks import LOCK, held_folder, remove_abandoned_lock
 from fruitcnn.outputs import is_temporary, remove_temporaries
 
 # What a run has written before its first last.ckpt. A folder with nothing else in it is a run that was stopped in its
@@ -81,7 +81,7 @@ def _unfinished(config: Config, name: str | None, root: Path) -> Path:
     if not unfinished:
         for folder in begun:
             # Of a process that was killed when all was done.
-            remove_unlocked(folder / LOCK)
+            remove_abandoned_lock(folder)
         problem = "is finished already" if begun else "no such run"
         raise UsageError(problem, value=root / (name or config.name), remedy="start one without --resume")
     return max(unfinished, key=_begun_at)

@@ -190,7 +190,7 @@ def test_a_folder_that_can_not_be_written_to_means_no_cache(
     folder.parent.mkdir()
     folder.write_text("not a folder")
     data = scan(records[0].path.parents[1], sizes=[32, 48], rules=SplitRules(0.3))
-    assert data.report == [f"warning: decoded pictures are not kept in {folder}: File exists"], "once"
+    assert data.report == [f"warning: decoded pictures are not kept in {folder}: something else has this name"], "once"
     assert len(data.pixels("train", 48)) == 4
     check(records, 32, 48)
     assert folder.read_text() == "not a folder"

@@ -27,7 +27,7 @@ from fruitcnn.identify.command import identify_paths
 from tests.networks import build
 
 Work = Callable[[Path], None]
-_OPERATIONS = {"open", "os.rename", "os.mkdir", "os.remove", "os.truncate", "fcntl.flock"}
+_OPERATIONS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.truncate", "fcntl.flock"}
 # A network whose export takes a second.
 _SETTINGS = [
     *("model.architecture=tests.networks:small", "data.size=16", "data.training_size=16"),

@@ -93,7 +93,7 @@ def test_output_with_a_name_as_long_as_allowed(command: Command, photo: Path, tm
 
 
 def left_over(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if ".tmp" in path.name]
+    return [path.name for path in folder.iterdir() if "tmp" in path.name]
 
 
 def test_a_full_disk_leaves_nothing_and_says_so(command: Command, photo: Path, tmp_path: Path) -> None:

@@ -28,12 +28,13 @@ def outcomes_of_kills(folder: Path, *counts: str) -> list[str]:
 
 def test_an_output_removes_what_a_killed_one_left_and_nothing_that_is_in_use(tmp_path: Path) -> None:
     output = tmp_path / "answers.csv"
-    others = [".answers.0123abcd.csv", ".answer.0123abcd.tmp.csv", ".answers.0123abcd.tmp.json", "answers.tmp.csv"]
-    for name in [".answers.0123abcd.tmp.csv", *others]:
+    others = [".answers.0123abcd.csv", ".answers.0123abcd.tmp.csv", "answers.fruitcnn-tmp.csv"]
+    others += [".answer.0123abcd.fruitcnn-tmp.csv", ".answers.0123abcd.fruitcnn-tmp.json"]
+    for name in [".answers.0123abcd.fruitcnn-tmp.csv", *others]:
         (tmp_path / name).write_text("half")
-    with opened_output(output) as first:
+    with opened_output(output, force=True) as first:
         (in_use,) = (path for path in tmp_path.iterdir() if path.name not in others)
-        with opened_output(output) as second:
+        with opened_output(output, force=True) as second:
             assert in_use.exists()
             second.write("second")
         first.write("first")
@@ -65,7 +66,7 @@ def test_a_full_disk_in_the_middle_of_a_training(command: Command, tmp_path: Pat
         done = command(*words, environment={"TMPDIR": str(tmp_path / "elsewhere")})
         assert done.returncode == 1 and not list((tmp_path / "elsewhere").glob("tmp*"))
         assert "last.ckpt: the disk is full; make room" in done.stderr and len(done.stderr.splitlines()) == 1
-        assert not list((runs / "full").glob(".*.tmp*")) and not (runs / "full" / "last.ckpt").exists()
+        assert not list((runs / "full").glob(".*tmp*")) and not (runs / "full" / "last.ckpt").exists()
         # The same command may begin again.
         config = load_config("quick", settings[1::2], data=tmp_path / "data")
         with claimed_run(config, "full", resume=False, root=runs) as folder:

@@ -31,7 +31,7 @@ def begin(folder: Path, *files: str, config: Config = CONFIG) -> Path:
     folder.mkdir(parents=True)
     (folder / checkpoint.CONFIG).write_text(config.to_yaml())
     for file in files:
-        (folder / file).write_text(file)
+        (folder / file).write_text("4711" if file == LOCK else file)
     return folder
 
 
@@ -74,7 +74,7 @@ def test_a_run_killed_in_its_first_epoch_is_begun_again_by_both_commands(files: 
     folder = begin(tmp_path / "quick", *files[1:])
     if not files:
         (folder / checkpoint.CONFIG).unlink()
-    orphan = folder / ".last.0123abcd.tmp.ckpt"
+    orphan = folder / ".last.0123abcd.fruitcnn-tmp.ckpt"
     for name, resume in ((None, False), ("quick", False), (None, True), ("quick", True)):
         orphan.write_text("")
         assert claim(tmp_path, name, resume=resume) == "quick"
@@ -186,7 +186,14 @@ def test_where_no_folder_can_be_made(root: str, tmp_path: Path) -> None:
 
 
 def test_orphans_are_what_written_whole_leaves_and_nothing_else(tmp_path: Path) -> None:
-    kept = [".hidden", "a.tmp", ".x.tmp", ".a.0123abcg.tmp.png", ".a.0123abcd.tmpx", "model.onnx"]
+    kept = [
+        ".hidden",
+        "a.tmp",
+        ".a.0123abcd.tmp.png",
+        ".a.0123abcg.fruitcnn-tmp.png",
+        ".a.0123abcd.fruitcnn-tmpx",
+        "model.onnx",
+    ]
     for name in kept:
         (tmp_path / name).write_text("")
     for target in ("model.onnx", "no ending", "x" * 250 + ".png", "a.b.csv"):

@@ -198,7 +198,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(
     assert stopped.returncode == 128 + number, errors
     assert f"stopped after {done} epochs" in errors and "--name quick --resume" in errors and "Traceback" not in errors
     assert not (folder / checkpoint.KERAS).exists()
-    orphan = folder / Path(file).parent / ".last.ckpt.0123abcd.tmp"
+    orphan = folder / Path(file).parent / ".last.0123abcd.fruitcnn-tmp.ckpt"
     orphan.write_text("as a killed process leaves it")
     resumed = run_python("fruitcnn", *arguments, "--name", "quick", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
