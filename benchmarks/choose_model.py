@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn import Identification, Identifier, checkpoint, load_config, train
+from fruitcnn import Identification, Identifier, checkpoint, load_config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.evaluation.refusal import outside_refusal
 from fruitcnn.listing import find_pictures
+from fruitcnn.training import train_config
 from fruitcnn.training.head import assign_folds
 
 REFUSE_BELOW = 0.05
@@ -80,7 +81,7 @@ def run_fold(
     folder: Path = options.root / run
     if not (folder / checkpoint.CONFUSION).exists():
         config = load_config(recipe, settings, data=file)
-        train(config, name=run, root=options.root, device="cpu", print_line=lambda line: None)
+        train_config(config, name=run, root=options.root, device="cpu", print_line=lambda line: None)
     return folder
 
 

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from fruitcnn.identify.identifier import Identification as Identification
     from fruitcnn.identify.identifier import Identifier as Identifier
     from fruitcnn.identify.identifier import Rejection as Rejection
-    from fruitcnn.training import train as train
+    from fruitcnn.training.finished import FinishedRun as FinishedRun
+    from fruitcnn.training.finished import train as train
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Config": "fruitcnn.config",
+    "FinishedRun": "fruitcnn.training.finished",
     "FruitcnnError": "fruitcnn.errors",
     "Identification": "fruitcnn.identify.identifier",
     "Identifier": "fruitcnn.identify.identifier",
@@ -28,7 +30,7 @@ _HOME = {
     "Rejection": "fruitcnn.identify.identifier",
     "export_checkpoint": "fruitcnn.export",
     "load_config": "fruitcnn.config",
-    "train": "fruitcnn.training",
+    "train": "fruitcnn.training.finished",
 }
 __all__ = sorted(_HOME)
 

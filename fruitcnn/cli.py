@@ -141,9 +141,9 @@ def train(
 
     # A mistake in the recipe is told before the seconds that importing torch takes.
     loaded = load_config(config, set_ or [], data=data)
-    from fruitcnn.training import train as run
+    from fruitcnn.training import train_config
 
-    run(loaded, name=name, device=device.value, resume=resume)
+    train_config(loaded, name=name, device=device.value, resume=resume)
 
 
 @app.command()

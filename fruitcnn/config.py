@@ -1,9 +1,8 @@
 """One frozen, validated configuration from a YAML recipe and `--set a.b=c`."""
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 import yaml
@@ -11,9 +10,8 @@ from pydantic import Field
 
 from fruitcnn.architectures import ARCHITECTURES, choices, is_choice
 from fruitcnn.errors import ConfigError, system_error
+from fruitcnn.overrides import NO_YAML, apply_overrides, nearest, reason, set_value
 
-# ValueError: bytes that are no UTF-8, a date that no calendar has, a number of 5,000 digits.
-_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
 _PACKAGE = Path(__file__).parent
 # In the wheel the recipes lie inside the package, in a source tree beside it.
 RECIPES = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
@@ -180,25 +178,26 @@ class Config(_Section):
         return yaml.safe_dump(self.model_dump(mode="json", exclude=without), sort_keys=False, allow_unicode=True)
 
 
-def load_config(recipe: str | Path, overrides: Iterable[str] = (), *, data: str | Path | None = None) -> Config:
-    """Read a recipe: a YAML file, or the name of one that comes with fruitcnn; then apply `a.b=c` overrides.
+def load_config(
+    recipe: str | Path, overrides: Iterable[str] | Mapping[str, object] = (), *, data: str | Path | None = None
+) -> Config:
+    """Read a recipe, a YAML file or the name of one that comes with fruitcnn, and change single settings of it.
 
-    `data` replaces data.path. Raises ConfigError naming the key, with the nearest known one for an unknown key.
+    overrides: texts `train.epochs=3`, or values by name: {"train.epochs": 3}, {"epochs": 3}. data: replaces data.path.
+    Raises ConfigError naming the key, with the nearest known one for an unknown key.
     """
     path = _find(recipe)
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise system_error(error, ConfigError, value=path) from error
-    except _NO_YAML as error:
-        raise ConfigError(f"can't be read as YAML ({_reason(error)})", value=path, remedy="mend the file") from error
+    except NO_YAML as error:
+        raise ConfigError(f"can't be read as YAML ({reason(error)})", value=path, remedy="mend the file") from error
     if not isinstance(fields, dict):
         raise ConfigError("holds no keys", value=path, remedy=f"start from {RECIPES / 'quick.yaml'}")
-    for override in overrides:
-        _apply(fields, override)
+    apply_overrides(fields, overrides, _keys(Config))
     if data is not None:
-        _apply(fields, "data.path=")
-        fields["data"]["path"] = str(data)
+        set_value(fields, "data.path", str(data))
     try:
         return Config.model_validate({**fields, "name": path.stem})
     except pydantic.ValidationError as error:
@@ -216,34 +215,12 @@ def _find(recipe: str | Path) -> Path:
     raise ConfigError("no such recipe", value=recipe, remedy=f"give a YAML file or one of: {known}")
 
 
-def _apply(fields: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise ConfigError("is not of the form key=value", value=override, remedy="write for example train.epochs=3")
-    *sections, last = key.split(".")
-    for section in sections:
-        # A recipe may leave a section out, or empty (None in YAML).
-        fields[section] = inner = fields.get(section) or {}
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{section!r} has no keys below it", value=override, remedy="see the recipe's sections")
-        fields = inner
-    try:
-        fields[last] = yaml.safe_load(value)
-    except _NO_YAML as error:
-        raise ConfigError(f"its value is no YAML ({_reason(error)})", value=override, remedy="quote it") from error
-
-
-def _reason(error: Exception) -> str:
-    return "nested too deep" if isinstance(error, RecursionError) else str(error)
-
-
 def _readable(error: pydantic.ValidationError, path: Path) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return ConfigError(f"{key}: {first['msg']}" if key else first["msg"], value=path, remedy="mend the value")
-    near = difflib.get_close_matches(key, _keys(Config), n=1, cutoff=0)
-    return ConfigError(f"unknown key {key!r}", value=path, remedy=f"did you mean {near[0]!r}?")
+    return ConfigError(f"unknown key {key!r}", value=path, remedy=f"did you mean {nearest(key, _keys(Config))!r}?")
 
 
 def _keys(section: type[pydantic.BaseModel], prefix: str = "") -> list[str]:

@@ -44,11 +44,12 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     """The checkpoint directory of a short finished run of fruit_net on the drawn set."""
-    from fruitcnn import load_config, train
+    from fruitcnn import load_config
+    from fruitcnn.training import train_config
 
     root = tmp_path_factory.mktemp("runs")
     config = load_config("quick", TINY, data=drawn)
-    return train(config, root=root, device="cpu", print_line=lambda line: None)
+    return train_config(config, root=root, device="cpu", print_line=lambda line: None)
 
 
 def skip_export(monkeypatch: pytest.MonkeyPatch) -> None:

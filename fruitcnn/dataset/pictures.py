@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from tqdm import tqdm
 
 from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import Record
@@ -17,6 +16,7 @@ from fruitcnn.dataset.shelf import Hashes
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import ImageError, TransientError
 from fruitcnn.image import SCALED_MARGIN, Pixels, decoded_size, opened, read_bytes
+from fruitcnn.progress import tracked
 
 _THREADS = min(8, os.cpu_count() or 1)
 # Files that are read ahead of the one that is stored, so that memory stays the same however large the set is.
@@ -34,7 +34,7 @@ class _Picture:
     error: str = ""
 
 
-def read_pictures(records: list[Record], store: PixelStore, *, quiet: bool = True) -> list[Record]:
+def read_pictures(records: list[Record], store: PixelStore) -> list[Record]:
     """The records with sha256 and hashes, or the error of those that can't be read; their pixels go to the store.
 
     Raises TransientError where a picture can't be read for want of memory, open files or a sound disk: leaving it out
@@ -44,13 +44,12 @@ def read_pictures(records: list[Record], store: PixelStore, *, quiet: bool = Tru
     # What was decoded before a failure or Ctrl-C is kept, too.
     with contextlib.closing(store), ThreadPoolExecutor(_THREADS) as pool:
         pictures = _mapped_ahead(pool, lambda record: _read(record, store), records)
-        for record, picture in zip(
-            records, tqdm(pictures, "Decoding", total=len(records), disable=quiet, leave=False), strict=True
-        ):
+        read_so_far = tracked(pictures, "reading pictures", total=len(records))
+        for record, picture in zip(records, read_so_far, strict=True):
             if not picture.error:
                 store.add(bytes.fromhex(picture.sha256), picture.hashes, picture.pixels)
-            changes = {"sha256": picture.sha256, "hashes": picture.hashes, "error": picture.error}
-            read.append(dataclasses.replace(record, **changes))
+            found = dataclasses.replace(record, sha256=picture.sha256, hashes=picture.hashes, error=picture.error)
+            read.append(found)
     return read
 
 

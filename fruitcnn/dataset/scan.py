@@ -27,7 +27,6 @@ def scan(
     sizes: Iterable[int],
     rules: SplitRules = _DEFAULT,
     outside: Path | None = None,
-    quiet: bool = True,
 ) -> Dataset:
     """Read a data set, keep its pixels at [size, size] for each of `sizes`, and split it where it is not split already.
 
@@ -36,8 +35,8 @@ def scan(
     """
     listing, store = read_listing(data), PixelStore(sizes)
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
-    records = read_pictures(sorted(listing.records, key=lambda record: record.file), store, quiet=quiet)
-    of_no_class = read_pictures(_outside(outside), store, quiet=quiet) if outside else []
+    records = read_pictures(sorted(listing.records, key=lambda record: record.file), store)
+    of_no_class = read_pictures(_outside(outside), store) if outside else []
     report = left_out(listing, records + of_no_class)
     if store.failure:
         report.append(f"warning: decoded pictures are not kept in {store.folder}: {store.failure}")

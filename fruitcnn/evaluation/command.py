@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from fruitcnn import checkpoint
@@ -17,6 +16,7 @@ from fruitcnn.evaluation.text import summary
 from fruitcnn.identify.identifier import Identifier, Rejection
 from fruitcnn.listing import find_pictures
 from fruitcnn.outputs import write_text
+from fruitcnn.progress import tracked
 
 FINE, SOME_REJECTED = 0, 3
 _OUTSIDE = "outside"
@@ -102,7 +102,8 @@ def _pictures(folder: Path) -> list[Record]:
 
 
 def _predict(identifier: Identifier, photos: list[Record]) -> Predictions:
-    results = identifier.identify_many(_counted([photo.path for photo in photos])) if photos else iter(())
+    paths = [photo.path for photo in photos]
+    results = tracked(identifier.identify_many(paths), "identifying pictures", total=len(paths))
     rows = []
     for photo, result in zip(photos, results, strict=True):
         row = Prediction(photo.file, photo.split, photo.label)
@@ -113,15 +114,6 @@ def _predict(identifier: Identifier, photos: list[Record]) -> Predictions:
                 dataclasses.replace(row, probabilities=result.probabilities, familiarity=result.familiarity)
             )  # fmt: skip
     return Predictions(identifier.card.labels, tuple(rows))
-
-
-def _counted(paths: list[Path]) -> Iterator[Path]:
-    """The paths, with their number on a terminal as they are read."""
-    for number, path in enumerate(paths, 1):
-        if sys.stderr.isatty() and (number % 32 == 0 or number == len(paths)):
-            end = "\n" if number == len(paths) else ""
-            print(f"\rreading {number:,} of {len(paths):,} pictures", end=end, file=sys.stderr, flush=True)
-        yield path
 
 
 def _write(

@@ -8,7 +8,6 @@ import hashlib
 
 import numpy as np
 import onnxruntime
-from rich.progress import track
 
 from fruitcnn.arrays import Float32Array
 from fruitcnn.dataset.store import PixelRows, cache_folder
@@ -16,6 +15,7 @@ from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.image import Pixels
 from fruitcnn.model import features_model, keras
 from fruitcnn.outputs import written_whole
+from fruitcnn.progress import tracked
 from fruitcnn.runtime import Session, batches
 
 # Part of the cache's key: raise it when the features of the same weights and pixels change.
@@ -32,7 +32,7 @@ class Extractor:
         self._key = hashlib.sha256(graph)
         self._session = Session(graph)
 
-    def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False, quiet: bool = True) -> Float32Array:
+    def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False) -> Float32Array:
         """Features [N, D] of uint8 pixels [N, S, S, 3], from the cache where they are in it.
 
         mirrored: of the mirror images.
@@ -44,10 +44,8 @@ class Extractor:
         entry = cache_folder() / f"{key.hexdigest()}.features.npz"
         if not entry.is_file():
             entry.parent.mkdir(parents=True, exist_ok=True)
-            steps = track(
-                batches(pixels, _BATCH), "Features", total=-(-len(pixels) // _BATCH), disable=quiet, transient=True
-            )
-            rows = np.concatenate([self._run(batch[:, :, ::-1] if mirrored else batch) for batch in steps])
+            read = tracked(batches(pixels, _BATCH), "computing features", total=-(-len(pixels) // _BATCH))
+            rows = np.concatenate([self._run(batch[:, :, ::-1] if mirrored else batch) for batch in read])
             with written_whole(entry) as temporary:
                 np.savez(temporary, features=rows)
         with np.load(entry) as kept:

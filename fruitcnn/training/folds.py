@@ -5,58 +5,37 @@ less sure, for having learned from fewer. They see the same validation and the s
 """
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from fruitcnn import checkpoint
-from fruitcnn.config import Config
+from fruitcnn.arrays import BoolArray, IntArray
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.model import has_features, keras
 from fruitcnn.outputs import remove_temporaries
-from fruitcnn.training.calibration import Answers, answers_of, calibrate_out_of_fold, training_folds
+from fruitcnn.training.calibration import answers_of, calibrate_out_of_fold, training_folds
 from fruitcnn.training.fit import fit_model
-from fruitcnn.training.interruption import Interruption
-from fruitcnn.training.results import Trained
+from fruitcnn.training.run import Run
 from fruitcnn.training.start import starting_model
+from fruitcnn.training.trained import Trained
 from fruitcnn.training.weights import load_weights
 
 
-def calibrated_by_folds(
-    trained: Trained,
-    config: Config,
-    dataset: Dataset,
-    folder: Path,
-    where: torch.device,
-    *,
-    interruption: Interruption,
-    quiet: bool,
-) -> Trained:
-    """The trained network with its answers to every split, and the calibration by networks trained below `folder`.
+def calibrated_by_folds(trained: Trained, run: Run) -> Trained:
+    """The trained network with its answers to every split, and the calibration by networks trained in its folder.
 
     A fold that has a last.ckpt there goes on from it. Raises what `fit_model` raises.
     """
-    size = config.data.size
+    config, dataset, size = run.config, run.dataset, run.config.data.size
     folds = training_folds(dataset, config.data.calibration_folds, seed=config.seed)
-    strangers = dataset.outside_pixels(size) if has_features(trained.model) else None
-    learned, outside = dataset.pixels(TRAIN, size), []
-    by_fold: list[Answers] = []
+    pixels = dataset.pixels(TRAIN, size)
+    outside_pixels = dataset.outside_pixels(size) if has_features(trained.model) else None
+    by_fold, outside_by_fold = [], []
     for fold in range(config.data.calibration_folds):
-        interruption.before += config.train.epochs
-        own = folder / checkpoint.FOLDS / str(fold + 1)
-        own.mkdir(parents=True, exist_ok=True)
-        remove_temporaries(own)
-        rest = _without(dataset, folds == fold)
-        keras.utils.set_random_seed(config.seed)
-        model = starting_model(config, rest, quiet=quiet)
-        fitted = fit_model(model, config, rest, own, where, interruption=interruption, quiet=quiet)
-        interruption.check()
-        load_weights(fitted.module, fitted.weights)
-        by_fold.append(answers_of(model, learned))
-        if strangers is not None:
-            outside.append(answers_of(model, strangers).features)
+        model = _network_without(fold, folds, run)
+        by_fold.append(answers_of(model, pixels))
+        if outside_pixels is not None:
+            outside_by_fold.append(answers_of(model, outside_pixels).features)
     answers = {split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits}
     calibration = calibrate_out_of_fold(
         answers[TRAIN].features,
@@ -64,14 +43,29 @@ def calibrated_by_folds(
         folds,
         np.stack([found.logits for found in by_fold])[folds, np.arange(len(folds))],
         by_fold=[found.features for found in by_fold],
-        outside=None if strangers is None else answers_of(trained.model, strangers).features,
-        outside_by_fold=outside or None,
+        outside=None if outside_pixels is None else answers_of(trained.model, outside_pixels).features,
+        outside_by_fold=outside_by_fold or None,
         seed=config.seed,
     )
     return dataclasses.replace(trained, calibration=calibration, answers=answers)
 
 
-def _without(dataset: Dataset, left_out: NDArray[np.bool_]) -> Dataset:
+def _network_without(fold: int, folds: IntArray, run: Run) -> keras.Model:
+    """Train a network in a folder of its own, below the run's, on what is not in the fold. folds: [N]."""
+    run.interruption.before += run.config.train.epochs
+    folder = run.folder / checkpoint.FOLDS / str(fold + 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
+    rest = dataclasses.replace(run, dataset=_without(run.dataset, folds == fold), folder=folder)
+    keras.utils.set_random_seed(run.config.seed)
+    model = starting_model(rest.config, rest.dataset)
+    fitted = fit_model(model, rest)
+    run.interruption.check()
+    load_weights(fitted.module, fitted.weights)
+    return model
+
+
+def _without(dataset: Dataset, left_out: BoolArray) -> Dataset:
     """The data set with these of its training pictures [N] in no split."""
     files = {picture.file for picture, out in zip(dataset.in_split(TRAIN), left_out, strict=True) if out}
     records = [

@@ -1,105 +1,49 @@
 """From the best weights to the files of a finished checkpoint directory."""
 
-import dataclasses
 import datetime
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.card import ModelCard
-from fruitcnn.config import Config
-from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Dataset
-from fruitcnn.evaluation.metrics import Metrics, classification_report, evaluate
+from fruitcnn.dataset.records import TEST, VALIDATION
+from fruitcnn.evaluation.metrics import classification_report
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
-from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
-from fruitcnn.export import export_model, measure_reference
-from fruitcnn.model import answer_model, has_features, keras
+from fruitcnn.evaluation.predictions import write_predictions
+from fruitcnn.export import Parity, export_model, measure_reference
+from fruitcnn.model import answer_model, keras
 from fruitcnn.outputs import write_text
 from fruitcnn.report import write_run_report
 from fruitcnn.terminal import printable
-from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_held_back
+from fruitcnn.training.evaluated import HELD_OUT, Evaluated, evaluate_splits
 from fruitcnn.training.history import write_history
+from fruitcnn.training.run import Run
+from fruitcnn.training.trained import Trained
 
-Floats = NDArray[np.float32]
 # Of pictures of the known classes one in twenty is refused.
 REFUSE_BELOW = 0.05
-# Figures of the training pictures, by models that had not met them.
-HELD_OUT = "held_out"
 
 
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A network, from pixels to logits, with its final weights; which epoch they are of; the rows of metrics.csv.
-
-    epoch: None where the last layer was fitted at once; there are no rows then. calibration: None for one that is to be
-    calibrated on pictures that were held back. answers: of every split, where they are known already.
-    """
-
-    model: keras.Model
-    epoch: int | None
-    rows: list[dict[str, float]]
-    calibration: Calibration | None = None
-    answers: dict[str, Answers] | None = None
+def write_results(trained: Trained, run: Run) -> None:
+    """Evaluate the final weights, calibrate, export, plot: everything that follows the last epoch."""
+    evaluated = evaluate_splits(trained, run)
+    run.interruption.check()
+    parities = _export(trained, evaluated, run)
+    run.interruption.check()
+    _write_evaluation(evaluated, trained, run)
+    _print_results(evaluated, trained, parities, run)
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluated:
-    """What the calibrated model answers: probabilities float32 [N, C], familiarity [N] and metrics, by split.
-
-    held_out: probabilities [N, C] by models that had not met the pictures, by split; their metrics are HELD_OUT.
-    """
-
-    calibration: Calibration
-    probabilities: dict[str, Floats]
-    familiarity: dict[str, Floats]
-    metrics: dict[str, Metrics]
-    held_out: dict[str, Floats]
-
-
-def write_results(
-    trained: Trained,
-    config: Config,
-    dataset: Dataset,
-    folder: Path,
-    *,
-    check: Callable[[], object],
-    print_line: Callable[[str], object],
-) -> None:
-    """Evaluate the final weights, calibrate, export, plot: everything that follows the last epoch.
-
-    check: called between the steps, to raise where the run shall stop.
-    """
-    evaluated = _evaluate_splits(trained, config, dataset)
-    check()
-    calibration = evaluated.calibration
+def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
+    """The model in its formats, compared with the network."""
+    calibration, dataset, size = evaluated.calibration, run.dataset, run.config.data.size
     model = answer_model(trained.model, temperature=calibration.temperature, familiarity=calibration.familiarity)
-    card = _card(trained, config, dataset, evaluated, outputs=_outputs(model))
-    size = config.data.size
-    rows = dataset.pixels(VALIDATION, size) if config.data.reference == "photographs" else None
+    card = _card(trained, evaluated, run, outputs=_outputs(model))
+    rows = dataset.pixels(VALIDATION, size) if run.config.data.reference == "photographs" else None
     reference = measure_reference(trained.model, dataset.labels, rows, size=size, temperature=calibration.temperature)
-    parities = export_model(model, card, folder, reference=reference)
-    check()
-    _write_evaluation(evaluated, trained, config, dataset, folder)
-    how = "the last" if config.train.best == "last" else f"best validation {config.train.best}"
-    chosen = "" if trained.epoch is None else f", epoch {trained.epoch} ({how})"
-    alone = "training pictures, each by a model without it"
-    titles = {VALIDATION: VALIDATION + chosen, TEST: TEST + chosen, HELD_OUT: alone}
-    for split, title in titles.items():
-        if split in evaluated.metrics:
-            print_line(f"\n{title}:")
-            print_line(classification_report(evaluated.metrics[split]))
-    print_line("")
-    for parity in parities:
-        print_line(str(parity))
-    print_line(printable(f"report: {folder / checkpoint.REPORT}"))
-    print_line(printable(f"finished: {folder}; try: fruitcnn identify PHOTO --model {folder}"))
+    return export_model(model, card, run.folder, reference=reference)
 
 
 def _outputs(model: keras.Model) -> tuple[dict[str, Any], ...]:
@@ -110,38 +54,32 @@ def _outputs(model: keras.Model) -> tuple[dict[str, Any], ...]:
     return tuple({"name": name, **more.get(name, {})} for name in model.output_names)
 
 
-def _evaluate_splits(trained: Trained, config: Config, dataset: Dataset) -> Evaluated:
-    """Every split's answers, calibrated."""
-    size = config.data.size
-    answers = trained.answers or {
-        split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits
+def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[dict[str, Any], ...]) -> ModelCard:
+    config = run.config
+    provenance = {
+        "architecture": config.model.architecture,
+        "parameters": trained.model.count_params(),
+        "recipe": config.name,
+        "seed": config.seed,
+        **({} if trained.epoch is None else {"epoch": trained.epoch}),
+        "images": {split: evaluated.metrics[split].images for split in run.dataset.splits},
+        "accuracy": {split: round(metrics.accuracy, 4) for split, metrics in evaluated.metrics.items()},
+        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "fruitcnn": fruitcnn.__version__,
     }
-    calibration = trained.calibration
-    if calibration is None:
-        strangers = dataset.outside_pixels(size) if has_features(trained.model) else None
-        outside = None if strangers is None else answers_of(trained.model, strangers).features
-        calibration = calibrate_held_back(answers, dataset, outside, seed=config.seed)
-    logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
-    probabilities = {split: _softmax(values) for split, values in logits.items()}
-    metrics = {split: evaluate(probabilities[split], dataset.targets(split), dataset.labels) for split in answers}
-    fitted = calibration.familiarity
-    familiarity = {
-        split: fitted.p_value(fitted.score(found.features, logits[split])) for split, found in answers.items() if fitted
-    }
-    held_out = {} if calibration.held_out is None else {TRAIN: _softmax(calibration.held_out)}
-    if TRAIN in held_out:
-        metrics[HELD_OUT] = evaluate(held_out[TRAIN], dataset.targets(TRAIN), dataset.labels)
-    return Evaluated(calibration, probabilities, familiarity, metrics, held_out)
+    return ModelCard(
+        labels=tuple(run.dataset.labels),
+        size=config.data.size,
+        outputs=outputs,
+        temperature=evaluated.calibration.temperature,
+        provenance=provenance,
+    )
 
 
-def _softmax(logits: Floats) -> Floats:
-    shares: Floats = torch.from_numpy(logits).softmax(1).numpy()
-    return shares
-
-
-def _write_evaluation(evaluated: Evaluated, trained: Trained, config: Config, dataset: Dataset, folder: Path) -> None:
+def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
     """metrics, predictions.csv, curves.png, report.html and, at the end, confusion.png: then a run is finished."""
-    write_predictions(_predictions(evaluated, dataset), folder / checkpoint.PREDICTIONS)
+    config, folder = run.config, run.folder
+    write_predictions(evaluated.predictions(run.dataset), folder / checkpoint.PREDICTIONS)
     by_split = {split: metrics.to_dict() for split, metrics in evaluated.metrics.items()}
     summary = {"temperature": evaluated.calibration.temperature, **by_split}
     if trained.epoch is not None:
@@ -154,47 +92,21 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, config: Config, da
         write_run_report(folder, Path(config.data.path), chose_epoch=chose)
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown.accuracy:.1%} of {shown.images} right"
-    plot_confusion(shown.confusion, dataset.labels, folder / checkpoint.CONFUSION, title=title)
+    plot_confusion(shown.confusion, run.dataset.labels, folder / checkpoint.CONFUSION, title=title)
 
 
-def _predictions(evaluated: Evaluated, dataset: Dataset) -> Predictions:
-    """A row a picture, in the order of the data set."""
-    shares, familiar, held_out = (
-        {split: iter(rows.tolist()) for split, rows in found.items()}
-        for found in (evaluated.probabilities, evaluated.familiarity, evaluated.held_out)
-    )
-    rows = (
-        Prediction(
-            picture.file,
-            picture.split,
-            picture.label,
-            tuple(next(shares[picture.split])),
-            next(familiar.get(picture.split, iter(())), None),
-            held_out=tuple(next(held_out.get(picture.split, iter(())), ())),
-        )
-        for picture in dataset.pictures
-    )
-    return Predictions(tuple(dataset.labels), tuple(rows))
-
-
-def _card(
-    trained: Trained, config: Config, dataset: Dataset, evaluated: Evaluated, *, outputs: tuple[dict[str, Any], ...]
-) -> ModelCard:
-    provenance = {
-        "architecture": config.model.architecture,
-        "parameters": trained.model.count_params(),
-        "recipe": config.name,
-        "seed": config.seed,
-        **({} if trained.epoch is None else {"epoch": trained.epoch}),
-        "images": {split: evaluated.metrics[split].images for split in dataset.splits},
-        "accuracy": {split: round(metrics.accuracy, 4) for split, metrics in evaluated.metrics.items()},
-        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "fruitcnn": fruitcnn.__version__,
-    }
-    return ModelCard(
-        labels=tuple(dataset.labels),
-        size=config.data.size,
-        outputs=outputs,
-        temperature=evaluated.calibration.temperature,
-        provenance=provenance,
-    )
+def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity], run: Run) -> None:
+    best = run.config.train.best
+    how = "the last" if best == "last" else f"best validation {best}"
+    chosen = "" if trained.epoch is None else f", epoch {trained.epoch} ({how})"
+    alone = "training pictures, each by a model without it"
+    titles = {VALIDATION: VALIDATION + chosen, TEST: TEST + chosen, HELD_OUT: alone}
+    for split, title in titles.items():
+        if split in evaluated.metrics:
+            run.print_line(f"\n{title}:")
+            run.print_line(classification_report(evaluated.metrics[split]))
+    run.print_line("")
+    for parity in parities:
+        run.print_line(str(parity))
+    run.print_line(printable(f"report: {run.folder / checkpoint.REPORT}"))
+    run.print_line(printable(f"finished: {run.folder}; try: fruitcnn identify PHOTO --model {run.folder}"))

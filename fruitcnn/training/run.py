@@ -1,102 +1,27 @@
-"""`train`: from a configuration to a finished checkpoint directory, resumable at every epoch."""
+"""One training under way: what its stages have in common."""
 
-import sys
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from fruitcnn import checkpoint
+import torch
+
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
-from fruitcnn.dataset.saved_split import apply_split
-from fruitcnn.dataset.scan import scan
-from fruitcnn.dataset.split import SplitRules
-from fruitcnn.device import on_cpu, training_device
-from fruitcnn.errors import UsageError
-from fruitcnn.model import TorchForward, keras
-from fruitcnn.outputs import write_text
-from fruitcnn.terminal import printable
-from fruitcnn.training.fit import fit_model
-from fruitcnn.training.folds import calibrated_by_folds
 from fruitcnn.training.interruption import Interruption
-from fruitcnn.training.results import Trained, write_results
-from fruitcnn.training.run_folder import claimed_run
-from fruitcnn.training.start import fit_head_only, starting_model
-from fruitcnn.training.weights import load_weights
 
 
-def train(
-    config: Config,
-    *,
-    name: str | None = None,
-    device: str = "auto",
-    resume: bool = False,
-    root: Path = checkpoint.ROOT,
-    print_line: Callable[[str], object] = print,
-) -> Path:
-    """Train, evaluate, calibrate and export; returns the finished checkpoint directory below `root`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A recipe on a data set, in its folder.
 
-    name: of the run; default: the recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with
-    the run of that name (default: the newest unfinished one of the recipe). print_line: takes what people are told.
-    Raises UsageError, ConfigError, DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or
-    SIGTERM.
+    device: where the epochs run. interruption: what stops it between two batches. print_line: takes what people are
+    told.
     """
-    where = training_device(device)
-    quiet = not sys.stderr.isatty()
-    with claimed_run(config, name, resume=resume, root=root) as folder, on_cpu():
-        dataset = _read_data(config, folder, quiet=quiet)
-        for line in [_describe(dataset), *dataset.report]:
-            print_line(printable(line))
-        keras.utils.set_random_seed(config.seed)
-        model = starting_model(config, dataset, quiet=quiet)
-        write_text(folder / checkpoint.CONFIG, config.to_yaml())
-        write_text(folder / checkpoint.SPLIT, dataset.split_csv())
-        print_line(f"training {config.model.architecture} on the {where.type} in {printable(str(folder))}")
-        if config.head:
-            trained = fit_head_only(model, config, dataset, quiet=quiet)
-            write_results(trained, config, dataset, folder, check=lambda: None, print_line=print_line)
-            return folder
-        if foreign := TorchForward(model).foreign:
-            print_line(printable(_describe_foreign(foreign)))
-        epochs = config.train.epochs * (1 + config.data.calibration_folds)
-        with Interruption(epochs=epochs, run=folder.name, value=folder) as interruption:
-            fitted = fit_model(model, config, dataset, folder, where, interruption=interruption, quiet=quiet)
-            interruption.check()
-            load_weights(fitted.module, fitted.weights)
-            trained = Trained(model, fitted.best.epoch, fitted.history.rows)
-            if config.data.calibration_folds:
-                trained = calibrated_by_folds(
-                    trained, config, dataset, folder, where, interruption=interruption, quiet=quiet
-                )
-            write_results(trained, config, dataset, folder, check=interruption.check, print_line=print_line)
-    return folder
 
-
-def _read_data(config: Config, folder: Path, *, quiet: bool) -> Dataset:
-    """The data set; of a run that has whole epochs with the split that they were trained on."""
-    if config.data.path is None:
-        raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
-    data = Path(config.data.path)
-    sizes = {config.data.size, config.data.training_size or config.data.size}
-    dataset = scan(
-        data,
-        sizes=sizes,
-        rules=SplitRules(config.data.validation_share, config.data.calibration_share, config.seed),
-        outside=Path(config.data.outside) if config.data.outside else None,
-        quiet=quiet,
-    )
-    return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset
-
-
-def _describe(dataset: Dataset) -> str:
-    splits = []
-    for split in dataset.splits:
-        counts = dataset.counts(split)
-        classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
-        splits.append(f"{split} {sum(counts)} ({classes})")
-    others = f"; of no class {len(dataset.outside)}" if dataset.outside else ""
-    return f"{len(dataset.pictures)} pictures: " + "; ".join(splits) + others
-
-
-def _describe_foreign(layers: list[str]) -> str:
-    more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
-    return f"Keras itself runs these layers, which is right but slower: {', '.join(layers[:3])}{more}"
+    config: Config
+    dataset: Dataset
+    folder: Path
+    device: torch.device
+    interruption: Interruption
+    print_line: Callable[[str], object]

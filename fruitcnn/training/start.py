@@ -3,18 +3,19 @@
 import numpy as np
 import torch
 
+from fruitcnn.arrays import Float32Array
 from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import ConfigError
 from fruitcnn.model import TorchForward, build_model, has_features, keras
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
-from fruitcnn.training.calibration import Answers, Floats, calibrate_head
+from fruitcnn.training.calibration import Answers, calibrate_head
 from fruitcnn.training.features import Extractor
 from fruitcnn.training.head import Head, fit_head
-from fruitcnn.training.results import Trained
+from fruitcnn.training.trained import Trained
 
 
-def starting_model(config: Config, dataset: Dataset, *, quiet: bool) -> keras.Model:
+def starting_model(config: Config, dataset: Dataset) -> keras.Model:
     """Build the recipe's network, with the weights that it starts from; freeze what the recipe freezes.
 
     Raises ConfigError, UsageError and ModelError.
@@ -34,7 +35,7 @@ def starting_model(config: Config, dataset: Dataset, *, quiet: bool) -> keras.Mo
     if config.train.view_size:
         _check_views(model, config, config.train.view_size)
     if config.train.head_first:
-        _fit_head_of(model, Extractor(model), config, dataset, quiet=quiet)
+        _fit_head_of(model, Extractor(model), config, dataset)
     if config.train.batch_norm == "frozen":
         model = with_frozen_statistics(model)
     if config.train.freeze:
@@ -51,28 +52,28 @@ def _check_views(model: keras.Model, config: Config, size: int) -> None:
         raise ConfigError(problem, value="train.view_size", remedy="leave it out") from error
 
 
-def fit_head_only(model: keras.Model, config: Config, dataset: Dataset, *, quiet: bool) -> Trained:
+def fit_head_only(model: keras.Model, config: Config, dataset: Dataset) -> Trained:
     """Fit the last layer alone, in place, and calibrate it out of fold."""
     head = config.head or HeadConfig()
     extractor = Extractor(model)
-    features, views = _fit_head_of(model, extractor, config, dataset, quiet=quiet)
-    strangers = dataset.outside_pixels(config.data.size)
-    outside = None if strangers is None else extractor.features(strangers, quiet=quiet)
+    features, views = _fit_head_of(model, extractor, config, dataset)
+    pixels = dataset.outside_pixels(config.data.size)
+    outside = None if pixels is None else extractor.features(pixels)
     calibration = calibrate_head(features, views, dataset, outside, head, seed=config.seed)
     last = Head(*model.outputs[0]._keras_history.operation.get_weights())
-    rows = {split: extractor.features(dataset.pixels(split, config.data.size), quiet=quiet) for split in dataset.splits}
+    rows = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in dataset.splits}
     answers = {split: Answers(found, last.logits(found)) for split, found in rows.items()}
     return Trained(model, None, [], calibration, answers)
 
 
 def _fit_head_of(
-    model: keras.Model, extractor: Extractor, config: Config, dataset: Dataset, *, quiet: bool
-) -> tuple[Floats, Floats | None]:
+    model: keras.Model, extractor: Extractor, config: Config, dataset: Dataset
+) -> tuple[Float32Array, Float32Array | None]:
     """Fit the last layer (linear probing, then fine-tuning: Kumar et al. 2022); returns features of pictures, views."""
     settings = config.head or HeadConfig()
     pixels = dataset.pixels(TRAIN, config.data.size)
-    features = extractor.features(pixels, quiet=quiet)
-    views = extractor.features(pixels, mirrored=True, quiet=quiet) if settings.mirrored else None
+    features = extractor.features(pixels)
+    views = extractor.features(pixels, mirrored=True) if settings.mirrored else None
     rows = [features] if views is None else [features, views]
     targets = np.tile(dataset.targets(TRAIN), len(rows))
     head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)

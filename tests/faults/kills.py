@@ -42,7 +42,9 @@ def train(folder: Path) -> None:
     config = load_config("quick", _SETTINGS, data=folder.parent / "data")
 
     def run(*, resume: bool) -> None:
-        training.train(config, name=RUN.name, device="cpu", resume=resume, root=folder / RUN.parent, print_line=_quiet)
+        training.train_config(
+            config, name=RUN.name, device="cpu", resume=resume, root=folder / RUN.parent, print_line=_quiet
+        )
 
     try:
         run(resume=(folder / RUN / checkpoint.LAST).exists())

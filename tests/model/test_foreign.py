@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from fruitcnn import load_config, train
+from fruitcnn import load_config
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ConfigError
 from fruitcnn.export import export_model, measure_reference
 from fruitcnn.model import answer_model, build_model
+from fruitcnn.training import train_config
 from tests.networks import APPLICATIONS, CLASSES, build
 
 # The rest of tests/networks.py is interpreted right too (test_interpreter.py); to export all takes minutes.
@@ -37,7 +38,7 @@ def test_a_run_trains_it_and_says_what_keras_runs(drawn: Path, tmp_path: Path) -
     said: list[str] = []
     settings = ["model.architecture=tests.networks:small", "data.size=16", "train.epochs=1", "data.training_size=16"]
     config = load_config("quick", settings, data=drawn)
-    folder = train(config, device="cpu", root=tmp_path, print_line=lambda line: said.append(str(line)))
+    folder = train_config(config, device="cpu", root=tmp_path, print_line=lambda line: said.append(str(line)))
     assert (folder / "model.onnx").is_file()
     assert "Keras itself runs these layers, which is right but slower: larger" in said
 
@@ -65,4 +66,6 @@ def test_a_network_that_cannot_be_trained_is_told(function: str, message: str) -
 def test_a_last_layer_that_can_not_be_fitted_is_told(recipe: str, setting: str, drawn: Path, tmp_path: Path) -> None:
     settings = ["model.architecture=tests.networks:small", "data.size=16", "data.training_size=16", setting]
     with pytest.raises(ConfigError, match="does not end in a Dense layer with a bias"):
-        train(load_config(recipe, settings, data=drawn), device="cpu", root=tmp_path, print_line=lambda line: None)
+        train_config(
+            load_config(recipe, settings, data=drawn), device="cpu", root=tmp_path, print_line=lambda line: None
+        )

@@ -17,9 +17,10 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from fruitcnn import Identifier, checkpoint, load_config, train
+from fruitcnn import Identifier, checkpoint, load_config
 from fruitcnn.evaluation.predictions import Predictions, read_predictions
 from fruitcnn.model import TorchForward, build_model
+from fruitcnn.training import train_config
 from fruitcnn.training.interruption import InterruptedTrainingError
 from fruitcnn.training.teacher import Teacher
 from tests.conftest import skip_export
@@ -65,12 +66,12 @@ def train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]
 
             config = load_config(recipe, settings, data=data)
             with monkeypatch.context() as patch:
-                patch.setattr("fruitcnn.training.run.training_device", lambda wanted: chosen)
+                patch.setattr("fruitcnn.training.stages.training_device", lambda wanted: chosen)
                 patch.setattr("fruitcnn.training.fit.lightning.Trainer", trainer)
                 if where == "cpu":
                     # Only to compare with.
                     skip_export(patch)
-                return train(config, root=tmp_path / "runs", print_line=lambda line: None, **options)
+                return train_config(config, root=tmp_path / "runs", print_line=lambda line: None, **options)
 
         yield run
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from fruitcnn import checkpoint, load_config, train
+from fruitcnn import checkpoint, load_config
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
@@ -23,11 +23,14 @@ from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.export import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
+from fruitcnn.training import train_config
 from fruitcnn.training.calibration import training_folds
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_schedule
-from fruitcnn.training.results import Trained, write_results
+from fruitcnn.training.results import write_results
+from fruitcnn.training.run import Run
+from fruitcnn.training.trained import Trained
 from tests.conftest import REPOSITORY, TINY, skip_export
 
 CPU = torch.device("cpu")
@@ -49,12 +52,12 @@ def same_weights(model: keras.Model, run: Path) -> bool:
 def without_results(monkeypatch: pytest.MonkeyPatch) -> list[Trained]:
     """From now on a training ends before its files are written, with what it has in this list."""
     ended: list[Trained] = []
-    monkeypatch.setattr("fruitcnn.training.run.write_results", lambda trained, *_, **__: ended.append(trained))
+    monkeypatch.setattr("fruitcnn.training.stages.write_results", lambda trained, *_, **__: ended.append(trained))
     return ended
 
 
 def quiet_train(config: Config, root: Path, **options: object) -> Path:
-    return train(config, root=root, device="cpu", print_line=lambda line: None, **options)
+    return train_config(config, root=root, device="cpu", print_line=lambda line: None, **options)
 
 
 def test_a_finished_run_holds_exactly_the_files_of_the_contract(finished: Path) -> None:
@@ -230,10 +233,11 @@ def test_a_signal_after_the_last_epoch_ends_the_run_before_the_next_step(
         if len(calls) == asked:
             raise InterruptedError
 
-    monkeypatch.setattr(
-        "fruitcnn.training.run.write_results",
-        lambda *known, **more: write_results(*known, **{**more, "check": check}),
-    )
+    def results(trained: Trained, run: Run) -> None:
+        monkeypatch.setattr(run.interruption, "check", check)
+        write_results(trained, run)
+
+    monkeypatch.setattr("fruitcnn.training.stages.write_results", results)
     with pytest.raises(InterruptedError):
         quiet_train(load_config("quick", [*TINY, "train.epochs=1"], data=drawn), tmp_path)
     there = {path.name for path in (tmp_path / "quick").iterdir()}
@@ -244,7 +248,7 @@ def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_pat
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(UsageError, match="no GPU"):
-        train(load_config("quick", TINY, data=drawn), root=tmp_path, device="gpu")
+        train_config(load_config("quick", TINY, data=drawn), root=tmp_path, device="gpu")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -261,7 +265,7 @@ def test_a_device_has_its_precision(
         raise InterruptedError
 
     monkeypatch.setattr("fruitcnn.training.fit.lightning.Trainer", trainer)
-    monkeypatch.setattr("fruitcnn.training.run.training_device", lambda wanted: torch.device(device))
+    monkeypatch.setattr("fruitcnn.training.stages.training_device", lambda wanted: torch.device(device))
     with pytest.raises(InterruptedError):
         quiet_train(load_config("quick", TINY, data=drawn), tmp_path)
     assert (asked["accelerator"], asked["devices"], asked["precision"]) == (accelerator, 1, precision)

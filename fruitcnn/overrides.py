@@ -1,0 +1,69 @@
+"""Single settings over those of a recipe: `a.b=c` from the command line, keywords from Python."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from fruitcnn.errors import ConfigError
+
+# ValueError: bytes that are no UTF-8, a date that no calendar has, a number of 5,000 digits.
+NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+
+
+def apply_overrides(fields: dict[str, Any], overrides: Iterable[str] | Mapping[str, object], known: list[str]) -> None:
+    """Put settings into a recipe's fields, in place: texts `a.b=c`, or values by keyword.
+
+    known: all keys. Raises ConfigError for a text of another form, and for a keyword that is no key or could be two.
+    """
+    if isinstance(overrides, Mapping):
+        for keyword, value in overrides.items():
+            set_value(fields, _full_key(keyword, known), value)
+        return
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise ConfigError("is not of the form key=value", value=override, remedy="write for example train.epochs=3")
+        try:
+            value = yaml.safe_load(text)
+        except NO_YAML as error:
+            raise ConfigError(f"its value is no YAML ({reason(error)})", value=override, remedy="quote it") from error
+        set_value(fields, key, value)
+
+
+def set_value(fields: dict[str, Any], key: str, value: object) -> None:
+    """Set `a.b` of nested fields, in place. Raises ConfigError where `a` holds no keys."""
+    *sections, last = key.split(".")
+    for section in sections:
+        # A recipe may leave a section out, or empty (None in YAML).
+        fields[section] = inner = fields.get(section) or {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{section!r} has no keys below it", value=key, remedy="see the recipe's sections")
+        fields = inner
+    fields[last] = value
+
+
+def reason(error: Exception) -> str:
+    """Why a text is no YAML."""
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """The known key that is most like this one."""
+    return difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+
+
+def _full_key(keyword: str, known: list[str]) -> str:
+    """`train.epochs` for `epochs` and for `train__epochs`."""
+    key = keyword.replace("__", ".")
+    if key in known:
+        return key
+    meant = [name for name in known if name.rpartition(".")[2] == key]
+    if len(meant) > 1:
+        problem, remedy = f"could be {' or '.join(meant)}", f"write {meant[0].replace('.', '__')}=..."
+        raise ConfigError(problem, value=keyword, remedy=remedy)
+    if not meant:
+        near = nearest(key, known).replace(".", "__")
+        raise ConfigError("is no setting of a recipe", value=keyword, remedy=f"did you mean {near!r}?")
+    return meant[0]

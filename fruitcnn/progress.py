@@ -1,0 +1,92 @@
+"""How far long work is: one bar with the time that is left, on standard error where that is a terminal."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TextIO, TypeVar
+
+_Item = TypeVar("_Item")
+
+_BAR = 20
+# Seconds between two drawings: often enough to be seen to move, and no work to speak of.
+_PAUSE = 0.1
+
+
+class Progress:
+    """A bar that is there as long as its context. It is the only one: what opens within it stays unseen.
+
+    total: of the work, in any unit, epochs or pictures; done: what was done before, by a run that is resumed.
+    """
+
+    _shown: "Progress | None" = None
+
+    def __init__(self, title: str, total: float, *, done: float = 0) -> None:
+        self.title, self.total, self.done = title, total, done
+        self._before = done
+        self._stream: TextIO | None = None
+        self._started = self._drawn = 0.0
+
+    def __enter__(self) -> "Progress":
+        # Whoever has redirected standard error meanwhile is obeyed: it is looked up here, not when this was imported.
+        if Progress._shown is None and sys.stderr is not None and sys.stderr.isatty():
+            self._stream, self._started, Progress._shown = sys.stderr, time.monotonic(), self
+            self._draw()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._stream is not None:
+            self._write("")
+            self._stream, Progress._shown = None, None
+
+    def advance(self, amount: float = 1, *, title: str | None = None) -> None:
+        """So much more is done. title: what is being done from now on."""
+        self.done += amount
+        self.title = self.title if title is None else title
+        if self._stream is not None and time.monotonic() - self._drawn >= _PAUSE:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        share = min(1.0, self.done / self.total) if self.total else 1.0
+        full = round(share * _BAR)
+        # A terminal that knows only ASCII shows a bar too.
+        marks = "█░" if "utf" in str(self._stream and self._stream.encoding).lower() else "#-"
+        seconds = seconds_left(self._drawn - self._started, self.done - self._before, self.total - self.done)
+        left = "" if seconds is None else f"  {clock(seconds)} left"
+        self._write(f"{self.title}  {marks[0] * full}{marks[1] * (_BAR - full)} {share:4.0%}{left}")
+
+    def _write(self, line: str) -> None:
+        if self._stream is not None:
+            # One column stays free: a full line would wrap on some terminals.
+            width = _columns(self._stream) - 1
+            self._stream.write(f"\r{line[:width]:<{width}}\r{line[:width]}")
+            self._stream.flush()
+
+
+def tracked(items: Iterable[_Item], title: str, *, total: int) -> Iterator[_Item]:
+    """The items, with a bar of how many of `total` have been used."""
+    with Progress(title, total) as progress:
+        for item in items:
+            yield item
+            progress.advance()
+
+
+def seconds_left(elapsed: float, done: float, left: float) -> float | None:
+    """What is left takes as long, a unit, as what was done in `elapsed` seconds; None where nothing was done yet."""
+    return elapsed / done * max(0.0, left) if done > 0 else None
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `0:05`, `12:30` or `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        # Some terminals say 0.
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
