@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fruitcnn import Identification, Identifier, checkpoint, load_config
+from fruitcnn.calibration.held_out import assign_folds
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.evaluation.refusal import outside_refusal
 from fruitcnn.listing import find_pictures
 from fruitcnn.training import train_config
-from fruitcnn.training.head import assign_folds
 
 REFUSE_BELOW = 0.05
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fruitcnn import checkpoint
-from fruitcnn.evaluation.intervals import wilson_interval
+from fruitcnn.calibration.intervals import wilson_interval
 from fruitcnn.evaluation.predictions import read_predictions
 from tests.conftest import REPOSITORY
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.evaluation.intervals import Interval, percentile_interval, resamples, wilson_interval
+from fruitcnn.calibration.intervals import Interval, percentile_interval, resamples, wilson_interval
 from fruitcnn.terminal import printable
 
 Floats = NDArray[np.floating[Any]]

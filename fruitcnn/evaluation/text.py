@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from fruitcnn.calibration.intervals import Interval
 from fruitcnn.evaluation.evaluation import Evaluation
-from fruitcnn.evaluation.intervals import Interval
 from fruitcnn.evaluation.metrics import Metrics
 from fruitcnn.terminal import printable
 

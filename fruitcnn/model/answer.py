@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from fruitcnn.calibration.familiarity import LEVELS, SHARPNESS, Familiarity
 from fruitcnn.card import EVIDENCE, FAMILIARITY, PROBABILITIES
-from fruitcnn.model.familiarity import LEVELS, SHARPNESS, Familiarity
 
 # The last Dense layer as a convolution before the pooling.
 LOGIT_MAPS = "logit_maps"
@@ -85,8 +85,8 @@ def _familiarity(features: keras.KerasTensor, logits: keras.KerasTensor, fitted:
     cosines = _dense(unit, SHARPNESS * fitted.prototypes.T, None, name="prototypes")  # [N, K]
     score = layers.Add(name="score")(
         [
-            _log_sum_exp(cosines, fitted.shares[0] / SHARPNESS, name="likeness"),
-            _log_sum_exp(logits, fitted.shares[1], name="energy"),
+            _log_sum_exp(cosines, fitted.factors[0] / SHARPNESS, name="likeness"),
+            _log_sum_exp(logits, fitted.factors[1], name="energy"),
             _dense(features, fitted.gate[:, None], np.array([fitted.gate_bias - fitted.knots[0]]), name="gate"),
         ]
     )  # [N, 1], 0 at the first knot

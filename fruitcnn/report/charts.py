@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from fruitcnn.evaluation.intervals import wilson_interval
+from fruitcnn.calibration.intervals import wilson_interval
 
 Floats = NDArray[np.floating[Any]]
 

@@ -3,14 +3,15 @@
 import dataclasses
 
 import numpy as np
-import torch
 
 from fruitcnn.arrays import Float32Array
+from fruitcnn.calibration.held_out import Answers, Calibration
+from fruitcnn.calibration.softmax import softmax
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.evaluation.metrics import Metrics, evaluate
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.model import has_features
-from fruitcnn.training.calibration import Answers, Calibration, answers_of, calibrate_held_back
+from fruitcnn.training.answers import answers_of, calibrate_network
 from fruitcnn.training.run import Run
 from fruitcnn.training.trained import Trained
 
@@ -56,13 +57,13 @@ def evaluate_splits(trained: Trained, run: Run) -> Evaluated:
     dataset, answers = run.dataset, _answers(trained, run)
     calibration = trained.calibration or _calibrated(trained, run, answers)
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
-    probabilities = {split: _softmax(values) for split, values in logits.items()}
+    probabilities = {split: softmax(values) for split, values in logits.items()}
     metrics = {split: evaluate(probabilities[split], dataset.targets(split), dataset.labels) for split in answers}
     fitted = calibration.familiarity
     familiarity = {
         split: fitted.p_value(fitted.score(found.features, logits[split])) for split, found in answers.items() if fitted
     }
-    held_out = {} if calibration.held_out is None else {TRAIN: _softmax(calibration.held_out)}
+    held_out = {} if calibration.held_out is None else {TRAIN: softmax(calibration.held_out)}
     if TRAIN in held_out:
         metrics[HELD_OUT] = evaluate(held_out[TRAIN], dataset.targets(TRAIN), dataset.labels)
     return Evaluated(calibration, probabilities, familiarity, metrics, held_out)
@@ -78,9 +79,4 @@ def _answers(trained: Trained, run: Run) -> dict[str, Answers]:
 def _calibrated(trained: Trained, run: Run, answers: dict[str, Answers]) -> Calibration:
     pixels = run.dataset.outside_pixels(run.config.data.size) if has_features(trained.model) else None
     outside = None if pixels is None else answers_of(trained.model, pixels).features
-    return calibrate_held_back(answers, run.dataset, outside, seed=run.config.seed)
-
-
-def _softmax(logits: Float32Array) -> Float32Array:
-    probabilities: Float32Array = torch.from_numpy(logits).softmax(1).numpy()
-    return probabilities
+    return calibrate_network(answers, run.dataset, outside, seed=run.config.seed)

@@ -10,10 +10,12 @@ import numpy as np
 
 from fruitcnn import checkpoint
 from fruitcnn.arrays import BoolArray, IntArray
+from fruitcnn.calibration.held_out import Answers, Features, calibrate_out_of_fold
 from fruitcnn.dataset.records import TRAIN, Dataset
+from fruitcnn.dataset.store import PixelRows
 from fruitcnn.model import has_features, keras
 from fruitcnn.outputs import remove_temporaries
-from fruitcnn.training.calibration import answers_of, calibrate_out_of_fold, training_folds
+from fruitcnn.training.answers import answers_of, training_folds
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.run import Run
 from fruitcnn.training.start import starting_model
@@ -30,21 +32,19 @@ def calibrated_by_folds(trained: Trained, run: Run) -> Trained:
     folds = training_folds(dataset, config.data.calibration_folds, seed=config.seed)
     pixels = dataset.pixels(TRAIN, size)
     outside_pixels = dataset.outside_pixels(size) if has_features(trained.model) else None
-    by_fold, outside_by_fold = [], []
+    by_fold: list[Answers] = []
+    features: list[Features] = []
     for fold in range(config.data.calibration_folds):
         model = _network_without(fold, folds, run)
         by_fold.append(answers_of(model, pixels))
-        if outside_pixels is not None:
-            outside_by_fold.append(answers_of(model, outside_pixels).features)
+        features.append(_features(model, by_fold[-1], outside_pixels))
     answers = {split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits}
     calibration = calibrate_out_of_fold(
-        answers[TRAIN].features,
+        _features(trained.model, answers[TRAIN], outside_pixels),
         dataset.targets(TRAIN),
         folds,
         np.stack([found.logits for found in by_fold])[folds, np.arange(len(folds))],
-        by_fold=[found.features for found in by_fold],
-        outside=None if outside_pixels is None else answers_of(trained.model, outside_pixels).features,
-        outside_by_fold=outside_by_fold or None,
+        by_fold=features,
         seed=config.seed,
     )
     return dataclasses.replace(trained, calibration=calibration, answers=answers)
@@ -63,6 +63,11 @@ def _network_without(fold: int, folds: IntArray, run: Run) -> keras.Model:
     run.interruption.check()
     load_weights(fitted.module, fitted.weights)
     return model
+
+
+def _features(model: keras.Model, answers: Answers, outside: PixelRows | None) -> Features:
+    """Of the pictures of its answers, and of those of no class."""
+    return Features(answers.features, None if outside is None else answers_of(model, outside).features)
 
 
 def _without(dataset: Dataset, left_out: BoolArray) -> Dataset:

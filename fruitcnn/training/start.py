@@ -4,14 +4,15 @@ import numpy as np
 import torch
 
 from fruitcnn.arrays import Float32Array
+from fruitcnn.calibration.held_out import Answers, Features
+from fruitcnn.calibration.linear_probe import Head, fit_head
 from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import ConfigError
 from fruitcnn.model import TorchForward, build_model, has_features, keras
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
-from fruitcnn.training.calibration import Answers, calibrate_head
+from fruitcnn.training.answers import calibrate_head
 from fruitcnn.training.features import Extractor
-from fruitcnn.training.head import Head, fit_head
 from fruitcnn.training.trained import Trained
 
 
@@ -59,7 +60,7 @@ def fit_head_only(model: keras.Model, config: Config, dataset: Dataset) -> Train
     features, views = _fit_head_of(model, extractor, config, dataset)
     pixels = dataset.outside_pixels(config.data.size)
     outside = None if pixels is None else extractor.features(pixels)
-    calibration = calibrate_head(features, views, dataset, outside, head, seed=config.seed)
+    calibration = calibrate_head(Features(features, outside), views, dataset, head, seed=config.seed)
     last = Head(*model.outputs[0]._keras_history.operation.get_weights())
     rows = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in dataset.splits}
     answers = {split: Answers(found, last.logits(found)) for split, found in rows.items()}

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from fruitcnn.calibration.held_out import Answers, Calibration
 from fruitcnn.model import keras
-from fruitcnn.training.calibration import Answers, Calibration
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from fruitcnn import checkpoint, export_checkpoint
+from fruitcnn.calibration.familiarity import LEVELS, Familiarity, unit
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ExportError, ModelError, UsageError
@@ -29,7 +30,6 @@ from fruitcnn.export.gate import Tolerance, compare, compare_others
 from fruitcnn.export.onnx_graph import OPSET, to_onnx
 from fruitcnn.export.reference import draw_pictures
 from fruitcnn.model import answer_model, build_model, features_model, keras
-from fruitcnn.model.familiarity import LEVELS, Familiarity, unit
 from tests.model.test_model import SIZES, randomised
 
 # What familiarity adds: the features' length, three kinds of score, the distribution's straight pieces.

@@ -13,18 +13,18 @@ import pytest
 import torch
 
 from fruitcnn import checkpoint, load_config
+from fruitcnn.calibration.temperature import fit_temperature
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import FruitcnnError, UsageError
-from fruitcnn.evaluation.calibration import fit_temperature
 from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.export import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training import train_config
-from fruitcnn.training.calibration import training_folds
+from fruitcnn.training.answers import training_folds
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_schedule
@@ -120,7 +120,7 @@ def test_what_was_set_aside_calibrates_and_is_not_learned_from(tmp_path: Path, m
 
     def best_temperature(split: str) -> float:
         shares, targets = rows.readable(split).arrays()
-        return temperature * fit_temperature(torch.from_numpy(np.log(shares)), torch.from_numpy(targets))
+        return temperature * fit_temperature(np.log(shares), targets)
 
     assert temperature == pytest.approx(best_temperature("calibration"), rel=0.01)
     assert abs(best_temperature("validation") / temperature - 1) > 0.02, "or this test could not tell them apart"
@@ -156,7 +156,7 @@ def test_networks_that_were_trained_without_a_fold_calibrate(
     learned = [row for row in rows if row.split == "train"]
     said, targets = np.array([row.held_out for row in learned]), data.targets("train")
     temperature = json.loads((run / checkpoint.METRICS).read_text())["temperature"]
-    again = fit_temperature(torch.from_numpy(np.log(said)), torch.from_numpy(targets))
+    again = fit_temperature(np.log(said), targets)
     assert temperature == pytest.approx(temperature * again, rel=0.01)
     assert all(not row.held_out for row in rows if row.split == "validation")
     own = json.loads((run / checkpoint.METRICS).read_text())["held_out"]

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from fruitcnn import Identification, Identifier, checkpoint, load_config
+from fruitcnn.calibration.held_out import assign_folds
+from fruitcnn.calibration.linear_probe import fit_head
 from fruitcnn.config import TrainConfig
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ConfigError, ModelError, UsageError
@@ -16,8 +18,7 @@ from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.model.pretrained import blocks_of, depths, freeze_through, with_frozen_statistics
 from fruitcnn.training import train_config
-from fruitcnn.training.calibration import answers_of
-from fruitcnn.training.head import assign_folds, fit_head
+from fruitcnn.training.answers import answers_of
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
 from fruitcnn.training.teacher import Teacher, distillation_loss, resized

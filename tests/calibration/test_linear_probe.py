@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from fruitcnn.training.head import assign_folds, fit_head, held_out_logits
+from fruitcnn.calibration.held_out import assign_folds, held_out_logits
+from fruitcnn.calibration.linear_probe import fit_head
 
 
 def clusters(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,18 +11,16 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch.nn import functional
 
-Floats = NDArray[np.float32]
-Indices = NDArray[np.int64]
+from fruitcnn.arrays import Float32Array, FloatArray, IntArray
+from fruitcnn.calibration.minimize import Float64Array, minimize
+from fruitcnn.calibration.softmax import log_sum_exp
 
 # 20 to 40 times the cosines do as well as the mean of the nearest three, and need no sorting.
 SHARPNESS = 30.0
 # Of likeness, energy and gate. What a gate learns of a few hundred outside pictures does not carry over to all others,
 # so it counts half: a class held out as "another fruit" is told better with it for two of the three fruits.
-_SHARES = (1.0, 1.0, 0.5)
+_FACTORS = (1.0, 1.0, 0.5)
 # Levels of the empirical distribution that are kept, close where decisions are made.
 LEVELS = np.concatenate([np.linspace(0, 0.1, 21), np.linspace(0.125, 1, 36)])
 # Penalty on the gate's weights, for unit-variance features.
@@ -33,28 +31,28 @@ _GATE_L2 = 5.0
 class Familiarity:
     """A fitted score and its distribution over known pictures.
 
-    prototypes: unit vectors [K, D]; shares: what likeness and energy are multiplied by; gate, gate_bias: weights [D]
+    prototypes: unit vectors [K, D]; factors: what likeness and energy are multiplied by; gate, gate_bias: weights [D]
     and offset that are added (all zero where there were no outside pictures); knots: scores [Q], rising, at which the
     distribution takes the values LEVELS [Q].
     """
 
-    prototypes: Floats
-    shares: tuple[float, float]
-    gate: Floats
+    prototypes: Float32Array
+    factors: tuple[float, float]
+    gate: Float32Array
     gate_bias: float
-    knots: Floats
+    knots: Float32Array
 
-    def score(self, features: Floats, logits: Floats) -> Floats:
+    def score(self, features: Float32Array, logits: Float32Array) -> Float32Array:
         """Scores [N] of features [N, D] and calibrated logits [N, C]."""
         likeness = likeness_to(self.prototypes, features)
         return _float32(
-            self.shares[0] * likeness
-            + self.shares[1] * log_sum_exp(logits)
+            self.factors[0] * likeness
+            + self.factors[1] * log_sum_exp(logits)
             + features.astype(np.float64) @ self.gate
             + self.gate_bias
         )
 
-    def p_value(self, scores: Floats) -> Floats:
+    def p_value(self, scores: Float32Array) -> Float32Array:
         """The share [N] of known pictures that are at most as familiar, 0 to 1."""
         return _float32(np.interp(scores, self.knots, LEVELS))
 
@@ -63,17 +61,17 @@ class Familiarity:
 class FoldScores:
     """Likeness and gate of pictures [N], each by prototypes and a gate that were made without it."""
 
-    likeness: Floats
-    gate: Floats
+    likeness: Float32Array
+    gate: Float32Array
 
 
 def fit_familiarity(
-    features: Floats,
-    targets: Indices,
+    features: Float32Array,
+    targets: IntArray,
     held_out: FoldScores,
-    logits: Floats,
+    logits: Float32Array,
     *,
-    outside: Floats | None = None,
+    outside: Float32Array | None = None,
     seed: int = 0,
 ) -> Familiarity:
     """Fit on features [N, D] with class indices [N]; calibrate on `held_out` and calibrated held-out logits [M, C].
@@ -83,24 +81,26 @@ def fit_familiarity(
     energy = log_sum_exp(logits)
     gated = outside is not None and bool(np.std(held_out.gate))
     spreads = [float(np.std(part)) or 1.0 for part in (held_out.likeness, energy, held_out.gate)]
-    likeness_share, energy_share, gate_share = (share / spread for share, spread in zip(_SHARES, spreads, strict=True))
-    scores = likeness_share * held_out.likeness + energy_share * energy
+    likeness_factor, energy_factor, gate_factor = (
+        factor / spread for factor, spread in zip(_FACTORS, spreads, strict=True)
+    )
+    scores = likeness_factor * held_out.likeness + energy_factor * energy
     gate, bias = np.zeros(features.shape[1], np.float32), 0.0
     if gated and outside is not None:
-        scores = scores + gate_share * held_out.gate
+        scores = scores + gate_factor * held_out.gate
         gate, bias = fit_gate(features, outside)
-        gate, bias = _float32(gate * gate_share), bias * gate_share
+        gate, bias = _float32(gate * gate_factor), bias * gate_factor
     return Familiarity(
-        prototypes(features, targets, seed=seed), (likeness_share, energy_share), gate, bias, _knots(scores)
+        prototypes(features, targets, seed=seed), (likeness_factor, energy_factor), gate, bias, _knots(scores)
     )
 
 
 def held_out_scores(
-    features: Sequence[Floats],
-    targets: Indices,
-    folds: Indices,
+    features: Sequence[Float32Array],
+    targets: IntArray,
+    folds: IntArray,
     *,
-    outside: Sequence[Floats] | None = None,
+    outside: Sequence[Float32Array] | None = None,
     seed: int = 0,
 ) -> FoldScores:
     """Score every picture by the pictures of the other folds.
@@ -110,15 +110,15 @@ def held_out_scores(
     """
     likeness, gate = np.zeros(len(targets), np.float32), np.zeros(len(targets), np.float32)
     for fold in np.unique(folds):
-        seen, new, of = folds != fold, folds == fold, features[fold]
-        strangers = None if outside is None else outside[fold]
-        scores = new_scores(of[seen], targets[seen], of[new], outside=strangers, seed=seed)
+        seen, new, rows = folds != fold, folds == fold, features[fold]
+        others = None if outside is None else outside[fold]
+        scores = new_scores(rows[seen], targets[seen], rows[new], outside=others, seed=seed)
         likeness[new], gate[new] = scores.likeness, scores.gate
     return FoldScores(likeness, gate)
 
 
 def new_scores(
-    features: Floats, targets: Indices, new: Floats, *, outside: Floats | None = None, seed: int = 0
+    features: Float32Array, targets: IntArray, new: Float32Array, *, outside: Float32Array | None = None, seed: int = 0
 ) -> FoldScores:
     """Score new pictures, features [M, D], by others: features [N, D], class indices [N], outside [O, D]."""
     likeness = likeness_to(prototypes(features, targets, seed=seed), new)
@@ -128,7 +128,7 @@ def new_scores(
     return FoldScores(likeness, new @ weights + np.float32(bias))
 
 
-def prototypes(features: Floats, targets: Indices, *, seed: int) -> Floats:
+def prototypes(features: Float32Array, targets: IntArray, *, seed: int) -> Float32Array:
     """Unit vectors [K, D]: spherical k-means centres (Dhillon and Modha 2001) of each class's unit features."""
     rng = np.random.default_rng(seed)
     classes = np.unique(targets)
@@ -137,44 +137,41 @@ def prototypes(features: Floats, targets: Indices, *, seed: int) -> Floats:
     return np.concatenate([_k_means(rows, max(1, min(most, len(rows) // 8)), rng) for rows in members])
 
 
-def likeness_to(prototypes: Floats, features: Floats) -> Floats:
+def likeness_to(prototypes: Float32Array, features: Float32Array) -> Float32Array:
     """Soft maximum [N] of the cosines of features [N, D] with prototypes [K, D]."""
-    return log_sum_exp(_float32(SHARPNESS * unit(features) @ prototypes.T)) / np.float32(SHARPNESS)
+    return _float32(log_sum_exp(SHARPNESS * unit(features) @ prototypes.T) / SHARPNESS)
 
 
-def fit_gate(members: Floats, outside: Floats) -> tuple[Floats, float]:
+def fit_gate(members: Float32Array, outside: Float32Array) -> tuple[Float32Array, float]:
     """Weights [D] and bias of a penalised logistic regression, members [N, D] against outside [O, D], weighed alike."""
-    inside, out = (torch.from_numpy(rows).double() for rows in (members, outside))
-    centre, scale = inside.mean(0), float(inside.std()) or 1.0
+    inside, out = (rows.astype(np.float64) for rows in (members, outside))
+    centre, scale = inside.mean(0), float(inside.std(ddof=1)) or 1.0
     inside, out = (inside - centre) / scale, (out - centre) / scale
-    weights = torch.zeros(inside.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
+    def loss(weights: Float64Array) -> tuple[float, Float64Array]:
         gate, bias = weights[:-1], weights[-1]
-        loss = functional.softplus(-inside @ gate - bias).mean() + functional.softplus(out @ gate + bias).mean()
-        loss = loss + _GATE_L2 * gate.square().sum() / len(inside)
-        loss.backward()
-        return loss
+        against_inside, against_out = -inside @ gate - bias, out @ gate + bias  # [N], [O]
+        penalty = _GATE_L2 * gate @ gate / len(inside)
+        value = np.logaddexp(0, against_inside).mean() + np.logaddexp(0, against_out).mean() + penalty
+        pull, push = -_sigmoid(against_inside) / len(inside), _sigmoid(against_out) / len(out)
+        slope = pull @ inside + push @ out + 2 * _GATE_L2 * gate / len(inside)
+        return float(value), np.append(slope, pull.sum() + push.sum())
 
-    optimizer.step(closure)
-    gate = weights.detach()[:-1] / scale
-    return _float32(gate.numpy()), float(weights.detach()[-1] - gate @ centre)
-
-
-def log_sum_exp(values: Floats) -> Floats:
-    """Over the last axis, without overflow."""
-    most = values.max(axis=-1, keepdims=True)
-    return _float32((most + np.log(np.exp(values - most).sum(axis=-1, keepdims=True)))[..., 0])
+    weights = minimize(loss, np.zeros(inside.shape[1] + 1))
+    gate = weights[:-1] / scale
+    return _float32(gate), float(weights[-1] - gate @ centre)
 
 
-def unit(features: Floats) -> Floats:
+def _sigmoid(values: Float64Array) -> Float64Array:
+    return np.exp(-np.logaddexp(0, -values))
+
+
+def unit(features: Float32Array) -> Float32Array:
     """Rows [N, D] scaled to length 1."""
     return _float32(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6))
 
 
-def _k_means(rows: Floats, count: int, rng: np.random.Generator) -> Floats:
+def _k_means(rows: Float32Array, count: int, rng: np.random.Generator) -> Float32Array:
     centres = rows[rng.choice(len(rows), count, replace=False)]
     for _ in range(25):
         nearest = (rows @ centres.T).argmax(axis=1)
@@ -184,12 +181,12 @@ def _k_means(rows: Floats, count: int, rng: np.random.Generator) -> Floats:
     return centres
 
 
-def _knots(scores: Floats) -> Floats:
+def _knots(scores: Float32Array) -> Float32Array:
     knots = np.quantile(scores.astype(np.float64), LEVELS)
     # Equal scores would make a step that no straight line has: neighbours lie a little apart, in float32 too.
     apart = max(1e-4 * float(knots[-1] - knots[0]), 1e-6 * float(np.abs(knots).max()), 1e-9)
     return _float32(knots + apart * np.arange(len(knots)))
 
 
-def _float32(values: NDArray[np.floating]) -> Floats:
+def _float32(values: FloatArray) -> Float32Array:
     return np.ascontiguousarray(values, dtype=np.float32)
