@@ -10,16 +10,10 @@ import typer
 
 from fruitcnn import __version__
 from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
+from fruitcnn.extras import missing_extra
 from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable, standard_output
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-# Top-level modules whose absence means that an extra was not installed, and which.
-_TRAIN_EXTRA = (
-    *("torch", "torchvision", "lightning", "keras", "onnx", "torchmetrics"),
-    *("tensorboard", "matplotlib", "pydantic", "yaml", "tqdm"),
-)
-_EXTRAS = {**dict.fromkeys(_TRAIN_EXTRA, "train"), "jinja2": "report", "markupsafe": "report"}
 
 
 class Format(enum.StrEnum):
@@ -196,8 +190,7 @@ def main() -> None:
     except MemoryError:
         _fail("; ".join(OUT_OF_MEMORY), 1, debug)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        _fail(f"{error.name} is missing; run: pip install 'fruitcnn[{extra}]'" if extra else str(error), 2, debug)
+        _fail(str(missing_extra(error) or error), 2, debug)
     except Exception as error:
         _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1, debug)
 

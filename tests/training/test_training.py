@@ -32,6 +32,7 @@ from fruitcnn.training.results import write_results
 from fruitcnn.training.run import Run
 from fruitcnn.training.trained import Trained
 from tests.conftest import REPOSITORY, TINY, skip_export
+from tests.terminals import terminal
 
 CPU = torch.device("cpu")
 
@@ -242,6 +243,21 @@ def test_a_signal_after_the_last_epoch_ends_the_run_before_the_next_step(
         quiet_train(load_config("quick", [*TINY, "train.epochs=1"], data=drawn), tmp_path)
     there = {path.name for path in (tmp_path / "quick").iterdir()}
     assert (checkpoint.ONNX in there) == (asked == 2) and checkpoint.PREDICTIONS not in there
+
+
+def test_one_bar_counts_the_epochs_of_all_networks(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_results(monkeypatch)
+    config = load_config("quick", [*TINY, "train.epochs=1", "data.calibration_folds=2"], data=drawn)
+    with terminal(monkeypatch) as lines:
+        quiet_train(config, tmp_path)
+    shown = [line for line in lines if line.startswith("epoch ")]
+    assert all(len(line) <= 79 for line in lines)
+    # Each network's first line says how much was done before it.
+    first = [next(line for line in shown if line.startswith(f"epoch {number} of 3")) for number in (1, 2, 3)]
+    assert [line.partition("%")[0][-3:] for line in first] == ["  0", " 33", " 67"]
+    assert not lines[-1].strip()
 
 
 def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_path: Path) -> None:
