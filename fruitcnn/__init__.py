@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from fruitcnn.config import load_config as load_config
     from fruitcnn.errors import FruitcnnError as FruitcnnError
     from fruitcnn.export import export_checkpoint as export_checkpoint
-    from fruitcnn.identify.identifier import Identification as Identification
     from fruitcnn.identify.identifier import Identifier as Identifier
-    from fruitcnn.identify.identifier import Rejection as Rejection
+    from fruitcnn.identify.results import Identification as Identification
+    from fruitcnn.identify.results import Rejection as Rejection
     from fruitcnn.training.finished import FinishedRun as FinishedRun
     from fruitcnn.training.finished import train as train
 
@@ -24,10 +24,10 @@ _HOME = {
     "Config": "fruitcnn.config",
     "FinishedRun": "fruitcnn.training.finished",
     "FruitcnnError": "fruitcnn.errors",
-    "Identification": "fruitcnn.identify.identifier",
+    "Identification": "fruitcnn.identify.results",
     "Identifier": "fruitcnn.identify.identifier",
     "ModelCard": "fruitcnn.card",
-    "Rejection": "fruitcnn.identify.identifier",
+    "Rejection": "fruitcnn.identify.results",
     "export_checkpoint": "fruitcnn.export",
     "load_config": "fruitcnn.config",
     "train": "fruitcnn.training.finished",

@@ -74,10 +74,9 @@ def identify(
 
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected, 130 or 143 stopped by a signal.
     """
-    from fruitcnn.identify.command import identify_paths
+    from fruitcnn.identify.identify_paths import Request, identify_paths
 
-    status = identify_paths(
-        paths,
+    request = Request(
         model=model,
         format=format.value,
         top=top,
@@ -87,7 +86,7 @@ def identify(
         refuse_below=refuse_below,
         explain=explain,
     )
-    raise typer.Exit(status)
+    raise typer.Exit(identify_paths(paths, request))
 
 
 @app.command()

@@ -13,7 +13,8 @@ from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
 from fruitcnn.evaluation.leaks import leak_warnings, training_pictures
 from fruitcnn.evaluation.predictions import Prediction, Predictions, is_predictions, write_predictions
 from fruitcnn.evaluation.text import summary
-from fruitcnn.identify.identifier import Identifier, Rejection
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.identify.results import Rejection
 from fruitcnn.listing import find_pictures
 from fruitcnn.outputs import write_text
 from fruitcnn.progress import tracked

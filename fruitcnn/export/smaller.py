@@ -27,7 +27,8 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import DatasetError, ExportError
 from fruitcnn.export.onnx_graph import IR_VERSION
-from fruitcnn.identify.identifier import UNKNOWN, Identification, Identifier
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.identify.results import UNKNOWN, Identification
 from fruitcnn.image import Pixels
 from fruitcnn.onnx_file import check_onnx, read_graph
 from fruitcnn.outputs import written_whole

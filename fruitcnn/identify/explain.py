@@ -1,15 +1,15 @@
 """A picture with what spoke for an answer laid over it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from fruitcnn.arrays import FloatArray
 from fruitcnn.errors import UsageError
-from fruitcnn.identify.identifier import Identification, Identifier
-from fruitcnn.image import Source, load_pixels, opened
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.identify.results import Identification
+from fruitcnn.image import Picture
 from fruitcnn.outputs import written_whole
 
 # Long side of an explained picture, in pixels.
@@ -19,7 +19,7 @@ _FOR, _AGAINST = (255, 120, 0), (0, 90, 255)
 _COVER = 0.6
 
 
-def overlay(image: Image.Image, evidence: NDArray[np.floating[Any]], index: int) -> Image.Image:
+def overlay(image: Image.Image, evidence: FloatArray, index: int) -> Image.Image:
     """`image` (RGB) with orange where evidence [C, h, w] speaks for class `index`, and blue where it speaks against it.
 
     For and against is counted from the mean of all classes, since only differences of logits decide. The strongest
@@ -33,8 +33,13 @@ def overlay(image: Image.Image, evidence: NDArray[np.floating[Any]], index: int)
     colour = np.where(cover > 0, np.array(_FOR), np.array(_AGAINST))
     # In grey, the colours of the fruit can't be taken for evidence.
     grey = np.asarray(image.convert("L").convert("RGB"), np.float32)
-    share = np.abs(cover)
-    return Image.fromarray((grey * (1 - share) + colour * share).round().astype(np.uint8))
+    opacity = np.abs(cover)
+    return Image.fromarray((grey * (1 - opacity) + colour * opacity).round().astype(np.uint8))
+
+
+def shown_picture(data: bytes, picture: Picture) -> Image.Image:
+    """What an answered picture's explanation is drawn on; an `Observer`."""
+    return picture.thumbnail(_SIDE)
 
 
 class Explainer:
@@ -49,21 +54,18 @@ class Explainer:
         if not folder.absolute().parent.is_dir():
             raise UsageError("no such folder", value=folder.parent, remedy="make it first")
         folder.mkdir(exist_ok=True)
-        self.folder, self.identifier = folder, identifier
+        self._folder, self._labels = folder, identifier.card.labels
         self._taken: set[str] = set()
 
-    def write(self, source: Source, result: Identification) -> Path:
-        """Write the picture with what spoke for its likeliest label; named after its file, numbered where needed."""
-        card = self.identifier.card
-        pixels = load_pixels(source, card.size, rule=card.resize, filter=card.filter)
-        evidence = self.identifier.evidence(pixels[np.newaxis])[0]
-        likeliest = result.labels[int(np.argmax(result.probabilities))]
-        with opened(source, at_least=_SIDE) as picture:
-            image = picture.thumbnail(_SIDE)
-        path = self.folder / self._name(result.file)
-        with written_whole(path) as temporary:
-            overlay(image, evidence, card.labels.index(likeliest)).save(temporary, quality=90)
-        return path
+    def write(self, image: Image.Image, result: Identification) -> None:
+        """Write `image` with what spoke for its likeliest label; named after its file, numbered where needed.
+
+        result: with its evidence.
+        """
+        assert result.evidence is not None
+        explained = overlay(image, result.evidence, self._labels.index(result.likeliest_label))
+        with written_whole(self._folder / self._name(result.file)) as temporary:
+            explained.save(temporary, quality=90)
 
     def _name(self, file: str) -> str:
         # Short enough for a number, whatever the file system's limit was for the picture.

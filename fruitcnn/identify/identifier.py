@@ -1,98 +1,32 @@
-"""One onnxruntime session around one model file, from pictures to typed results."""
+"""A loaded model: from pictures to typed results."""
 
-import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from fruitcnn.arrays import Float32Array
 from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, PROBABILITIES, ModelCard
 from fruitcnn.checkpoint import find_model, model_name
 from fruitcnn.errors import ImageError, ModelError, TransientError
-from fruitcnn.image import Pixels, Source, load_pixels, source_name
+from fruitcnn.identify.results import Identification, Rejection
+from fruitcnn.image import SCALED_MARGIN, Picture, Pixels, Source, opened, read_bytes, source_name
 from fruitcnn.onnx_file import check_onnx
 from fruitcnn.runtime import Session, batches
 
-# The label of a picture that is unlike those that the model knows.
-UNKNOWN = "unknown"
+T = TypeVar("T")
+# Gets the bytes of a picture's file (b"" for what is none) and the decoded picture, the very one whose pixels are
+# answered, in one of several threads.
+Observer: TypeAlias = Callable[[bytes, Picture], T]
 
 # Pictures that go through the network at once: large enough to use all cores, small enough to bound the memory.
 _BATCH = 16
 # How far the probabilities of a picture may be from summing to 1: a model in half precision is within it.
 _SUM_TOLERANCE = 0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class Identification:
-    """What a model says of one picture.
-
-    probabilities: they sum to 1 and stand in the order of `labels`. familiarity: the share of known pictures that are
-    at most as familiar, None where the model does not say; below `refuse_below` the picture is unknown.
-    """
-
-    file: str
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    familiarity: float | None = None
-    refuse_below: float = 0.0
-
-    @property
-    def identify_label(self) -> str:
-        """The likeliest label, or `unknown` for a picture that is unlike those that the model knows."""
-        if self.familiarity is not None and self.familiarity < self.refuse_below:
-            return UNKNOWN
-        return self.labels[max(range(len(self.labels)), key=self.probabilities.__getitem__)]
-
-    @property
-    def identify_rate(self) -> str:
-        """The probability of the likeliest label as the original system prints it: `99.39%`."""
-        return f"{max(self.probabilities):.2%}"
-
-    @property
-    def prediction(self) -> dict[str, str]:
-        """Every label's percentage, in class order."""
-        return {label: f"{p:.2%}" for label, p in zip(self.labels, self.probabilities, strict=True)}
-
-    def top(self, count: int | None) -> "Identification":
-        """The same, with only the `count` likeliest labels (still in class order); None keeps all."""
-        # Of equals the first stays, as in identify_label.
-        order = np.argsort(-np.array(self.probabilities), kind="stable")[:count]
-        kept = sorted(order.tolist())
-        return dataclasses.replace(
-            self, labels=tuple(self.labels[i] for i in kept), probabilities=tuple(self.probabilities[i] for i in kept)
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """`file`, the original system's three keys, and as numbers the probabilities and (if any) the familiarity."""
-        familiarity = {} if self.familiarity is None else {"familiarity": self.familiarity}
-        return {
-            "file": self.file,
-            "identify_label": self.identify_label,
-            "identify_rate": self.identify_rate,
-            "prediction": self.prediction,
-            "probabilities": dict(zip(self.labels, self.probabilities, strict=True)),
-            **familiarity,
-        }
-
-
-@dataclasses.dataclass(frozen=True)
-class Rejection:
-    """A picture that could not be read, and why."""
-
-    file: str
-    error: str
-
-    @classmethod
-    def of(cls, file: str, error: ImageError) -> "Rejection":
-        """The rejection that an error means for a file."""
-        return cls(file, f"{error.problem}; {error.remedy}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """`file` and `error`."""
-        return {"file": self.file, "error": self.error}
 
 
 class Identifier:
@@ -117,46 +51,6 @@ class Identifier:
         _check_shapes(session, card)
         return cls(session, card)
 
-    def identify(self, source: Source) -> Identification:
-        """Identify one picture: a path, encoded bytes, a PIL image or a uint8 array. Raises ImageError."""
-        pixels = self._pixels(source)
-        return self._results([source_name(source)], [pixels])[0]
-
-    def identify_many(self, sources: Iterable[Source]) -> Iterator[Identification | Rejection]:
-        """Identify pictures one after the other, in order; a bad one becomes a Rejection and stops nothing."""
-        sources = iter(sources)
-        batch = list(itertools.islice(sources, _BATCH))
-        if len(batch) == 1:
-            # One picture needs no pool, whose import alone would cost a command start-up time.
-            yield from self._in_order(batch, [self._try_pixels(batch[0])])
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor() as pool:
-            pending = [pool.submit(self._try_pixels, source) for source in batch]
-            while batch:
-                decoded = [future.result() for future in pending]
-                # What failed for want of memory or file handles is tried again while no other picture is decoded.
-                decoded = [
-                    self._try_pixels(source) if isinstance(pixels, TransientError) else pixels
-                    for source, pixels in zip(batch, decoded, strict=True)
-                ]
-                # The next batch is decoded while the network runs on this one.
-                following = list(itertools.islice(sources, _BATCH))
-                pending = [pool.submit(self._try_pixels, source) for source in following]
-                yield from self._in_order(batch, decoded)
-                batch = following
-
-    def probabilities(self, pixels: Pixels) -> Float32Array:
-        """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
-        return self._answers(pixels, [PROBABILITIES])[0]
-
-    def outputs(self, pixels: Pixels) -> dict[str, Float32Array]:
-        """All that the card says of the network's answers to uint8 RGB pixels [N, S, S, 3], by name."""
-        names = sorted((output["name"] for output in self.card.outputs), key=lambda name: name != PROBABILITIES)
-        found = [self._answers(batch, names) for batch in batches(pixels, _BATCH)]
-        return dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
-
     @property
     def has_familiarity(self) -> bool:
         """Whether the model says how like the known pictures one is."""
@@ -167,12 +61,128 @@ class Identifier:
         """Whether the model says where its answers come from."""
         return EVIDENCE in self._session.outputs
 
+    def identity(self) -> dict[str, str]:
+        """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
+        from hashlib import sha256
+
+        return {"name": model_name(self.file), "sha256": sha256(self.file.read_bytes()).hexdigest()[:12]}
+
+    def identify(self, source: Source, *, evidence: bool = False) -> Identification:
+        """Identify one picture: a path, encoded bytes, a PIL image or a uint8 array. Raises ImageError.
+
+        evidence: with where the answer comes from; only for a model that `has_evidence`.
+        """
+        pixels, _ = self._load(source, None)
+        return self._results([source_name(source)], [pixels], evidence)[0]
+
+    def identify_many(
+        self, sources: Iterable[Source], *, evidence: bool = False
+    ) -> Iterator[Identification | Rejection]:
+        """Identify pictures one after the other, in order; a bad one becomes a Rejection and stops nothing."""
+        return (result for result, _ in self._identified(_several(sources), None, evidence))
+
+    def observe_many(
+        self, sources: Iterable[Source], observe: Observer[T], *, evidence: bool = False
+    ) -> Iterator[tuple[Identification | Rejection, T | None]]:
+        """The same, each with what `observe` makes of its file and its picture: read once and decoded once.
+
+        None stands beside a Rejection; an ImageError that `observe` raises is one. The picture is closed when `observe`
+        returns.
+        """
+        return self._identified(_several(sources), observe, evidence)
+
+    def probabilities(self, pixels: Pixels) -> Float32Array:
+        """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
+        return self._answers(pixels, [PROBABILITIES])[0]
+
     def evidence(self, pixels: Pixels) -> Float32Array:
         """Where the answers come from: float32 [N, C, h, w], whose mean over h and w is the logit of each class.
 
         pixels: uint8 RGB [N, S, S, 3]. Only for a model that `has_evidence`.
         """
         return self._session.answers([EVIDENCE], pixels)[0]
+
+    def outputs(self, pixels: Pixels) -> dict[str, Float32Array]:
+        """All that the card says of the network's answers to uint8 RGB pixels [N, S, S, 3], by name."""
+        names = sorted((output["name"] for output in self.card.outputs), key=lambda name: name != PROBABILITIES)
+        found = [self._answers(batch, names) for batch in batches(pixels, _BATCH)]
+        return dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
+
+    def _identified(
+        self, sources: Iterator[Source], observe: Observer[T] | None, evidence: bool
+    ) -> Iterator[tuple[Identification | Rejection, T | None]]:
+        for group, loaded in self._loaded(sources, observe):
+            named = list(zip(map(source_name, group), loaded, strict=True))
+            good = [(name, item[0]) for name, item in named if not isinstance(item, ImageError)]
+            results = iter(self._results([name for name, _ in good], [pixels for _, pixels in good], evidence))
+            for name, item in named:
+                if isinstance(item, ImageError):
+                    yield Rejection.of(name, item), None
+                else:
+                    yield next(results), item[1]
+
+    def _loaded(
+        self, sources: Iterator[Source], observe: Observer[T] | None
+    ) -> Iterator[tuple[list[Source], list[tuple[Pixels, T | None] | ImageError]]]:
+        """The sources in groups, each with its pixels and observation, or what is wrong with it."""
+
+        def load(source: Source) -> tuple[Pixels, T | None] | ImageError:
+            try:
+                return self._load(source, observe)
+            except ImageError as error:
+                return error
+
+        group = list(itertools.islice(sources, _BATCH))
+        if len(group) == 1:
+            # One picture needs no pool, whose import alone would cost a command start-up time.
+            yield group, [load(group[0])]
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor() as pool:
+            pending = [pool.submit(load, source) for source in group]
+            while group:
+                loaded = [future.result() for future in pending]
+                # What failed for want of memory or file handles is tried again while no other picture is decoded.
+                loaded = [
+                    load(source) if isinstance(item, TransientError) else item
+                    for source, item in zip(group, loaded, strict=True)
+                ]
+                # The next group is decoded while the network runs on this one.
+                following = list(itertools.islice(sources, _BATCH))
+                pending = [pool.submit(load, source) for source in following]
+                yield group, loaded
+                group = following
+
+    def _load(self, source: Source, observe: Observer[T] | None) -> tuple[Pixels, T | None]:
+        card = self.card
+        if observe is not None and isinstance(source, str | os.PathLike):
+            source = read_bytes(Path(source))
+        with opened(source, at_least=SCALED_MARGIN * card.size) as picture:
+            pixels = picture.pixels(card.size, rule=card.resize, filter=card.filter)
+            if observe is None:
+                return pixels, None
+            return pixels, observe(source if isinstance(source, bytes) else b"", picture)
+
+    def _results(self, names: list[str], pixels: list[Pixels], evidence: bool) -> list[Identification]:
+        if not names:
+            return []
+        optional = {FAMILIARITY: self.has_familiarity, EVIDENCE: evidence}
+        wanted = [PROBABILITIES, *(name for name, there in optional.items() if there)]
+        answers: dict[str, Any] = dict(zip(wanted, self._answers(np.stack(pixels), wanted), strict=True))
+        nothing = [None] * len(names)
+        rows = zip(
+            names,
+            answers[PROBABILITIES].tolist(),
+            answers[FAMILIARITY].tolist() if self.has_familiarity else nothing,
+            answers.get(EVIDENCE, nothing),
+            strict=True,
+        )
+        refuse_below = self.refuse_below or 0.0
+        return [
+            Identification(name, self.card.labels, tuple(row), familiarity, refuse_below, places)
+            for name, row, familiarity, places in rows
+        ]
 
     def _answers(self, pixels: Pixels, names: list[str]) -> list[Float32Array]:
         """Outputs of which the first is the probabilities. Raises ModelError where they are none."""
@@ -185,39 +195,12 @@ class Identifier:
             )
         return results
 
-    def identity(self) -> dict[str, str]:
-        """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
-        from hashlib import sha256
 
-        return {"name": model_name(self.file), "sha256": sha256(self.file.read_bytes()).hexdigest()[:12]}
-
-    def _in_order(
-        self, sources: list[Source], decoded: list[Pixels | ImageError]
-    ) -> Iterator[Identification | Rejection]:
-        good = [(source_name(s), d) for s, d in zip(sources, decoded, strict=True) if not isinstance(d, ImageError)]
-        results = iter(self._results([name for name, _ in good], [pixels for _, pixels in good]))
-        for source, item in zip(sources, decoded, strict=True):
-            yield Rejection.of(source_name(source), item) if isinstance(item, ImageError) else next(results)
-
-    def _results(self, names: list[str], pixels: list[Pixels]) -> list[Identification]:
-        if not names:
-            return []
-        wanted = [PROBABILITIES, *([FAMILIARITY] if self.has_familiarity else [])]
-        rows, *familiarity = (values.tolist() for values in self._answers(np.stack(pixels), wanted))
-        known: list[float | None] = familiarity[0] if familiarity else [None] * len(names)
-        return [
-            Identification(name, self.card.labels, tuple(row), share, self.refuse_below or 0.0)
-            for name, row, share in zip(names, rows, known, strict=True)
-        ]
-
-    def _pixels(self, source: Source) -> Pixels:
-        return load_pixels(source, self.card.size, rule=self.card.resize, filter=self.card.filter)
-
-    def _try_pixels(self, source: Source) -> Pixels | ImageError:
-        try:
-            return self._pixels(source)
-        except ImageError as error:
-            return error
+def _several(sources: Iterable[Source]) -> Iterator[Source]:
+    one = isinstance(sources, str | bytes | bytearray | memoryview | os.PathLike | Image.Image)
+    if one or (isinstance(sources, np.ndarray) and sources.ndim < 4):
+        raise TypeError(f"one picture ({type(sources).__name__}) where several belong: give a list, or use identify()")
+    return iter(sources)
 
 
 def _check_shapes(session: Session, card: ModelCard) -> None:

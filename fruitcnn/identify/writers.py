@@ -2,41 +2,62 @@
 
 import codecs
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from fruitcnn.identify.identifier import UNKNOWN, Identification, Rejection
+from fruitcnn.identify.results import UNKNOWN, Identification, Rejection
 from fruitcnn.terminal import printable
 
 Results = Iterable[Identification | Rejection]
 
 
-def json_lines(results: Results, labels: tuple[str, ...], model: dict[str, str] | None = None) -> Iterator[str]:
-    """One JSON object a line: an identification, or `file` and `error`; with `model`, who answered."""
-    more = {} if model is None else {"model": model}
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What the rows are about: the model's labels, whether it says how familiar pictures are, and who answers.
+
+    model: its `identity`, where each row is to name it.
+    """
+
+    labels: tuple[str, ...]
+    familiarity: bool = False
+    model: dict[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RowFormat:
+    """lines: from results to text. encoding_errors: how a character that the stream's encoding lacks is escaped."""
+
+    lines: Callable[[Results, Columns], Iterator[str]]
+    encoding_errors: str
+
+
+def json_lines(results: Results, columns: Columns) -> Iterator[str]:
+    """One JSON object a line: an identification, or `file` and `error`; and who answered, where that is asked for."""
+    more = {} if columns.model is None else {"model": columns.model}
     return (json.dumps(result.to_dict() | more, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
 
 
-def csv_lines(results: Results, labels: tuple[str, ...], *, familiarity: bool = False) -> Iterator[str]:
+def csv_lines(results: Results, columns: Columns) -> Iterator[str]:
     """A header, then a row a picture: file, label, rate, a probability a label (empty below --top), error.
 
-    With `familiarity`, a column of it before the error.
+    Where the model says how familiar a picture is, a column of it stands before the error.
     """
-    more = ["familiarity"] if familiarity else []
+    labels, more = columns.labels, ["familiarity"] if columns.familiarity else []
     yield _csv_row(["file", "identify_label", "identify_rate", *labels, *more, "error"])
     for result in results:
         if isinstance(result, Rejection):
             yield _csv_row([result.file, "", "", *("" for _ in (*labels, *more)), result.error])
         else:
             known = dict(zip(result.labels, result.probabilities, strict=True))
-            columns = [*(known.get(label, "") for label in labels), *(result.familiarity for _ in more)]
-            yield _csv_row([result.file, result.identify_label, result.identify_rate, *columns, ""])
+            cells = [*(known.get(label, "") for label in labels), *(result.familiarity for _ in more)]
+            yield _csv_row([result.file, result.identify_label, result.identify_rate, *cells, ""])
 
 
-def table(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
+def table(results: Results, columns: Columns) -> Iterator[str]:
     """Aligned for reading: rate, label, file, and what else it could be, a line a picture as it is known."""
-    width = max(len(printable(label)) for label in (*labels, UNKNOWN))
+    width = max(len(printable(label)) for label in (*columns.labels, UNKNOWN))
     for result in results:
         if isinstance(result, Rejection):
             yield f"{'':>7}  {'rejected':<{width}}  {printable(result.file)}: {printable(result.error)}\n"
@@ -47,13 +68,6 @@ def table(results: Results, labels: tuple[str, ...]) -> Iterator[str]:
             yield head + (f"  ({others})" if others else "") + "\n"
 
 
-FORMATS: dict[str, Callable[[Results, tuple[str, ...]], Iterator[str]]] = {
-    "table": table,
-    "json": json_lines,
-    "csv": csv_lines,
-}
-
-
 def _json_escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
@@ -61,8 +75,11 @@ def _json_escape(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("fruitcnn.json", _json_escape)
-# How each format escapes a character that the stream's encoding does not have.
-ERRORS = {"table": "backslashreplace", "json": "fruitcnn.json", "csv": "backslashreplace"}
+ROW_FORMATS = {
+    "table": RowFormat(table, "backslashreplace"),
+    "json": RowFormat(json_lines, "fruitcnn.json"),
+    "csv": RowFormat(csv_lines, "backslashreplace"),
+}
 
 
 def _csv_row(fields: list[object]) -> str:

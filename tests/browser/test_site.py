@@ -22,7 +22,8 @@ from fruitcnn.browser.site import write_site
 from fruitcnn.checkpoint import ONNX, SHIPPED
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
-from fruitcnn.identify.identifier import UNKNOWN, Identifier
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.identify.results import UNKNOWN
 from tests.chromium import CHROMIUM, Page
 from tests.conftest import REPOSITORY
 

@@ -23,7 +23,7 @@ from fruitcnn.config import load_config
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import UsageError
 from fruitcnn.export.onnx_graph import to_onnx
-from fruitcnn.identify.command import identify_paths
+from fruitcnn.identify.identify_paths import Request, identify_paths
 from tests.networks import build
 
 Work = Callable[[Path], None]
@@ -67,9 +67,7 @@ def fill_cache(folder: Path) -> None:
 def identify(folder: Path) -> None:
     """The command `identify DATA --output answers.csv --force`, where an older answers.csv lies."""
     data = str(folder.parent / "data")
-    identify_paths(
-        [data], model=str(checkpoint.SHIPPED), format="csv", top=None, output=folder / OUTPUT, force=True, verbose=False
-    )
+    identify_paths([data], Request(model=str(checkpoint.SHIPPED), format="csv", output=folder / OUTPUT, force=True))
 
 
 COMMANDS: dict[str, Work] = {"train": train, "export": export_again, "cache": fill_cache, "identify": identify}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fruitcnn import Identification, Identifier, Rejection
 from fruitcnn.errors import ImageError, ModelError
-from fruitcnn.identify.command import identify_paths
+from fruitcnn.identify.identify_paths import Request, identify_paths
 from tests.conftest import Run
 
 
@@ -51,7 +51,7 @@ def test_one_picture_is_answered_without_laying_the_weights_out_for_many(
     answers = []
     for paths in ([picture], [picture, picture], [folder], [f"{picture[:-5]}?.jpg"], [str(tmp_path / "none.jpg")]):
         output = tmp_path / f"{len(seen)}.json"
-        identify_paths(paths, model=str(finished), format="json", top=None, output=output, force=False, verbose=False)
+        identify_paths(paths, Request(model=str(finished), format="json", output=output))
         answers.append(json.loads(output.read_text().splitlines()[0]))
     assert seen == ["ORT_ENABLE_BASIC", *["ORT_ENABLE_ALL"] * 4]
     assert answers[0]["probabilities"] == pytest.approx(answers[1]["probabilities"], abs=1e-6)

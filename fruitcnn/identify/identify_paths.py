@@ -1,0 +1,143 @@
+"""The whole of `fruitcnn identify`, from arguments to text and exit status."""
+
+import collections
+import dataclasses
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TextIO, cast
+
+from PIL import Image
+
+from fruitcnn.checkpoint import SHIPPED, find_model
+from fruitcnn.errors import ImageError, UsageError
+from fruitcnn.identify.explain import Explainer, shown_picture
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.identify.inputs import STDIN, expand, is_one, read
+from fruitcnn.identify.results import Identification, Rejection
+from fruitcnn.identify.writers import ROW_FORMATS, Columns
+from fruitcnn.image import Source
+from fruitcnn.outputs import check_output, opened_output
+from fruitcnn.terminal import printable, standard_output
+
+FINE, SOME_REJECTED = 0, 3
+# A line holds that many labels, if nobody asks for more or fewer.
+_TABLE_LABELS = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `fruitcnn identify` was asked for, besides the pictures.
+
+    refuse_below: the familiarity below which a picture is unknown, instead of the card's. explain: a folder for the
+    pictures with what spoke for their answers.
+    """
+
+    model: str | None = None
+    format: str = "table"
+    top: int | None = None
+    output: Path | None = None
+    force: bool = False
+    verbose: bool = False
+    refuse_below: float | None = None
+    explain: Path | None = None
+
+
+def identify_paths(paths: list[str], request: Request) -> int:
+    """Identify all that `paths` mean and write it to the output or standard output; returns the exit status."""
+    identifier = _load(paths, request)
+    explainer = None if request.explain is None else Explainer(request.explain, identifier)
+    columns = Columns(
+        identifier.card.labels,
+        familiarity=identifier.has_familiarity,
+        model=identifier.identity() if request.verbose else None,
+    )
+    most = request.top or (_TABLE_LABELS if request.format == "table" else None)
+    counts = collections.Counter[type]()
+    row_format = ROW_FORMATS[request.format]
+    lines = row_format.lines(_counted(_results(identifier, paths, explainer), most, counts), columns)
+    with standard_output() if request.output is None else opened_output(request.output, force=request.force) as stream:
+        _write(lines, stream, row_format.encoding_errors)
+    return SOME_REJECTED if counts[Rejection] else FINE
+
+
+def _load(paths: list[str], request: Request) -> Identifier:
+    """The model, after all that can be said about the request before it answers."""
+    file = find_model(request.model)
+    if request.output is not None:
+        check_output(request.output, force=request.force, inputs=itertools.chain([file], _files(paths)))
+    identifier = Identifier.load(file, once=is_one(paths))
+    if request.refuse_below is not None:
+        if not identifier.has_familiarity:
+            problem = "does not say how familiar a picture is"
+            raise UsageError(problem, value=file, remedy="leave out --refuse-below, or use another model")
+        identifier.refuse_below = request.refuse_below
+    is_shipped = SHIPPED is not None and file.parent.resolve() == SHIPPED.resolve()
+    if request.verbose or (request.model is None and not is_shipped):
+        # Which model answers depends on the folder that one stands in: never in silence.
+        print(f"fruitcnn: identified by {printable(str(file))}", file=sys.stderr)
+    return identifier
+
+
+def _counted(
+    results: Iterable[Identification | Rejection], most: int | None, counts: collections.Counter[type]
+) -> Iterator[Identification | Rejection]:
+    """The results, with at most so many labels, counted by their kind as they go by."""
+    for result in results:
+        counts[type(result)] += 1
+        yield result if isinstance(result, Rejection) else result.top(most)
+
+
+def _write(lines: Iterable[str], stream: TextIO, errors: str) -> None:
+    if isinstance(stream, TextIOWrapper):
+        # A file's name or a label may not be text in the stream's encoding: escape what is not, rather than fail.
+        stream.reconfigure(errors=errors)
+    for line in lines:
+        stream.write(line)
+
+
+def _results(
+    identifier: Identifier, paths: Iterable[str], explainer: Explainer | None
+) -> Iterator[Identification | Rejection]:
+    # Runs of sources go through the network in batches; a name that means nothing keeps its place between them.
+    for rejected, items in itertools.groupby(_expanded(paths), key=lambda item: isinstance(item, Rejection)):
+        if rejected:
+            yield from cast(Iterator[Rejection], items)
+            continue
+        named, again = itertools.tee(cast(Iterator[tuple[str, Source]], items))
+        answers = _answers(identifier, (source for _, source in again), explained=explainer is not None)
+        for (name, _), (answer, image) in zip(named, answers, strict=True):
+            result = dataclasses.replace(answer, file=name)
+            if explainer is not None and image is not None and isinstance(result, Identification):
+                explainer.write(image, result)
+            yield result
+
+
+def _answers(
+    identifier: Identifier, sources: Iterator[Source], *, explained: bool
+) -> Iterator[tuple[Identification | Rejection, Image.Image | None]]:
+    """Each result, with what is to be shown of its picture."""
+    if explained:
+        return identifier.observe_many(sources, shown_picture, evidence=True)
+    return ((result, None) for result in identifier.identify_many(sources))
+
+
+def _expanded(paths: Iterable[str]) -> Iterator[tuple[str, Source] | Rejection]:
+    for path in paths:
+        try:
+            for name in expand(path):
+                yield name, read(name)
+        except ImageError as error:
+            yield Rejection.of(path, error)
+
+
+def _files(paths: Iterable[str]) -> Iterator[str | int]:
+    """What is read, 0 for standard input."""
+    for path in paths:
+        try:
+            yield from (0 if name == STDIN else name for name in expand(path))
+        except ImageError:
+            # Said when its turn comes.
+            continue

@@ -1,0 +1,90 @@
+"""What comes out for one picture: an identification, or why there is none."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from fruitcnn.arrays import Float32Array
+from fruitcnn.errors import ImageError
+
+# The label of a picture that is unlike those that the model knows.
+UNKNOWN = "unknown"
+
+
+@dataclasses.dataclass(frozen=True)
+class Identification:
+    """What a model says of one picture.
+
+    probabilities: they sum to 1 and stand in the order of `labels`. familiarity: the share of known pictures that are
+    at most as familiar, None where the model does not say; below `refuse_below` the picture is unknown. evidence:
+    where the answer comes from, on request: float32 [C, h, w] for all classes of the model, whose mean over h and w is
+    each one's logit.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    familiarity: float | None = None
+    refuse_below: float = 0.0
+    evidence: Float32Array | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def identify_label(self) -> str:
+        """The likeliest label, or `unknown` for a picture that is unlike those that the model knows."""
+        if self.familiarity is not None and self.familiarity < self.refuse_below:
+            return UNKNOWN
+        return self.likeliest_label
+
+    @property
+    def likeliest_label(self) -> str:
+        """The likeliest label, of an unknown picture too; of equals the first."""
+        return self.labels[max(range(len(self.labels)), key=self.probabilities.__getitem__)]
+
+    @property
+    def identify_rate(self) -> str:
+        """The probability of the likeliest label as the original system prints it: `99.39%`."""
+        return f"{max(self.probabilities):.2%}"
+
+    @property
+    def prediction(self) -> dict[str, str]:
+        """Every label's percentage, in class order."""
+        return {label: f"{p:.2%}" for label, p in zip(self.labels, self.probabilities, strict=True)}
+
+    def top(self, count: int | None) -> "Identification":
+        """The same, with only the `count` likeliest labels (still in class order); None keeps all."""
+        # Of equals the first stays, as in identify_label.
+        order = np.argsort(-np.array(self.probabilities), kind="stable")[:count]
+        kept = sorted(order.tolist())
+        return dataclasses.replace(
+            self, labels=tuple(self.labels[i] for i in kept), probabilities=tuple(self.probabilities[i] for i in kept)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """`file`, the original system's three keys, and as numbers the probabilities and (if any) the familiarity."""
+        familiarity = {} if self.familiarity is None else {"familiarity": self.familiarity}
+        return {
+            "file": self.file,
+            "identify_label": self.identify_label,
+            "identify_rate": self.identify_rate,
+            "prediction": self.prediction,
+            "probabilities": dict(zip(self.labels, self.probabilities, strict=True)),
+            **familiarity,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """A picture that could not be read, and why."""
+
+    file: str
+    error: str
+
+    @classmethod
+    def of(cls, file: str, error: ImageError) -> "Rejection":
+        """The rejection that an error means for a file."""
+        return cls(file, f"{error.problem}; {error.remedy}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """`file` and `error`."""
+        return {"file": self.file, "error": self.error}
