@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from fruitcnn.errors import ModelError
+from fruitcnn.locks import LOCK
 
 KERAS = "model.keras"
 ONNX = "model.onnx"
@@ -22,8 +23,13 @@ OF_EPOCHS = (METRICS_BY_EPOCH, CURVES, LAST)
 # What a finished run holds, besides the folder of TensorBoard logs; one that has no epochs has none of theirs.
 FILES = (KERAS, ONNX, CARD, REFERENCE, CONFIG, SPLIT, METRICS, PREDICTIONS, REPORT, CONFUSION, *OF_EPOCHS)
 LOGS = "logs"
+GOLDEN = "golden.json"
 # Of a run that calibrates by networks of its own, besides: each with its last.ckpt.
 FOLDS = "folds"
+
+# Each of these sets is in a folder that fruitcnn has written: a finished run or an export, a run, an evaluation, golden
+# vectors.
+_MARKS = ((CARD, ONNX), (CONFIG, SPLIT), (REPORT, PREDICTIONS), (GOLDEN,))
 
 ROOT = Path("checkpoints")
 _PACKAGE = Path(__file__).parent
@@ -37,6 +43,17 @@ def newest(root: Path = ROOT) -> Path | None:
     """The run below `root` whose model was written last; None where there is none."""
     models = [path for path in root.glob(f"*/{ONNX}") if not path.parent.name.startswith(".")]
     return max(models, key=lambda path: path.stat().st_mtime).parent if models else None
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is a run, an export or a report of fruitcnn, by what lies in it; nothing is opened."""
+    if any(all((folder / name).is_file() for name in names) for names in _MARKS):
+        return True
+    try:
+        # A run that has just been begun.
+        return [entry.name for entry in os.scandir(folder)] == [LOCK]
+    except OSError:
+        return False
 
 
 def find_model(path: str | os.PathLike[str] | None = None) -> Path:

@@ -64,6 +64,14 @@ def _is_meant(path: Path) -> bool:
         return True
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads back to itself, or through a locked folder: reading it says so.
+        return False
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     """All files below a folder, and the folders that can't or shan't be opened."""
     waiting, links = [folder], list[Path]()
@@ -82,7 +90,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield current
             continue
         for entry in entries:
-            if is_ignored(path := Path(entry.path)) or not entry.is_dir():
+            if is_ignored(path := Path(entry.path)) or not _is_folder(entry):
                 yield path
             else:
                 (links if entry.is_symlink() else waiting).append(path)

@@ -1,9 +1,7 @@
 """A data set: a list of records, a row of pixels for each, and what to tell people about it."""
 
 import collections
-import csv
 import dataclasses
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +32,21 @@ class Record:
     sha256: str = ""
     hashes: tuple[int, int] = (0, 0)
     error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a folder or CSV names: the photographs, the class names (an empty class too), and what lies among them.
+
+    hidden: the number of hidden and system files and folders; not_pictures: the other files that are no labelled
+    pictures; remarks: lines for people.
+    """
+
+    records: list[Record]
+    labels: list[str]
+    hidden: int = 0
+    not_pictures: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +98,3 @@ class Dataset:
     def outside_pixels(self, size: int) -> PixelRows | None:
         """Pixels uint8 [O, size, size, 3] of the pictures of no class; None where there are none."""
         return self.rows(self.outside, size) if self.outside else None
-
-    def split_csv(self) -> str:
-        """The split as CSV: file, sha256, label, split, hash (the perceptual one, in hex)."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["file", "sha256", "label", "split", "hash"])
-        writer.writerows((r.file, r.sha256, r.label, r.split, f"{r.hashes[0]:016x}") for r in self.pictures)
-        return text.getvalue()

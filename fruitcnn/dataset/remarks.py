@@ -3,20 +3,27 @@
 import collections
 import dataclasses
 
-from fruitcnn.dataset.records import Record
-from fruitcnn.dataset.sources import Listing
+from fruitcnn.dataset.records import Listing, Record
 
 _COPY = "exact copy of "
 
 
 def left_out(listing: Listing, records: list[Record]) -> list[str]:
     """The files that take no part: unreadable pictures, files that are none, hidden ones."""
-    lines = [f"left out {record.path}: {record.error}" for record in records if record.error]
+    alike: dict[str, list[Record]] = collections.defaultdict(list)
+    for record in records:
+        if record.error:
+            alike[record.error].append(record)
+    lines = [*listing.remarks]
+    for error, bad in alike.items():
+        first = f"{bad[0].path}: {error}"
+        lines.append(f"left out {first}" if len(bad) == 1 else f"left out {len(bad)} pictures, {first} (the first)")
     if listing.not_pictures:
-        count = len(listing.not_pictures)
-        lines.append(f"left out {count} files that are not labelled pictures, {listing.not_pictures[0]} first")
+        one, many = "file that is not a labelled picture", "files that are not labelled pictures"
+        count = counted(len(listing.not_pictures), one, many)
+        lines.append(f"left out {count}, {listing.not_pictures[0]} first")
     if listing.hidden:
-        lines.append(f"left out {listing.hidden} hidden and system files")
+        lines.append(f"left out {counted(listing.hidden, 'hidden and system file', 'hidden and system files')}")
     return lines
 
 
@@ -36,20 +43,29 @@ def copies_left_out(records: list[Record]) -> list[str]:
     copies = [record for record in records if record.error.startswith(_COPY)]
     if not copies:
         return []
-    return [f"left out {len(copies)} exact copies of other pictures, {copies[0].path} ({copies[0].error}) first"]
+    count = counted(len(copies), "exact copy of another picture", "exact copies of other pictures")
+    return [f"left out {count}, {copies[0].path} ({copies[0].error}) first"]
 
 
 def groups_torn_apart(pictures: list[Record]) -> list[str]:
     """Warnings of near-duplicates that lie in several splits, or under several labels."""
-    splits, labels = collections.defaultdict(set), collections.defaultdict(set)
+    groups: dict[str | None, list[Record]] = collections.defaultdict(list)
     for record in pictures:
-        splits[record.group].add(record.split)
-        labels[record.group].add(record.label)
-    across = [str(group) for group, names in splits.items() if len(names) > 1]
-    torn = [str(group) for group, names in labels.items() if len(names) > 1]
+        groups[record.group].append(record)
+    across = [members for members in groups.values() if len({record.split for record in members}) > 1]
+    torn = [members for members in groups.values() if len({record.label for record in members}) > 1]
     lines = []
     if across:
-        lines.append(f"warning: {len(across)} pictures have near-duplicates in another split, {across[0]} first")
+        lines.append(f"warning: {_count(across)} of near-duplicates lie in several splits, {across[0][0].file} first")
     if torn:
-        lines.append(f"warning: {len(torn)} pictures appear under two labels, {torn[0]} first")
+        lines.append(f"warning: {_count(torn)} of near-duplicates have several labels, {torn[0][0].file} first")
     return lines
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number and what it counts."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _count(groups: list[list[Record]]) -> str:
+    return f"{sum(map(len, groups)):,} pictures in {counted(len(groups), 'group', 'groups')}"

@@ -1,4 +1,7 @@
-"""split.csv: which picture of a run went where, so that it can be gone on with."""
+"""split.csv: which picture of a run went where, so that it can be gone on with.
+
+Columns: file, sha256, label, split, hash (the perceptual one, in hex). It lists what `train --data` takes, too.
+"""
 
 import csv
 import dataclasses
@@ -7,8 +10,12 @@ from pathlib import Path
 
 from fruitcnn.dataset.records import SPLITS, Dataset
 from fruitcnn.errors import DatasetError, system_error
+from fruitcnn.outputs import written_whole
 from fruitcnn.regular_files import open_regular
 from fruitcnn.terminal import printable
+
+# A file's name may hold bytes that are no text; they come back as they were.
+NAMES = "surrogateescape"
 
 
 def apply_split(dataset: Dataset, saved: Path) -> Dataset:
@@ -26,11 +33,19 @@ def apply_split(dataset: Dataset, saved: Path) -> Dataset:
     return dataclasses.replace(dataset, records=records)
 
 
+def write_split(dataset: Dataset, path: Path) -> None:
+    """Write split.csv whole."""
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", errors=NAMES, newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "sha256", "label", "split", "hash"])
+        writer.writerows((r.file, r.sha256, r.label, r.split, f"{r.hashes[0]:016x}") for r in dataset.pictures)
+
+
 def _read_split(saved: Path) -> dict[str, tuple[str, str, str]]:
     """sha256, label and split by file name."""
     try:
         with open_regular(saved) as raw:
-            reader = csv.DictReader(io.StringIO(raw.read().decode("utf-8"), newline=""), strict=True)
+            reader = csv.DictReader(io.StringIO(raw.read().decode("utf-8", NAMES), newline=""), strict=True)
             rows = {row["file"]: (row["sha256"], row["label"], row["split"]) for row in reader}
     except OSError as error:
         raise system_error(error, DatasetError, value=saved) from error

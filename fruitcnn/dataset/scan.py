@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fruitcnn.dataset.duplicates import duplicate_groups
+from fruitcnn.dataset.layout import folder_to_give
 from fruitcnn.dataset.pictures import read_pictures
 from fruitcnn.dataset.records import CALIBRATION, VALIDATION, Dataset, Record
 from fruitcnn.dataset.remarks import copies_left_out, groups_torn_apart, left_out, without_copies
@@ -44,7 +45,7 @@ def scan(
         records = without_copies(records)
         report += copies_left_out(records)
     good = [record for record in records if not record.error]
-    _check_classes(data, listing.labels, good)
+    _check_classes(data, listing.labels, records)
     groups = duplicate_groups(np.array([r.hashes for r in good], np.uint64), known=[r.group for r in good])
     splits = split_pictures(data, good, groups, rules)
     if rules.calibration and CALIBRATION not in splits:
@@ -74,18 +75,18 @@ def _outside(folder: Path) -> list[Record]:
     return [Record(path.relative_to(folder).as_posix(), path, "") for path in pictures]
 
 
-def _check_classes(data: Path, labels: list[str], pictures: list[Record]) -> None:
-    counts = collections.Counter(record.label for record in pictures)
-    listing = ", ".join(f"{label} {counts[label]}" for label in labels) or "none"
-    folded = collections.Counter(label.casefold() for label in labels)
-    alike = [label for label in labels if folded[label.casefold()] > 1]
+def _check_classes(data: Path, labels: list[str], records: list[Record]) -> None:
+    counts = collections.Counter(record.label for record in records if not record.error)
+    found = ", ".join(f"{label} {counts[label]}" for label in labels) or "none"
     empty = [label for label in labels if not counts[label]]
-    if alike:
-        problem, remedy = f"classes differ only in letter case: {', '.join(alike)}", "rename or join them"
-    elif empty:
+    if empty:
         problem, remedy = f"no readable picture in: {', '.join(empty)}", "fill the class, or take it out"
+        first = next((record for record in records if record.label == empty[0]), None)
+        found += f"; {first.path}: {first.error}" if first else ""
     elif len(labels) < 2:
         problem, remedy = "a classifier needs two classes or more", "add a folder (or label) for each"
+        deeper = folder_to_give(data) if data.is_dir() else None
+        remedy = f"give {deeper}, if its folders are the classes" if deeper else remedy
     else:
         return
-    raise DatasetError(f"{problem} (pictures: {listing})", value=data, remedy=remedy)
+    raise DatasetError(printable(f"{problem} (pictures: {found})"), value=data, remedy=printable(remedy))

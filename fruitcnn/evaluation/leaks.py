@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fruitcnn.dataset.duplicates import NEAR
 from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import TRAIN
+from fruitcnn.dataset.saved_split import NAMES
 from fruitcnn.errors import DatasetError, ImageError
 from fruitcnn.image import SCALED_MARGIN, opened
 from fruitcnn.regular_files import open_regular
@@ -36,7 +37,7 @@ def training_pictures(split_csv: Path) -> TrainingPictures | None:
     """
     try:
         with open_regular(split_csv) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            text = io.TextIOWrapper(file, encoding="utf-8", errors=NAMES, newline="")
             rows = [row for row in csv.DictReader(text, strict=True) if row["split"] == TRAIN]
             hashes = [int(row["hash"], 16) for row in rows if row.get("hash")]
             return TrainingPictures(

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Dataset
-from fruitcnn.dataset.saved_split import apply_split
+from fruitcnn.dataset.saved_split import apply_split, write_split
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import SplitRules, assign_split
@@ -110,7 +110,7 @@ def test_csv_with_paths_in_its_own_folder_or_in_a_sibling_of_its_name(beside: bo
         ("file,label\na.png,\n", "line 2: has no file or no label"),
         ("file,label,split\na.png,x,train\nb.png,x,later\n", "line 3: unknown split 'later'"),
         ("file,label\na.png,x\na.png,y\n", "listed twice"),
-        ("file,label\n\udcff,x\n", "can't be read as CSV"),
+        ("file,label\n\udcff,x\n", "line 2: is not UTF-8; save"),
         ("file,label\na\0.png,x\n", "line 2: the file's name has a NUL"),
         (f"file,label\n{'a' * 200_000},x\n", "can't be read as CSV .*field limit|can't be read as CSV .*larger than"),
         ("file,label\na.png,x\x1b[31m\n", "has characters that can't be shown"),
@@ -129,7 +129,7 @@ def test_csv_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None
         ({"apple": 5}, r"two classes or more.*apple 5"),
         ({"apple": 5, "pear": 0}, r"no readable picture in: pear.*apple 5, pear 0"),
         ({"apple": 5, "pear": 1}, r"'pear' is too small to split"),
-        ({"apple": 5, "Apple": 5}, r"letter case: (Apple, apple|apple, Apple)"),
+        ({"apple": 5, "Apple": 5}, r"letter case, blanks or invisible characters: 'Apple', 'apple'"),
         ({}, "has no class folders"),
     ],
 )
@@ -164,7 +164,9 @@ def test_a_given_split_that_leaks_is_reported(tmp_path: Path) -> None:
     for index, name in enumerate(("train", "val")):
         make_classes(tmp_path / name, {"apple": 3, "pear": 3}, first=100 * index)
     shutil.copy(tmp_path / "train/apple/apple_0.png", tmp_path / "val/apple/again.png")
-    assert any("1 pictures have near-duplicates in another split" in line for line in read(tmp_path).report)
+    assert any(
+        "2 pictures in 1 group of near-duplicates lie in several splits" in line for line in read(tmp_path).report
+    )
 
 
 def test_the_split_is_stratified_seeded_and_independent_of_order() -> None:
@@ -190,7 +192,7 @@ def test_a_saved_split_is_used_and_a_changed_file_noticed(tmp_path: Path) -> Non
     root = make_classes(tmp_path / "data", {"apple": 8, "pear": 8})
     saved = tmp_path / "split.csv"
     data = read(root)
-    saved.write_text(data.split_csv())
+    write_split(data, saved)
     with saved.open() as file:
         assert list(csv.DictReader(file).fieldnames or []) == ["file", "sha256", "label", "split", "hash"]
 
@@ -345,8 +347,7 @@ def test_names_that_are_no_text(name: bytes, tmp_path: Path) -> None:
     (root / "apple" / (os.fsdecode(name) + ".jpg")).write_bytes(b"broken")
     assert any("left out" in line for line in read(root).report) and all(map(str.isprintable, read(root).report))
     saved = tmp_path / "split.csv"
-    with saved.open("w", encoding="utf-8", newline="") as file:
-        file.write(data.split_csv())
+    write_split(data, saved)
     assert apply_split(read(root, seed=9), saved).pictures == data.pictures
     (root / "apple").rename(root / os.fsdecode(name))
     with pytest.raises(DatasetError, match="has characters that can't be shown") as caught:
@@ -360,7 +361,7 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(root / "apple" / "pipe.jpg")
     (root / "pear" / "zero.png").symlink_to("/dev/zero")
     report = "\n".join(read(root).report)
-    assert "pipe.jpg: " in report and "zero.png: " in report and "1 files that are not labelled" in report
+    assert "pipe.jpg: " in report and "zero.png: " in report and "1 file that is not a labelled picture" in report
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from fruitcnn import checkpoint, export, training
 from fruitcnn.config import load_config
+from fruitcnn.dataset.saved_split import write_split
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import UsageError
 from fruitcnn.export.onnx_graph import to_onnx
@@ -61,7 +62,7 @@ def export_again(folder: Path) -> None:
 def fill_cache(folder: Path) -> None:
     """The part of `train` that decodes pictures into the cache; the data set that comes of it is a file here."""
     dataset = scan(folder.parent / "data", sizes=[16])
-    (folder / "found.csv").write_text(dataset.split_csv())
+    write_split(dataset, folder / "found.csv")
 
 
 def identify(folder: Path) -> None:
