@@ -6,7 +6,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
-from fruitcnn.dataset.saved_split import apply_split
+from fruitcnn.dataset.saved_split import apply_split, write_split
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.device import on_cpu, training_device
@@ -82,7 +82,7 @@ def _start(run: Run) -> keras.Model:
     keras.utils.set_random_seed(config.seed)
     model = starting_model(config, dataset)
     write_text(folder / checkpoint.CONFIG, config.to_yaml())
-    write_text(folder / checkpoint.SPLIT, dataset.split_csv())
+    write_split(dataset, folder / checkpoint.SPLIT)
     run.print_line(f"training {config.model.architecture} on the {run.device.type} in {printable(str(folder))}")
     return model
 
