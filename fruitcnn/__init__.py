@@ -10,8 +10,17 @@ if TYPE_CHECKING:
     from fruitcnn.card import ModelCard as ModelCard
     from fruitcnn.config import Config as Config
     from fruitcnn.config import load_config as load_config
+    from fruitcnn.errors import ConfigError as ConfigError
+    from fruitcnn.errors import DatasetError as DatasetError
+    from fruitcnn.errors import ExportError as ExportError
     from fruitcnn.errors import FruitcnnError as FruitcnnError
+    from fruitcnn.errors import ImageError as ImageError
+    from fruitcnn.errors import ModelError as ModelError
+    from fruitcnn.errors import TransientError as TransientError
+    from fruitcnn.errors import UsageError as UsageError
     from fruitcnn.export import export_checkpoint as export_checkpoint
+    from fruitcnn.export.gate import Parity as Parity
+    from fruitcnn.extras import MissingExtraError as MissingExtraError
     from fruitcnn.identify.identifier import Identifier as Identifier
     from fruitcnn.identify.results import Identification as Identification
     from fruitcnn.identify.results import Rejection as Rejection
@@ -20,13 +29,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_ERRORS = (
+    *("ConfigError", "DatasetError", "ExportError", "FruitcnnError"),
+    *("ImageError", "ModelError", "TransientError", "UsageError"),
+)
 _HOME = {
     "Config": "fruitcnn.config",
     "FinishedRun": "fruitcnn.training.finished",
-    "FruitcnnError": "fruitcnn.errors",
+    **dict.fromkeys(_ERRORS, "fruitcnn.errors"),
     "Identification": "fruitcnn.identify.results",
     "Identifier": "fruitcnn.identify.identifier",
+    "MissingExtraError": "fruitcnn.extras",
     "ModelCard": "fruitcnn.card",
+    "Parity": "fruitcnn.export.gate",
     "Rejection": "fruitcnn.identify.results",
     "export_checkpoint": "fruitcnn.export",
     "load_config": "fruitcnn.config",
