@@ -8,7 +8,7 @@ import torch
 from keras import activations, layers
 from torch.nn import functional
 
-from fruitcnn.model.use import Builder, Function, Use
+from fruitcnn.model.layout import Builder, Function, InputLayout
 
 # Functions of (values, dimension of the channels).
 ACTIVATIONS: dict[Any, Callable[[torch.Tensor, int], torch.Tensor]] = {
@@ -44,18 +44,18 @@ def activated(layer: Any, function: Function, dimension: int) -> Function | None
     return activation and (lambda x, training: activation(function(x, training=training), dimension))
 
 
-def with_activation(build: Callable[[Any, Use], Function]) -> Builder:
+def with_activation(build: Callable[[Any, InputLayout], Function]) -> Builder:
     """A builder whose function is followed by the layer's `activation=`."""
-    return lambda layer, use: activated(layer, build(layer, use), use.channels)
+    return lambda layer, layout: activated(layer, build(layer, layout), layout.channels)
 
 
-def activation_layer(layer: layers.Activation, use: Use) -> Function | None:
+def activation_layer(layer: layers.Activation, layout: InputLayout) -> Function | None:
     """An Activation, where its function is in the table."""
     function = ACTIVATIONS.get(layer.activation)
-    return function and (lambda x, training: function(x, use.channels))
+    return function and (lambda x, training: function(x, layout.channels))
 
 
-def relu(layer: layers.ReLU, use: Use) -> Function | None:
+def relu(layer: layers.ReLU, layout: InputLayout) -> Function | None:
     """A ReLU with any slope and top, but no threshold."""
     if layer.threshold:
         return None
@@ -73,14 +73,14 @@ def is_relu(layer: Any) -> bool:
     return type(layer) is layers.ReLU and not layer.negative_slope and layer.max_value is None
 
 
-def softmax(layer: layers.Softmax, use: Use) -> Function | None:
+def softmax(layer: layers.Softmax, layout: InputLayout) -> Function | None:
     """A Softmax along one axis."""
     if not isinstance(layer.axis, int):
         return None
-    dimension = use.dimension(layer.axis)
+    dimension = layout.dimension(layer.axis)
     return lambda x, training: functional.softmax(x, dimension)
 
 
-def leaky_relu(layer: layers.LeakyReLU, use: Use) -> Function:
+def leaky_relu(layer: layers.LeakyReLU, layout: InputLayout) -> Function:
     """A LeakyReLU."""
     return lambda x, training: functional.leaky_relu(x, float(layer.negative_slope))

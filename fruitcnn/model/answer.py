@@ -12,6 +12,7 @@ from keras import layers
 
 from fruitcnn.calibration.familiarity import LEVELS, SHARPNESS, Familiarity
 from fruitcnn.card import EVIDENCE, FAMILIARITY, PROBABILITIES
+from fruitcnn.model.keras_graph import operation_of
 
 # The last Dense layer as a convolution before the pooling.
 LOGIT_MAPS = "logit_maps"
@@ -28,25 +29,25 @@ def answer_model(
     `evidence` [N, C, h, w], whose mean over places is the calibrated logit, where the network ends in global average
     pooling and Dense: the Dense layer is applied before the pooling, which gives the same.
     """
-    end = model.outputs[0]._keras_history.operation
-    if not _is_linear_dense(end):
+    last = operation_of(model.outputs[0])
+    if not _is_linear_dense(last):
         scaled = layers.Rescaling(1 / temperature, name="calibrated")(model.outputs[0])
-        return _named(model, [layers.Softmax(name=PROBABILITIES)(scaled)])
-    features = _before_dropout(end.input)
-    kernel, *biases = (np.asarray(weight) / temperature for weight in end.get_weights())
+        return _with_outputs(model, [layers.Softmax(name=PROBABILITIES)(scaled)])
+    features = _before_dropout(last.input)
+    kernel, *biases = (np.asarray(weight) / temperature for weight in last.get_weights())
     bias = biases[0] if biases else None
-    pool = features._keras_history.operation
+    pool = operation_of(features)
     evidence = None
     if isinstance(pool, layers.GlobalAveragePooling2D):
-        places = _conv(pool.input, kernel, bias)  # [N, h, w, C]
-        logits = layers.GlobalAveragePooling2D(name="logits")(places)
-        evidence = layers.Permute((3, 1, 2), name=EVIDENCE)(places)
+        maps = _conv(pool.input, kernel, bias)  # [N, h, w, C]
+        logits = layers.GlobalAveragePooling2D(name="logits")(maps)
+        evidence = layers.Permute((3, 1, 2), name=EVIDENCE)(maps)
     else:
         logits = _dense(features, kernel, bias, name="logits")
     outputs = [layers.Softmax(name=PROBABILITIES)(logits)]
     if familiarity is not None:
         outputs.append(_familiarity(features, logits, familiarity))
-    return _named(model, [*outputs, *([evidence] if evidence is not None else [])])
+    return _with_outputs(model, [*outputs, *([evidence] if evidence is not None else [])])
 
 
 def features_model(model: keras.Model) -> keras.Model:
@@ -54,15 +55,15 @@ def features_model(model: keras.Model) -> keras.Model:
 
     Raises ValueError where it does not end in a Dense layer.
     """
-    end = model.outputs[0]._keras_history.operation
-    if not _is_linear_dense(end):
+    last = operation_of(model.outputs[0])
+    if not _is_linear_dense(last):
         raise ValueError(f"{model.name} does not end in a Dense layer")
-    return keras.Model(model.inputs[0], [_before_dropout(end.input), model.outputs[0]], name=model.name)
+    return keras.Model(model.inputs[0], [_before_dropout(last.input), model.outputs[0]], name=model.name)
 
 
 def has_features(model: keras.Model) -> bool:
     """Whether a model of logits ends in a Dense layer, whose input are its features."""
-    return _is_linear_dense(model.outputs[0]._keras_history.operation)
+    return _is_linear_dense(operation_of(model.outputs[0]))
 
 
 def _is_linear_dense(operation: Any) -> bool:
@@ -70,12 +71,12 @@ def _is_linear_dense(operation: Any) -> bool:
 
 
 def _before_dropout(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    while isinstance(tensor._keras_history.operation, layers.Dropout):
-        tensor = tensor._keras_history.operation.input
+    while isinstance(operation_of(tensor), layers.Dropout):
+        tensor = operation_of(tensor).input
     return tensor
 
 
-def _named(model: keras.Model, outputs: list[keras.KerasTensor]) -> keras.Model:
+def _with_outputs(model: keras.Model, outputs: list[keras.KerasTensor]) -> keras.Model:
     return keras.Model(model.inputs[0], outputs, name=model.name)
 
 

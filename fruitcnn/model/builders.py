@@ -15,6 +15,7 @@ from keras import layers
 from fruitcnn.architectures import APPLICATIONS, ARCHITECTURES, choices, resolve
 from fruitcnn.errors import ConfigError
 from fruitcnn.model.classifier import classifier
+from fruitcnn.model.keras_graph import graph_of, operation_of
 from fruitcnn.model.pretrained import application, load_start
 
 
@@ -73,7 +74,7 @@ def _foreign(architecture: str, *, classes: int, size: int) -> object:
 def _checked(model: object, architecture: str, *, classes: int, size: int) -> keras.Model:
     """The model, where it is one that can be trained, resumed and exported."""
     if isinstance(model, keras.Sequential) and model.built:
-        model = model._functional
+        model = graph_of(model)
     if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
         problem = f"returned {type(model).__name__}, not a functional keras.Model"
     elif [tuple(t.shape) for t in model.inputs + model.outputs] != [(None, size, size, 3), (None, classes)]:
@@ -89,5 +90,5 @@ def _checked(model: object, architecture: str, *, classes: int, size: int) -> ke
 
 
 def _last_activation(model: keras.Model) -> Callable[..., object] | None:
-    last = model.outputs[0]._keras_history.operation
+    last = operation_of(model.outputs[0])
     return keras.activations.softmax if isinstance(last, layers.Softmax) else getattr(last, "activation", None)

@@ -8,7 +8,7 @@ from keras import layers
 from torch.nn import functional
 
 from fruitcnn.model.activations import activated
-from fruitcnn.model.use import Function, Use, value_of
+from fruitcnn.model.layout import Function, InputLayout, parameter_of
 
 
 def same_pads(lengths: Any, kernel: Any, strides: Any, dilation: Any = (1, 1)) -> list[int]:
@@ -42,8 +42,8 @@ def _laid_out(kernel: torch.Tensor, *order: int) -> torch.Tensor:
 
 def convolution(layer: layers.Conv2D, scale: float = 1.0, offset: float = 0.0) -> Function:
     """A Conv2D, before its activation, of `scale * x + offset`."""
-    kernel = _laid_out(value_of(layer.kernel), 3, 2, 0, 1)
-    bias = value_of(layer.bias) if layer.use_bias else None
+    kernel = _laid_out(parameter_of(layer.kernel), 3, 2, 0, 1)
+    bias = parameter_of(layer.bias) if layer.use_bias else None
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
         x, padding = _padded(layer, x, layer.kernel_size)
@@ -63,11 +63,11 @@ def rescaled_convolution(layer: layers.Conv2D, rescaling: layers.Rescaling) -> F
     return activated(layer, convolution(layer, scale, offset), dimension=1)
 
 
-def depthwise(layer: Any, use: Use) -> Function:
+def depthwise(layer: Any, layout: InputLayout) -> Function:
     """A DepthwiseConv2D, or the first half of a SeparableConv2D, before its activation."""
     name = "kernel" if hasattr(layer, "kernel") else "depthwise_kernel"
-    kernel = _laid_out(value_of(getattr(layer, name)), 2, 3, 0, 1)
-    bias = value_of(layer.bias) if layer.use_bias and isinstance(layer, layers.DepthwiseConv2D) else None
+    kernel = _laid_out(parameter_of(getattr(layer, name)), 2, 3, 0, 1)
+    bias = parameter_of(layer.bias) if layer.use_bias and isinstance(layer, layers.DepthwiseConv2D) else None
     height, width, inputs, multiplier = kernel.shape
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
@@ -78,15 +78,15 @@ def depthwise(layer: Any, use: Use) -> Function:
     return run
 
 
-def separable(layer: layers.SeparableConv2D, use: Use) -> Function:
+def separable(layer: layers.SeparableConv2D, layout: InputLayout) -> Function:
     """A SeparableConv2D, before its activation."""
-    each = depthwise(layer, use)
-    kernel = _laid_out(value_of(layer.pointwise_kernel), 3, 2, 0, 1)
-    bias = value_of(layer.bias) if layer.use_bias else None
+    each = depthwise(layer, layout)
+    kernel = _laid_out(parameter_of(layer.pointwise_kernel), 3, 2, 0, 1)
+    bias = parameter_of(layer.bias) if layer.use_bias else None
     return lambda x, training: functional.conv2d(each(x, training=training), kernel.permute(3, 2, 0, 1), bias)
 
 
-def max_pool(layer: layers.MaxPooling2D, use: Use) -> Function:
+def max_pool(layer: layers.MaxPooling2D, layout: InputLayout) -> Function:
     """A MaxPooling2D."""
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
@@ -98,11 +98,11 @@ def max_pool(layer: layers.MaxPooling2D, use: Use) -> Function:
     return run
 
 
-def average_pool(layer: layers.AveragePooling2D, use: Use) -> Function | None:
+def average_pool(layer: layers.AveragePooling2D, layout: InputLayout) -> Function | None:
     """An AveragePooling2D, where what `same` adds is the same on both sides."""
     top = left = 0
     if layer.padding == "same":
-        lengths = use.shapes[0][1:3]
+        lengths = layout.shapes[0][1:3]
         if None in lengths:
             return None
         left, right, top, bottom = same_pads(lengths, layer.pool_size, layer.strides)
@@ -113,17 +113,17 @@ def average_pool(layer: layers.AveragePooling2D, use: Use) -> Function | None:
     )
 
 
-def zero_padding(layer: layers.ZeroPadding2D, use: Use) -> Function:
+def zero_padding(layer: layers.ZeroPadding2D, layout: InputLayout) -> Function:
     """A ZeroPadding2D."""
     (top, bottom), (left, right) = layer.padding
     return lambda x, training: functional.pad(x, (left, right, top, bottom))
 
 
-def global_average(layer: layers.GlobalAveragePooling2D, use: Use) -> Function:
+def global_average(layer: layers.GlobalAveragePooling2D, layout: InputLayout) -> Function:
     """A GlobalAveragePooling2D."""
     return lambda x, training: x.mean((2, 3), keepdim=layer.keepdims)
 
 
-def global_max(layer: layers.GlobalMaxPooling2D, use: Use) -> Function:
+def global_max(layer: layers.GlobalMaxPooling2D, layout: InputLayout) -> Function:
     """A GlobalMaxPooling2D."""
     return lambda x, training: x.amax((2, 3), keepdim=layer.keepdims)

@@ -9,20 +9,19 @@ understand is computed by the Keras layer itself, in Keras' own order of dimensi
 
 import dataclasses
 import enum
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import torch
-from keras import layers, tree
-from keras.src.models.functional import Functional
+from keras import layers
 from torch import nn
 
 from fruitcnn.model.convolutions import rescaled_convolution
+from fruitcnn.model.keras_graph import Call, call_on_device_of, calls_of, graph_of, is_functional, own_losses
+from fruitcnn.model.layout import Function, InputLayout
 from fruitcnn.model.operations import can_rescale, entry_of, flattened_dense, scalar_rescaling
-from fruitcnn.model.steps import Step, needed, overwrite
-from fruitcnn.model.use import Function, Use
+from fruitcnn.model.steps import Step, reuse_memory, without_unused
 
 
 class _Order(enum.Enum):
@@ -63,10 +62,10 @@ class TorchForward(nn.Module):
         program = _Program()
         pixels = _Value(0, _Order.NCHW, tuple(model.inputs[0].shape))
         outputs = program.add_model(model, [pixels], training=None)
-        self._outputs = [program.ordered(value, _Order.KERAS).slot for value in outputs]
+        self._outputs = [program.in_order(value, _Order.KERAS).slot for value in outputs]
         self._size = len(program.steps) + 1
-        self._steps = needed(program.steps, self._outputs)
-        overwrite(self._steps, self._outputs)
+        self._steps = without_unused(program.steps, self._outputs)
+        reuse_memory(self._steps, self._outputs)
         self._keras_layers = program.keras_layers
         self.foreign: list[str] = [operation.name for operation in program.keras_layers]
         # Looked up once: `model.losses` walks all layers at every step.
@@ -86,15 +85,17 @@ class TorchForward(nn.Module):
         training = self.training
         for step in self._steps:
             values[step.slot] = step.function(*[values[slot] for slot in step.inputs], training=training)
-            for slot in step.spent:
+            for slot in step.released:
                 values[slot] = None
         outputs = tuple(values[slot] for slot in self._outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
     def penalty(self) -> torch.Tensor | float:
         """The sum of the regularisation losses: the weights' (L2 and the like), and the last forward's activities'."""
-        penalties = [_where_it_is(variable.value, regularizer, variable) for regularizer, variable in self._penalties]
-        return sum([*penalties, *(loss for layer in self._keras_layers for loss in _own_losses(layer))], 0.0)
+        penalties = [
+            call_on_device_of(variable.value, regularizer, variable) for regularizer, variable in self._penalties
+        ]
+        return sum([*penalties, *(loss for layer in self._keras_layers for loss in own_losses(layer))], 0.0)
 
 
 class _Program:
@@ -109,17 +110,14 @@ class _Program:
 
     def add_model(self, model: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
         """All operations of a model; training: what it was called with. Returns its outputs."""
-        graph = model._functional if isinstance(model, keras.Sequential) else model
+        graph = graph_of(model)
         known = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
-        # Keras keeps the calls of layers by depth: each comes after those that it takes its inputs from.
-        for depth in sorted(graph._nodes_by_depth, reverse=True):
-            for node in graph._nodes_by_depth[depth]:
-                if not node.is_input:
-                    results = self._add_node(node, [known[id(tensor)] for tensor in node.input_tensors], training)
-                    known.update({id(tensor): value for tensor, value in zip(node.outputs, results, strict=True)})
+        for call in calls_of(graph):
+            results = self._add_call(call, [known[id(tensor)] for tensor in call.inputs], training)
+            known.update({id(tensor): value for tensor, value in zip(call.outputs, results, strict=True)})
         return [known[id(tensor)] for tensor in graph.outputs]
 
-    def ordered(self, value: _Value, order: _Order) -> _Value:
+    def in_order(self, value: _Value, order: _Order) -> _Value:
         """The same tensor with its dimensions in this order."""
         if value.order is order or (value.order is not _Order.FLAT and len(value.shape) != 4):
             return value
@@ -137,26 +135,23 @@ class _Program:
         self.steps.append(Step(function, [value.slot for value in inputs], slot))
         return _Value(slot, order, tuple(shape), **more)
 
-    def _add_node(self, node: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
-        layer, keywords = node.operation, dict(node.arguments.kwargs)
-        keywords.pop("training", None)
-        own = _own_mode(node)
-        training = training if own is None else own
-        plain = _only_tensors(node.arguments.args) and all(value is None for value in keywords.values())
-        if plain and _is_functional(layer):
-            return self.add_model(layer, inputs, training)
-        result = self._add_understood(node, inputs, training) if plain and len(node.outputs) == 1 else None
-        return self._add_keras(node, inputs, training) if result is None else [result]
+    def _add_call(self, call: Call, inputs: list[_Value], training: bool | None) -> list[_Value]:
+        training = training if call.mode is None else call.mode
+        plain = call.takes_only_tensors
+        if plain and is_functional(call.operation):
+            return self.add_model(call.operation, inputs, training)
+        result = self._add_understood(call, inputs, training) if plain and len(call.outputs) == 1 else None
+        return self._add_keras(call, inputs, training) if result is None else [result]
 
-    def _add_understood(self, node: Any, inputs: list[_Value], training: bool | None) -> _Value | None:
+    def _add_understood(self, call: Call, inputs: list[_Value], training: bool | None) -> _Value | None:
         """What the table understands; None for everything else."""
-        layer, shape = node.operation, node.outputs[0].shape
+        layer, shape = call.operation, call.outputs[0].shape
         entry = entry_of(layer)
         if entry is None:
             return None
-        moved = self._moved(layer, inputs[0], shape)
-        if moved is not None:
-            return moved
+        rearranged = self._add_rearranging(layer, inputs[0], shape)
+        if rearranged is not None:
+            return rearranged
         if type(layer) is layers.Dense and inputs[0].order is _Order.FLAT:
             function: Function | None = flattened_dense(layer, inputs[0].unflattened)
             return function and self._add(function, inputs, _Order.KERAS, shape)
@@ -165,30 +160,34 @@ class _Program:
             function, inputs = rescaled_convolution(layer, taken_over[0]), [taken_over[1]]
         else:
             if not entry.any_order or len({value.order for value in inputs}) > 1:
-                inputs = [self.ordered(value, _natural(value.shape)) for value in inputs]
-            function = entry.build(layer, Use([value.shape for value in inputs], inputs[0].order is _Order.NCHW))
+                inputs = [self.in_order(value, _usual_order(value.shape)) for value in inputs]
+            function = entry.build(
+                layer, InputLayout([value.shape for value in inputs], inputs[0].order is _Order.NCHW)
+            )
         if function is None:
             return None
-        order = inputs[0].order if len(shape) == len(inputs[0].shape) else _natural(shape)
+        order = inputs[0].order if len(shape) == len(inputs[0].shape) else _usual_order(shape)
         result = self._add(_in_mode(function, training), inputs, order, shape, unflattened=inputs[0].unflattened)
         self.steps[-1].layer = layer
         if scalar_rescaling(layer):
             self._rescalings[result.slot] = layer, inputs[0]
         return result
 
-    def _moved(self, layer: Any, value: _Value, shape: Any) -> _Value | None:
+    def _add_rearranging(self, layer: Any, value: _Value, shape: Any) -> _Value | None:
         """Flatten, Reshape and Permute: what only changes how values lie."""
         if isinstance(layer, layers.Flatten) and value.order is _Order.NCHW and None not in value.shape[1:]:
             sides = value.shape[1:]
             return self._add(lambda x, training: x.flatten(1), [value], _Order.FLAT, shape, unflattened=sides)
         if isinstance(layer, layers.Flatten):
-            return self._add(lambda x, training: x.flatten(1), [self.ordered(value, _Order.KERAS)], _Order.KERAS, shape)
+            return self._add(
+                lambda x, training: x.flatten(1), [self.in_order(value, _Order.KERAS)], _Order.KERAS, shape
+            )
         if isinstance(layer, layers.Reshape):
             if len(value.shape) == 2 and tuple(shape[1:3]) == (1, 1) and len(shape) == 4:
-                value = self.ordered(value, _Order.KERAS)
+                value = self.in_order(value, _Order.KERAS)
                 return self._add(lambda x, training: x[:, :, None, None], [value], _Order.NCHW, shape)
             sides = tuple(-1 if side is None else side for side in shape[1:])
-            value = self.ordered(value, _Order.KERAS)
+            value = self.in_order(value, _Order.KERAS)
             # Not `len`, which an exporter takes for a constant.
             return self._add(lambda x, training: x.reshape(x.shape[0], *sides), [value], _Order.KERAS, shape)
         if isinstance(layer, layers.Permute):
@@ -196,74 +195,25 @@ class _Program:
                 # It lies like that already.
                 return dataclasses.replace(value, order=_Order.KERAS, shape=tuple(shape))
             axes = (0, *layer.dims)
-            value = self.ordered(value, _Order.KERAS)
+            value = self.in_order(value, _Order.KERAS)
             return self._add(lambda x, training: x.permute(axes), [value], _Order.KERAS, shape)
         return None
 
-    def _add_keras(self, node: Any, inputs: list[_Value], training: bool | None) -> list[_Value]:
+    def _add_keras(self, call: Call, inputs: list[_Value], training: bool | None) -> list[_Value]:
         """Whatever it is, by Keras itself."""
-        self.keras_layers.append(node.operation)
-        inputs = [self.ordered(value, _Order.KERAS) for value in inputs]
-        results = self._add(_in_mode(_by_keras(node), training), inputs, _Order.KERAS, ())
+        self.keras_layers.append(call.operation)
+        inputs = [self.in_order(value, _Order.KERAS) for value in inputs]
+        results = self._add(_in_mode(call.run, training), inputs, _Order.KERAS, ())
         return [
             self._add(lambda found, training, number=number: found[number], [results], _Order.KERAS, tensor.shape)
-            for number, tensor in enumerate(node.outputs)
+            for number, tensor in enumerate(call.outputs)
         ]
 
 
-def _natural(shape: Sequence[int | None]) -> _Order:
+def _usual_order(shape: Sequence[int | None]) -> _Order:
     return _Order.NCHW if len(shape) == 4 else _Order.KERAS
 
 
 def _in_mode(function: Function, training: bool | None) -> Function:
     """The function in the mode that its layer was called with, whatever the whole model's is."""
     return function if training is None else lambda *x, **ignored: function(*x, training=training)
-
-
-def _own_mode(node: Any) -> bool | None:
-    """The mode that a layer was called with; None where it has the whole model's.
-
-    Where nothing was said Keras notes the default of the layer's `call`: False for Dropout, which follows the model.
-    """
-    mode: bool | None = node.arguments.kwargs.get("training")
-    parameter = inspect.signature(node.operation.call).parameters.get("training")
-    return None if parameter is not None and mode == parameter.default else mode
-
-
-def _is_functional(operation: Any) -> bool:
-    # A subclass may compute something else.
-    graph = operation._functional if type(operation) is keras.Sequential else operation
-    return type(graph) is Functional
-
-
-def _only_tensors(arguments: tuple[Any, ...]) -> bool:
-    """Whether a layer was called with a tensor, or a list of them, and nothing else."""
-    flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
-    return len(arguments) == 1 and all(isinstance(item, keras.KerasTensor) for item in flat)
-
-
-def _by_keras(node: Any) -> Function:
-    operation = node.operation
-    has_mode = isinstance(operation, keras.Layer) and operation._call_has_training_arg
-
-    def run(*values: torch.Tensor, training: bool) -> Any:
-        args, kwargs = node.arguments.fill_in(
-            {id(tensor): value for tensor, value in zip(node.input_tensors, values, strict=True)}
-        )
-        if has_mode:
-            kwargs = {**kwargs, "training": training}
-        return tree.flatten(_where_it_is(values[0], operation, *args, **kwargs))
-
-    return run
-
-
-def _where_it_is(value: torch.Tensor, operation: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call an operation of Keras, which would move all that it takes to a device of its own, where a value is."""
-    with keras.device(value.device.type):
-        return operation(*args, **kwargs)
-
-
-def _own_losses(operation: Any) -> list[torch.Tensor]:
-    # Not `losses`, which has those of the weights too.
-    inner = operation._flatten_layers() if isinstance(operation, keras.Layer) else []
-    return [loss for layer in inner for loss in layer._losses]

@@ -26,7 +26,7 @@ from fruitcnn.model.convolutions import (
     separable,
     zero_padding,
 )
-from fruitcnn.model.use import Builder, Function, Use, value_of
+from fruitcnn.model.layout import Builder, Function, InputLayout, parameter_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +74,13 @@ def can_rescale(layer: layers.Conv2D, rescaling: layers.Rescaling) -> bool:
 _MANY = 1000
 
 
-def _batch_norm(layer: layers.BatchNormalization, use: Use) -> Function | None:
+def _batch_norm(layer: layers.BatchNormalization, layout: InputLayout) -> Function | None:
     axis = layer.axis[0] if isinstance(layer.axis, list | tuple) else layer.axis
-    if use.dimension(axis) != 1:
+    if layout.dimension(axis) != 1:
         return None
-    mean, variance = value_of(layer.moving_mean), value_of(layer.moving_variance)
-    gamma = value_of(layer.gamma) if layer.scale else None
-    beta = value_of(layer.beta) if layer.center else None
+    mean, variance = parameter_of(layer.moving_mean), parameter_of(layer.moving_variance)
+    gamma = parameter_of(layer.gamma) if layer.scale else None
+    beta = parameter_of(layer.beta) if layer.center else None
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
         training = training and layer.trainable
@@ -95,30 +95,30 @@ def _batch_norm(layer: layers.BatchNormalization, use: Use) -> Function | None:
     return run
 
 
-def _layer_norm(layer: layers.LayerNormalization, use: Use) -> Function | None:
+def _layer_norm(layer: layers.LayerNormalization, layout: InputLayout) -> Function | None:
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    if layer.rms_scaling or [axis % len(use.shapes[0]) for axis in axes] != [len(use.shapes[0]) - 1]:
+    if layer.rms_scaling or [axis % len(layout.shapes[0]) for axis in axes] != [len(layout.shapes[0]) - 1]:
         return None
-    gamma = value_of(layer.gamma) if layer.scale else None
-    beta = value_of(layer.beta) if layer.center else None
+    gamma = parameter_of(layer.gamma) if layer.scale else None
+    beta = parameter_of(layer.beta) if layer.center else None
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
-        x = x.permute(0, 2, 3, 1) if use.nchw else x
+        x = x.permute(0, 2, 3, 1) if layout.nchw else x
         x = functional.layer_norm(x, x.shape[-1:], gamma, beta, layer.epsilon)
-        return x.permute(0, 3, 1, 2) if use.nchw else x
+        return x.permute(0, 3, 1, 2) if layout.nchw else x
 
     return run
 
 
-def _unit_norm(layer: layers.UnitNormalization, use: Use) -> Function | None:
+def _unit_norm(layer: layers.UnitNormalization, layout: InputLayout) -> Function | None:
     if not isinstance(layer.axis, int):
         return None
-    dimension = use.dimension(layer.axis)
+    dimension = layout.dimension(layer.axis)
     # Keras bounds the squared norm by 1e-12 from below.
     return lambda x, training: x / torch.linalg.vector_norm(x, dim=dimension, keepdim=True).clamp(min=1e-6)
 
 
-def _rescaling(layer: layers.Rescaling, use: Use) -> Function | None:
+def _rescaling(layer: layers.Rescaling, layout: InputLayout) -> Function | None:
     if not scalar_rescaling(layer):
         return None
     scale, offset = float(layer.scale), float(layer.offset)
@@ -135,16 +135,16 @@ def scalar_rescaling(layer: keras.Layer) -> bool:
 # --- dense, merging, shapes
 
 
-def _dense(layer: layers.Dense, use: Use) -> Function:
-    kernel, bias = value_of(layer.kernel), value_of(layer.bias) if layer.use_bias else None
-    if use.nchw:
+def _dense(layer: layers.Dense, layout: InputLayout) -> Function:
+    kernel, bias = parameter_of(layer.kernel), parameter_of(layer.bias) if layer.use_bias else None
+    if layout.nchw:
         return lambda x, training: functional.conv2d(x, kernel.t()[:, :, None, None], bias)
     return lambda x, training: functional.linear(x, kernel.t(), bias)
 
 
 def flattened_dense(layer: layers.Dense, shape: tuple[int, int, int]) -> Function | None:
     """A Dense on flattened [N, C*H*W], where Keras flattens H, W, C; shape: (H, W, C)."""
-    kernel, bias = value_of(layer.kernel), value_of(layer.bias) if layer.use_bias else None
+    kernel, bias = parameter_of(layer.kernel), parameter_of(layer.bias) if layer.use_bias else None
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
         weight = kernel.view(*shape, -1).permute(3, 2, 0, 1).flatten(1)  # [units, C*H*W]
@@ -154,20 +154,20 @@ def flattened_dense(layer: layers.Dense, shape: tuple[int, int, int]) -> Functio
 
 
 def _merge(operation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Builder:
-    def build(layer: Any, use: Use) -> Function | None:
-        if len({len(shape) for shape in use.shapes}) > 1:
+    def build(layer: Any, layout: InputLayout) -> Function | None:
+        if len({len(shape) for shape in layout.shapes}) > 1:
             return None
         return lambda *x, training: functools.reduce(operation, x)
 
     return build
 
 
-def _concatenate(layer: layers.Concatenate, use: Use) -> Function:
-    dimension = use.dimension(layer.axis)
+def _concatenate(layer: layers.Concatenate, layout: InputLayout) -> Function:
+    dimension = layout.dimension(layer.axis)
     return lambda *x, training: torch.cat(x, dimension)
 
 
-def _dropout(layer: layers.Dropout, use: Use) -> Function | None:
+def _dropout(layer: layers.Dropout, layout: InputLayout) -> Function | None:
     if layer.noise_shape is None:
         return lambda x, training: functional.dropout(x, layer.rate, training)
     if tuple(layer.noise_shape) != (None, 1, 1, 1):
@@ -177,8 +177,8 @@ def _dropout(layer: layers.Dropout, use: Use) -> Function | None:
     return lambda x, training: x * functional.dropout(x.new_ones(len(x), 1, 1, 1), layer.rate) if training else x
 
 
-def _moved(layer: Any, use: Use) -> None:
-    """Layers that only move values: the interpreter keeps track of where they lie."""
+def _rearranging(layer: Any, layout: InputLayout) -> None:
+    """Layers that only rearrange values: the interpreter keeps track of where they lie."""
 
 
 def _entry(build: Builder, settings: str = "", *, any_order: bool = False) -> Entry:
@@ -190,7 +190,7 @@ _POOL = "pool_size strides padding"
 
 LAYERS: dict[type[keras.Layer], Entry] = {
     layers.Rescaling: _entry(_rescaling, "scale offset", any_order=True),
-    layers.Conv2D: _entry(with_activation(lambda layer, use: convolution(layer)), f"filters groups {_CONV}"),
+    layers.Conv2D: _entry(with_activation(lambda layer, layout: convolution(layer)), f"filters groups {_CONV}"),
     layers.DepthwiseConv2D: _entry(with_activation(depthwise), f"depth_multiplier {_CONV}"),
     layers.SeparableConv2D: _entry(with_activation(separable), f"filters depth_multiplier {_CONV}"),
     layers.BatchNormalization: _entry(_batch_norm, "axis momentum epsilon center scale"),
@@ -210,9 +210,9 @@ LAYERS: dict[type[keras.Layer], Entry] = {
     layers.Subtract: _entry(_merge(torch.sub), any_order=True),
     layers.Maximum: _entry(_merge(torch.maximum), any_order=True),
     layers.Concatenate: _entry(_concatenate, "axis"),
-    layers.Flatten: _entry(_moved),
-    layers.Reshape: _entry(_moved, "target_shape"),
-    layers.Permute: _entry(_moved, "dims"),
+    layers.Flatten: _entry(_rearranging),
+    layers.Reshape: _entry(_rearranging, "target_shape"),
+    layers.Permute: _entry(_rearranging, "dims"),
     layers.Dropout: _entry(_dropout, "rate noise_shape", any_order=True),
     layers.Dense: _entry(with_activation(_dense), "units use_bias activation", any_order=True),
 }

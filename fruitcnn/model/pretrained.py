@@ -11,6 +11,7 @@ from fruitcnn import checkpoint
 from fruitcnn.architectures import APPLICATIONS, ARCHITECTURES, resolve
 from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.model.answer import LOGIT_MAPS
+from fruitcnn.model.keras_graph import operation_of
 
 IMAGENET, NONE = "imagenet", "none"
 
@@ -49,10 +50,14 @@ def blocks_of(model: keras.Model) -> list[str]:
 
 def depths(model: keras.Model) -> list[int]:
     """For each trainable variable how many blocks with any lie between it and the model's end."""
-    of = {id(v): b for layer, b in zip(model.layers, blocks_of(model), strict=True) for v in layer.trainable_variables}
-    names = [of[id(variable)] for variable in model.trainable_variables]
-    order = list(dict.fromkeys(names))
-    return [len(order) - 1 - order.index(name) for name in names]
+    block_of = {
+        id(variable): block
+        for layer, block in zip(model.layers, blocks_of(model), strict=True)
+        for variable in layer.trainable_variables
+    }
+    blocks = [block_of[id(variable)] for variable in model.trainable_variables]
+    order = list(dict.fromkeys(blocks))
+    return [len(order) - 1 - order.index(block) for block in blocks]
 
 
 def with_frozen_statistics(model: keras.Model) -> keras.Model:
@@ -116,7 +121,7 @@ def _from_model(model: keras.Model, path: Path) -> None:
     given = {layer.name: layer.get_weights() for layer in start.layers}
     if LOGIT_MAPS in given:
         kernel, *bias = given[LOGIT_MAPS]
-        given[model.outputs[0]._keras_history.operation.name] = [kernel[0, 0], *bias]
+        given[operation_of(model.outputs[0]).name] = [kernel[0, 0], *bias]
     fitting = [
         layer
         for layer in model.layers
@@ -148,5 +153,5 @@ def _from_imagenet(model: keras.Model, architecture: str) -> None:
     tensors = torch.load(file, map_location="cpu", weights_only=True)
     convert = resolve(weights.convert)
     for layer in model.layers:
-        if layer.weights and layer is not model.outputs[0]._keras_history.operation:
+        if layer.weights and layer is not operation_of(model.outputs[0]):
             layer.set_weights([value.numpy() for value in convert(layer, tensors)])

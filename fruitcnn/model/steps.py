@@ -7,11 +7,11 @@ import torch
 from keras import layers
 
 from fruitcnn.model.activations import is_relu
-from fruitcnn.model.use import Function
+from fruitcnn.model.layout import Function
 
 
 class Step:
-    """One operation of a program: `values[slot] = function(*values[inputs])`; then `spent` are needed no more.
+    """One operation of a program: `values[slot] = function(*values[inputs])`; then `released` are needed no more.
 
     layer: the Keras layer that the function stands for, where the table understands it.
     """
@@ -19,21 +19,21 @@ class Step:
     def __init__(self, function: Function, inputs: list[int], slot: int) -> None:
         self.function, self.inputs, self.slot = function, inputs, slot
         self.layer: Any = None
-        self.spent: list[int] = []
+        self.released: list[int] = []
 
 
-def needed(steps: list[Step], outputs: list[int]) -> list[Step]:
+def without_unused(steps: list[Step], outputs: list[int]) -> list[Step]:
     """The steps that lead to the outputs, each told which values nobody needs after it."""
     slots, kept = set(outputs), []
     for step in reversed(steps):
         if step.slot in slots:
-            step.spent = [slot for slot in set(step.inputs) if slot not in slots]
+            step.released = [slot for slot in set(step.inputs) if slot not in slots]
             slots.update(step.inputs)
             kept.append(step)
     return kept[::-1]
 
 
-def overwrite(steps: list[Step], outputs: list[int]) -> None:
+def reuse_memory(steps: list[Step], outputs: list[int]) -> None:
     """Let a ReLU write over its input where nobody else, no gradient either, reads that: new memory costs time."""
     readers = Counter([*(slot for step in steps for slot in step.inputs), *outputs])
     writable = {step.slot for step in steps if _has_own_memory(step) and readers[step.slot] == 1}

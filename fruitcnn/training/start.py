@@ -10,6 +10,7 @@ from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import ConfigError
 from fruitcnn.model import TorchForward, build_model, has_features, keras
+from fruitcnn.model.keras_graph import operation_of
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
 from fruitcnn.training.answers import calibrate_head
 from fruitcnn.training.features import Extractor
@@ -29,7 +30,7 @@ def starting_model(config: Config, dataset: Dataset) -> keras.Model:
         weights=config.model.weights,
     )
     if (config.head or config.train.head_first) and not (
-        has_features(model) and model.outputs[0]._keras_history.operation.use_bias
+        has_features(model) and operation_of(model.outputs[0]).use_bias
     ):
         problem = "does not end in a Dense layer with a bias, whose weights could be fitted"
         raise ConfigError(problem, value=config.model.architecture, remedy="choose another network, or another recipe")
@@ -61,7 +62,7 @@ def fit_head_only(model: keras.Model, config: Config, dataset: Dataset) -> Train
     pixels = dataset.outside_pixels(config.data.size)
     outside = None if pixels is None else extractor.features(pixels)
     calibration = calibrate_head(Features(features, outside), views, dataset, head, seed=config.seed)
-    last = Head(*model.outputs[0]._keras_history.operation.get_weights())
+    last = Head(*operation_of(model.outputs[0]).get_weights())
     rows = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in dataset.splits}
     answers = {split: Answers(found, last.logits(found)) for split, found in rows.items()}
     return Trained(model, None, [], calibration, answers)
@@ -78,5 +79,5 @@ def _fit_head_of(
     rows = [features] if views is None else [features, views]
     targets = np.tile(dataset.targets(TRAIN), len(rows))
     head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)
-    model.outputs[0]._keras_history.operation.set_weights([head.kernel, head.bias])
+    operation_of(model.outputs[0]).set_weights([head.kernel, head.bias])
     return features, views

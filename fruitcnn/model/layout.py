@@ -1,4 +1,4 @@
-"""What building a layer's function needs to know: how one use of the layer meets its tensors."""
+"""What building a layer's function needs to know of the tensors that it meets."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,8 +10,8 @@ Function = Callable[..., torch.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class Use:
-    """One use of a layer. shapes: its inputs', in Keras' order; nchw: whether they come as NCHW."""
+class InputLayout:
+    """How the inputs of one call lie. shapes: theirs, in Keras' order; nchw: whether they come as NCHW."""
 
     shapes: list[tuple[int | None, ...]]
     nchw: bool
@@ -27,11 +27,11 @@ class Use:
         return (0, 2, 3, 1)[axis] if self.nchw else axis
 
 
-# From a layer and its use to the function that computes it; None where its settings are not understood.
-Builder = Callable[[Any, Use], Function | None]
+# From a layer and the layout of its inputs to the function that computes it; None where it is not understood.
+Builder = Callable[[Any, InputLayout], Function | None]
 
 
-def value_of(variable: Any) -> torch.Tensor:
+def parameter_of(variable: Any) -> torch.Tensor:
     """A Keras variable's own torch Parameter."""
     value: torch.Tensor = variable.value
     return value
