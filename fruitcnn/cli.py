@@ -163,10 +163,10 @@ def export(
 
 @app.command()
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is decoded again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is computed again.")] = False,
 ) -> None:
-    """Show the folder of decoded pictures and its size, or clear it."""
-    from fruitcnn.dataset.store import describe_cache
+    """Show the folder of what was computed before, with a size for each kind, or clear it."""
+    from fruitcnn.cache import describe_cache
 
     print(describe_cache(clear=clear))
 

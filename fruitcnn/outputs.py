@@ -27,13 +27,7 @@ class _Temporary:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # The ending stays: writers such as Keras and matplotlib choose the format by it. The rest is cut so that a
-        # name as long as the file system allows has a temporary too.
-        self.name = path.with_name(f".{path.stem[:32]}.{os.urandom(4).hex()}.fruitcnn-tmp{path.suffix[:16]}")
-        _unfinished.add(self.name)
-        self._descriptor = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOT_THROUGH_LINKS, 0o666)
-        with contextlib.suppress(OSError):
-            lock(self._descriptor)
+        self.name, self._descriptor = create_temporary(path)
 
     def flush(self) -> None:
         """See that the content is on the disk."""
@@ -48,10 +42,8 @@ class _Temporary:
             self._close()
         if not replace:
             _rename_to_free_name(self.name, self.path)
-        elif os.path.lexists(self.path) and not stat.S_ISREG(self.path.lstat().st_mode):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path))
         else:
-            self.name.replace(self.path)
+            rename_over_file(self.name, self.path)
 
     def discard(self) -> None:
         """Remove it, where it has not been published."""
@@ -63,6 +55,13 @@ class _Temporary:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
+
+
+def rename_over_file(temporary: Path, path: Path) -> None:
+    """Rename, replacing a file that has the name but nothing else: FileExistsError."""
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    temporary.replace(path)
 
 
 def _rename_to_free_name(temporary: Path, path: Path) -> None:
@@ -121,8 +120,26 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def create_temporary(path: Path) -> tuple[Path, int]:
+    """A new file beside `path` that is to become it, and its descriptor, which holds its lock."""
+    while True:
+        # The ending stays: writers such as Keras and matplotlib choose the format by it. The rest is cut so that a name
+        # as long as the file system allows has a temporary too.
+        name = path.with_name(f".{path.stem[:32]}.{os.urandom(4).hex()}.fruitcnn-tmp{path.suffix[:16]}")
+        _unfinished.add(name)
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOT_THROUGH_LINKS, 0o666)
+        try:
+            # Between its making and its locking another process may have taken it for abandoned.
+            if lock(descriptor) and name.exists():
+                return name, descriptor
+        except OSError:
+            # A file system without locks: there nobody takes it for abandoned.
+            return name, descriptor
+        os.close(descriptor)
+
+
 def is_temporary(path: Path) -> bool:
-    """Whether such names are given here to what is being written."""
+    """Whether `create_temporary` gives such names."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 

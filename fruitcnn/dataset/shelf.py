@@ -23,10 +23,11 @@ from PIL import features
 
 from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.image import SCALED_MARGIN, Pixels
-from fruitcnn.locks import lock, remove_unlocked
+from fruitcnn.outputs import create_temporary, rename_over_file
+from fruitcnn.regular_files import NOT_THROUGH_LINKS, WITHOUT_WAITING, open_regular
 
 _FORMAT = 2
-ENDING, TEMPORARY = ".pixels", ".pixels.tmp"
+_ENDING = ".pixels"
 # Everything beside the file's content that decides its pixels and hashes. Raise the last number when they change.
 _DECODER = f"{PIL.__version__} {features.version_codec('jpg')} {SCALED_MARGIN} 2"
 ENTRY = np.dtype([("sha256", "u1", 32), ("hashes", "<u8", 2), ("crc", "<u4")])
@@ -73,21 +74,21 @@ class Shelf:
         """Fill `into`, uint8 [size, size, 3] and contiguous. Raises OSError where the file no longer has it."""
         with self._lock:
             if self.file is None and self.path is not None:
-                self.file = os.open(self.path, os.O_RDONLY)
+                self.file = os.open(self.path, os.O_RDONLY | WITHOUT_WAITING | NOT_THROUGH_LINKS)
         assert self.file is not None
         buffer = into.data.cast("B")
         if os.preadv(self.file, [buffer], row * len(buffer)) != len(buffer):
             raise OSError(f"{self.path} is cut off")
 
 
-def shelf_pattern(size: int | None = None) -> str:
-    """The file names (a glob) of shelves in this format: of one size, or of all."""
-    return f"{_FORMAT}-{size or '*'}-*{ENDING}"
+def is_shelf(path: Path, size: int) -> bool:
+    """Whether a name in the cache is that of a shelf in this format, with pictures of this size."""
+    return path.suffix == _ENDING and path.name.startswith(f"{_FORMAT}-{size}-")
 
 
 def open_shelf(path: Path, size: int) -> Shelf | None:
     """A shelf; None for one that another decoder has filled. Raises OSError for one that is damaged or gone."""
-    with path.open("rb") as file:
+    with open_regular(path, through_links=False) as file:
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - _FOOTER.size))
         footer = file.read()
@@ -117,7 +118,8 @@ class ShelfWriter:
         self.entries: list[tuple[bytes, Hashes, int]] = []
         self._row_bytes = size * size * 3
         try:
-            path, file = _new_temporary(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            path, file = create_temporary(folder / _ENDING[1:])
             self.shelf = Shelf(size, path, self.entries, file)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -149,10 +151,10 @@ class ShelfWriter:
         footer = _FOOTER.pack(_MAGIC, _decoder_id(), self.shelf.size, len(table), crc)
         # Named by content: two processes that decode the same pictures at once leave one file.
         key = hashlib.sha256(_decoder_id() + b"".join(entry[0] for entry in self.entries)).hexdigest()[:32]
-        final = self.folder / f"{_FORMAT}-{self.shelf.size}-{key}{ENDING}"
+        final = self.folder / f"{_FORMAT}-{self.shelf.size}-{key}{_ENDING}"
         try:
             _write_at(self.shelf.file, data + footer, len(table) * self._row_bytes)
-            self.shelf.path.rename(final)
+            rename_over_file(self.shelf.path, final)
             self.shelf.path = final
         except OSError as error:
             self._leave_folder(error)
@@ -178,31 +180,6 @@ class ShelfWriter:
             _write_at(own, os.pread(before, self._row_bytes, start), start)
         self.shelf.path, self.shelf.file = None, own
         os.close(before)
-
-
-def remove_unfinished_shelves(folder: Path) -> None:
-    """Remove the temporaries of processes that were killed: those whose lock is free."""
-    for path in find_files(folder, f".*{TEMPORARY}"):
-        remove_unlocked(path)
-
-
-def find_files(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder that a glob names, in order; none where the folder can't be read."""
-    try:
-        return sorted(folder.glob(pattern))
-    except OSError:
-        return []
-
-
-def _new_temporary(folder: Path) -> tuple[Path, int]:
-    folder.mkdir(parents=True, exist_ok=True)
-    while True:
-        path = folder / f".{os.urandom(8).hex()}{TEMPORARY}"
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        # Between its making and its locking another process may have taken it for abandoned.
-        if lock(file) and path.exists():
-            return path, file
-        os.close(file)
 
 
 def _own_file() -> int:

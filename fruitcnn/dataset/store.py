@@ -4,40 +4,18 @@ Pictures are found by the content of their files, so renaming and moving files c
 decodes itself alone. Pictures that can't be decoded are not in it: they are tried again each time.
 """
 
-import contextlib
-import os
-import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fruitcnn.dataset.shelf import (
-    TEMPORARY,
-    Hashes,
-    Shelf,
-    ShelfWriter,
-    find_files,
-    open_shelf,
-    remove_unfinished_shelves,
-    shelf_pattern,
-)
+from fruitcnn import cache
+from fruitcnn.dataset.shelf import Hashes, Shelf, ShelfWriter, is_shelf, open_shelf
 from fruitcnn.image import Pixels
 
-# Bytes that the folder may hold; what was used longest ago goes first. A set larger than that is kept all the same.
-LIMIT = 10 << 30
 # Bytes of pixels after which a shelf is closed: what a killed scan loses at most, and what is dropped at once.
 _SHELF_BYTES = 256 << 20
-# Everything that this or an earlier version has written.
-_OURS = re.compile(rf"\d+-\d+-[0-9a-f]{{32}}\.pixels|\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}|[0-9a-f]{{64}}\.npz")
-
-
-def cache_folder() -> Path:
-    """Where decoded pixels are kept: $FRUITCNN_CACHE, else fruitcnn in the user's cache folder."""
-    own = os.environ.get("FRUITCNN_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruitcnn"
 
 
 class PixelRows:
@@ -86,19 +64,20 @@ class PixelStore:
     """
 
     def __init__(self, sizes: Iterable[int]) -> None:
-        self.folder, self.failure = cache_folder(), ""
+        self.folder, self.failure = cache.cache_folder(), ""
         self._rows: dict[int, dict[bytes, tuple[Shelf, int]]] = {size: {} for size in sizes}
         self._writers: dict[int, ShelfWriter] = {}
-        remove_unfinished_shelves(self.folder)
+        cache.remove_abandoned(self.folder)
         for size in self._rows:
             self._open_shelves(size)
 
     def _open_shelves(self, size: int) -> None:
-        for path in find_files(self.folder, shelf_pattern(size)):
+        names = (entry.path for entry in cache.find_entries(self.folder) if is_shelf(entry.path, size))
+        for path in sorted(names):
             try:
                 shelf = open_shelf(path, size)
             except OSError:
-                _drop(path)
+                cache.drop(path)
                 continue
             if shelf is not None:
                 self._rows[size].update((key, (shelf, row)) for row, key in enumerate(shelf.keys()))
@@ -116,7 +95,7 @@ class PixelStore:
             if shelf is not None and shelf.path is not None:
                 # The rest of the file may be as bad. What was found in it before can be read on; the next scan
                 # decodes its pictures again.
-                _drop(shelf.path)
+                cache.drop(shelf.path)
         return hashes, missing
 
     def add(self, sha256: bytes, hashes: Hashes, pixels: dict[int, Pixels]) -> None:
@@ -143,63 +122,10 @@ class PixelStore:
         used = {shelf.path for rows in self._rows.values() for shelf, _ in rows.values() if shelf.file is not None}
         for path in used:
             if path is not None:
-                with contextlib.suppress(OSError):
-                    os.utime(path)
-        shrink_cache(self.folder, LIMIT, keep=used)
+                cache.mark_used(path)
+        cache.shrink_cache(self.folder, keep=used)
 
     def rows(self, sha256: Iterable[str], size: int) -> PixelRows:
         """The pixels of pictures, by the sha256 of their files in hex; KeyError where one or the size is not there."""
         found = self._rows[size]
         return PixelRows([found[bytes.fromhex(name)] for name in sha256], size)
-
-
-def cached_files(folder: Path) -> list[Path]:
-    """What fruitcnn has written to its cache folder, longest unused first."""
-    found = []
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
-            # What others put there is not ours to count or to remove.
-            with contextlib.suppress(OSError):
-                if _OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                    found.append((entry.stat().st_mtime, Path(entry.path)))
-    return [path for _, path in sorted(found)]
-
-
-def shrink_cache(folder: Path, limit: int, *, keep: Iterable[Path | None] = ()) -> int:
-    """Remove what was used longest ago until at most `limit` bytes are left; returns the number of bytes removed.
-
-    keep: files that stay. What another process reads just now it can read on; what one writes is left alone.
-    """
-    remove_unfinished_shelves(folder)
-    files = [path for path in cached_files(folder) if not path.name.endswith(TEMPORARY)]
-    sizes = {path: _bytes(path) for path in files}
-    total, removed, kept = sum(sizes.values()), 0, set(keep)
-    for path in files:
-        if total - removed > limit and path not in kept and _drop(path):
-            removed += sizes[path]
-    return removed
-
-
-def describe_cache(*, clear: bool = False) -> str:
-    """The cache folder, its size and its limit, in one line; `clear` empties it first and says by how much."""
-    folder = cache_folder()
-    if clear:
-        return f"{folder}: removed {shrink_cache(folder, 0) / 1e6:,.1f} MB"
-    files = cached_files(folder)
-    total = sum(map(_bytes, files))
-    return f"{folder}: {total / 1e6:,.1f} MB in {len(files)} files (at most {LIMIT / 1e6:,.0f} MB are kept)"
-
-
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _drop(path: Path) -> bool:
-    try:
-        path.unlink()
-    except OSError:
-        return False
-    return True

@@ -4,18 +4,23 @@ They are computed by onnxruntime on the CPU, in float32: the graph is the one th
 as the same network in torch.
 """
 
+import contextlib
 import hashlib
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from fruitcnn import cache
 from fruitcnn.arrays import Float32Array
-from fruitcnn.dataset.store import PixelRows, cache_folder
+from fruitcnn.dataset.store import PixelRows
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.image import Pixels
 from fruitcnn.model import features_model, keras
 from fruitcnn.outputs import written_whole
 from fruitcnn.progress import tracked
+from fruitcnn.regular_files import open_regular
 from fruitcnn.runtime import Session, batches
 
 # Part of the cache's key: raise it when the features of the same weights and pixels change.
@@ -41,17 +46,36 @@ class Extractor:
         key.update(f"{_VERSION} {onnxruntime.__version__} {mirrored} {pixels.shape}".encode())
         for batch in batches(pixels, _BATCH):
             key.update(np.ascontiguousarray(batch).tobytes())
-        entry = cache_folder() / f"{key.hexdigest()}.features.npz"
-        if not entry.is_file():
-            entry.parent.mkdir(parents=True, exist_ok=True)
+        entry = cache.cache_folder() / f"{key.hexdigest()}.features.npz"
+        found = _read(entry, len(pixels))
+        if found is None:
             read = tracked(batches(pixels, _BATCH), "computing features", total=-(-len(pixels) // _BATCH))
-            rows = np.concatenate([self._run(batch[:, :, ::-1] if mirrored else batch) for batch in read])
-            with written_whole(entry) as temporary:
-                np.savez(temporary, features=rows)
-        with np.load(entry) as kept:
-            found: Float32Array = kept["features"]
+            found = np.concatenate([self._run(batch[:, :, ::-1] if mirrored else batch) for batch in read])
+            _write(entry, found)
         return found
 
     def _run(self, batch: Pixels) -> Float32Array:
         (features,) = self._session.answers(list(self._session.outputs), batch)
         return features
+
+
+def _read(entry: Path, count: int) -> Float32Array | None:
+    """Features [count, D] from the cache; None where they are not there, or damaged."""
+    try:
+        with open_regular(entry, through_links=False) as file, np.load(file, allow_pickle=False) as kept:
+            found: Float32Array = kept["features"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    if found.dtype != np.float32 or found.ndim != 2 or len(found) != count:
+        return None
+    cache.mark_used(entry)
+    return found
+
+
+def _write(entry: Path, features: Float32Array) -> None:
+    # Whoever can't keep them computes them again; of a folder that can't be written to the pixel store has told.
+    with contextlib.suppress(OSError):
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(entry) as temporary:
+            np.savez(temporary, features=features)
+        cache.shrink_cache(entry.parent, keep=[entry])

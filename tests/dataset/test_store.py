@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fruitcnn import cache
+from fruitcnn.cache import find_entries, shrink_cache
 from fruitcnn.dataset import pictures, store
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.shelf import open_shelf
 from fruitcnn.dataset.split import SplitRules
-from fruitcnn.dataset.store import PixelStore, cached_files, shrink_cache
+from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import TransientError
 from fruitcnn.image import Picture, decode, load_pixels
 from tests.conftest import REPOSITORY, Run
@@ -39,6 +41,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def records(tmp_path: Path) -> list[Record]:
     root = make_classes(tmp_path / "data", {"apple": 3, "pear": 3})
     return [Record(path.name, path, path.parent.name) for path in sorted(root.rglob("*.png"))]
+
+
+def cached_files(folder: Path) -> list[Path]:
+    """What is kept, longest unused first."""
+    return [entry.path for entry in find_entries(folder)]
 
 
 def read(records: list[Record], *sizes: int) -> tuple[PixelStore, list[Record]]:
@@ -240,7 +247,7 @@ def test_a_killed_scan_leaves_nothing_that_the_next_one_does_not_remove(folder: 
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     (orphan,) = folder.iterdir()
-    alive = folder / ".0123456789abcdef.pixels.tmp"
+    alive = folder / ".pixels.0123abcd.fruitcnn-tmp"
     with alive.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         check(records, 32)
@@ -261,10 +268,10 @@ def test_what_was_used_longest_ago_goes_first(
     foreign.write_bytes(b"mine")
     check(records[:2], 32)
     assert cached_files(folder) == [middle, newest, oldest], "using it makes it young"
-    monkeypatch.setattr(store, "LIMIT", oldest.stat().st_size + newest.stat().st_size)
+    monkeypatch.setattr(cache, "LIMIT", oldest.stat().st_size + newest.stat().st_size)
     check(records[:2], 32)
     assert cached_files(folder) == [newest, oldest]
-    monkeypatch.setattr(store, "LIMIT", 0)
+    monkeypatch.setattr(cache, "LIMIT", 0)
     check(records[:2], 32)
     assert cached_files(folder) == [oldest], "what is in use stays, however little is allowed"
     size = oldest.stat().st_size
@@ -304,7 +311,9 @@ def test_the_cache_command_shows_and_clears(folder: Path, records: list[Record],
     check(records, 256)
     mine = folder / "mine.txt"
     mine.write_text("mine")
-    assert cli("cache").stdout.startswith(f"{folder}: 1.2 MB in 1 files")
+    assert cli("cache").stdout.startswith(
+        f"{folder}: 1.2 MB in 1 files (at most 10,737 MB are kept)\n  pixels: 1.2 MB in 1 files\n"
+    )
     assert cli("cache", "--clear").stdout == f"{folder}: removed 1.2 MB\n"
     assert list(folder.iterdir()) == [mine]
     assert cli("cache").stdout.startswith(f"{folder}: 0.0 MB in 0 files")

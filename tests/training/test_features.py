@@ -1,0 +1,98 @@
+"""Features in the cache: computed once, by whatever is there already only where it is theirs."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fruitcnn import cache
+from fruitcnn.image import Pixels
+from fruitcnn.model import build_model
+from fruitcnn.training.features import Extractor
+from tests.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def extractor() -> Extractor:
+    """A small network's."""
+    return Extractor(build_model("fruit_net", classes=3, size=16, dropout=0.0))
+
+
+@pytest.fixture
+def pixels() -> Pixels:
+    """Of nine pictures, which are more than a batch."""
+    return np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, which is not there yet."""
+    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "new" / "cache"))
+    return tmp_path / "new" / "cache"
+
+
+def test_the_cache_command_counts_and_clears_features(
+    folder: Path, extractor: Extractor, pixels: Pixels, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = extractor.features(pixels)
+    (entry,) = folder.iterdir()
+    assert features.shape == (9, 256) and entry.stat().st_size > features.nbytes
+    size = f"{entry.stat().st_size / 1e6:.1f} MB in 1 files"
+    assert cli("cache").stdout == f"{folder}: {size} (at most 10,737 MB are kept)\n  features: {size}\n"
+
+    os.utime(entry, (1, 1))
+    before = entry.read_bytes()
+    assert np.array_equal(extractor.features(pixels), features) and entry.read_bytes() == before
+    assert entry.stat().st_mtime > 1, "using it makes it young"
+    other = extractor.features(pixels, mirrored=True)
+    assert not np.array_equal(other, features) and len(list(folder.iterdir())) == 2
+
+    monkeypatch.setattr(cache, "LIMIT", 0)
+    extractor.features(pixels[:8])
+    (left,) = folder.iterdir()
+    assert left != entry, "features keep the limit, too; the newest stay"
+    assert cli("cache", "--clear").stdout.startswith(f"{folder}: removed 0.0 MB")
+    assert list(folder.iterdir()) == []
+
+
+def test_damaged_features_are_computed_again(folder: Path, extractor: Extractor, pixels: Pixels) -> None:
+    features = extractor.features(pixels)
+    (entry,) = folder.iterdir()
+    whole = entry.read_bytes()
+    others = folder.with_name("others.npz")
+    np.savez(others, features=features[:5])
+    fewer = others.read_bytes()
+    np.savez(others, features=features.astype(np.float64))
+    for content in (b"", whole[:-50], whole[:40] + b"\1" + whole[41:], b"no archive", fewer, others.read_bytes()):
+        entry.write_bytes(content)
+        assert np.array_equal(extractor.features(pixels), features)
+        assert np.array_equal(np.load(entry)["features"], features), "and kept as they are right"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_what_else_has_the_name_of_an_entry_is_neither_read_nor_replaced(
+    kind: str, folder: Path, extractor: Extractor, pixels: Pixels
+) -> None:
+    features = extractor.features(pixels)
+    (entry,) = folder.iterdir()
+    victim = folder.with_name("victim.npz")
+    np.savez(victim, features=np.zeros((9, 256), np.float32))
+    content = victim.read_bytes()
+    entry.unlink()
+    {"link": lambda: entry.symlink_to(victim), "fifo": lambda: os.mkfifo(entry), "folder": entry.mkdir}[kind]()
+    before = entry.lstat().st_ino
+    assert np.array_equal(extractor.features(pixels), features)
+    assert entry.lstat().st_ino == before and victim.read_bytes() == content
+    assert list(folder.iterdir()) == [entry]
+
+
+def test_where_nothing_can_be_kept_features_are_computed_all_the_same(
+    folder: Path, extractor: Extractor, pixels: Pixels
+) -> None:
+    features = extractor.features(pixels)
+    (entry,) = folder.iterdir()
+    entry.unlink()
+    folder.rmdir()
+    folder.write_text("not a folder")
+    assert np.array_equal(extractor.features(pixels), features) and folder.read_text() == "not a folder"
