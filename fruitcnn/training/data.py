@@ -79,9 +79,9 @@ class Batches:
             for chosen in order.split(self.size)[: len(self)]:
                 waiting.append(pool.submit(self._read, chosen))
                 if len(waiting) > _AHEAD:
-                    yield self._moved(waiting.popleft())
+                    yield self._to_device(waiting.popleft())
             while waiting:
-                yield self._moved(waiting.popleft())
+                yield self._to_device(waiting.popleft())
 
     def _read(self, chosen: torch.Tensor) -> Batch:
         """Pixels [N, S, S, 3] and targets [N] in the host's memory, from which a GPU can fetch them by itself."""
@@ -90,7 +90,7 @@ class Batches:
         targets = self.targets[chosen]
         return pixels, targets.pin_memory() if self._pinned else targets
 
-    def _moved(self, batch: Future[Batch]) -> Batch:
+    def _to_device(self, batch: Future[Batch]) -> Batch:
         pixels, targets = batch.result()
         return pixels.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
@@ -106,8 +106,8 @@ class _WithOutside:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         others = itertools.chain.from_iterable(itertools.repeat(self.outside))
-        for (pixels, targets), (strangers, _) in zip(self.members, others, strict=False):
-            yield pixels, targets, strangers
+        for (pixels, targets), (outside, _) in zip(self.members, others, strict=False):
+            yield pixels, targets, outside
 
 
 class PixelData(lightning.LightningDataModule):
@@ -138,8 +138,8 @@ class PixelData(lightning.LightningDataModule):
         outside = dataset.outside_pixels(kept) if with_outside else None
         if outside is not None:
             none = torch.zeros(len(outside), dtype=torch.int64)
-            strangers = shuffled(outside, none, size=max(1, round(_OUTSIDE * count)))
-            self._training = _WithOutside(self._training, strangers)
+            others = shuffled(outside, none, size=max(1, round(_OUTSIDE * count)))
+            self._training = _WithOutside(self._training, others)
         self._validation = Batches(
             dataset.pixels(VALIDATION, config.data.size),
             torch.from_numpy(dataset.targets(VALIDATION)),
@@ -167,13 +167,13 @@ class PixelData(lightning.LightningDataModule):
         if not self.trainer or not self.trainer.training:
             return pixels.float().contiguous(memory_format=torch.channels_last), targets
         views = augment(pixels, self.config.augment, size=self.view_size)
-        shares = functional.one_hot(targets, self.classes).float()
+        distributions = functional.one_hot(targets, self.classes).float()
         if self.mixes:
             mix = self.mixes[int(torch.randint(len(self.mixes), ()))]
-            views, shares = mix(views, shares)
+            views, distributions = mix(views, distributions)
         views = torch.cat([views, *(augment(some, self.config.augment, size=self.view_size) for some in outside)])
         # The layout in which torch's convolutions are fastest, on CPUs and on tensor cores.
-        return views.contiguous(memory_format=torch.channels_last), shares
+        return views.contiguous(memory_format=torch.channels_last), distributions
 
 
 def _fits(rows: PixelRows, device: torch.device) -> bool:

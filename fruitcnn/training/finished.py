@@ -70,11 +70,11 @@ def train(
     else:
         config = data
     folder, named = os.path.split(os.fspath(name or ""))
-    where = train_config(
+    finished = train_config(
         config,
         name=named or None,
         device=device,
         resume=resume,
         root=Path(folder) if folder else checkpoint.ROOT,
     )
-    return FinishedRun(where)
+    return FinishedRun(finished)

@@ -62,21 +62,21 @@ class ClassifierModule(lightning.LightningModule):
 
         With a teacher, against its answers to the same views [N + O, 3, V, V], of which the last O are of no class.
         """
-        views, shares = batch
+        views, distributions = batch
         features, logits = self._answers(resized(views, self.view_size))
-        known = logits[: len(shares)]
+        known = logits[: len(distributions)]
         if self.teacher:
             loss = distillation_loss(logits, self.teacher.log_probabilities(views), self.config.teacher_temperature)
         else:
             loss = functional.cross_entropy(
-                known, shares, weight=self.class_weight, label_smoothing=self.config.label_smoothing
+                known, distributions, weight=self.class_weight, label_smoothing=self.config.label_smoothing
             )
-        self.accuracy.update((known.argmax(1) == shares.argmax(1)).float())
+        self.accuracy.update((known.argmax(1) == distributions.argmax(1)).float())
         # Without gate and penalty: the validation's loss has none either, and the two stand in one picture.
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(shares))
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(distributions))
         self.log("train_accuracy", self.accuracy, on_step=False, on_epoch=True, prog_bar=True)
         if self.gate:
-            loss = loss + _GATE_SHARE * gate_loss(self.gate(features)[:, 0], len(shares))
+            loss = loss + _GATE_SHARE * gate_loss(self.gate(features)[:, 0], len(distributions))
         return loss + self.net.penalty()
 
     def _answers(self, pixels: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:

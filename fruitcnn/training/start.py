@@ -63,8 +63,9 @@ def fit_head_only(model: keras.Model, config: Config, dataset: Dataset) -> Train
     outside = None if pixels is None else extractor.features(pixels)
     calibration = calibrate_head(Features(features, outside), views, dataset, head, seed=config.seed)
     last = Head(*operation_of(model.outputs[0]).get_weights())
-    rows = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in dataset.splits}
-    answers = {split: Answers(found, last.logits(found)) for split, found in rows.items()}
+    others = [split for split in dataset.splits if split != TRAIN]
+    by_split = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in others}
+    answers = {split: Answers(found, last.logits(found)) for split, found in {TRAIN: features, **by_split}.items()}
     return Trained(model, None, [], calibration, answers)
 
 

@@ -75,5 +75,5 @@ def resized(views: torch.Tensor, size: int) -> torch.Tensor:
 
 def distillation_loss(logits: torch.Tensor, taught: torch.Tensor, temperature: float) -> torch.Tensor:
     """Cross-entropy of softened answers [N, C] against the teacher's, as large whatever the `temperature`."""
-    shares = (taught / temperature).softmax(1)
-    return temperature**2 * functional.cross_entropy(logits / temperature, shares)
+    probabilities = (taught / temperature).softmax(1)
+    return temperature**2 * functional.cross_entropy(logits / temperature, probabilities)
