@@ -21,6 +21,7 @@ from PIL import Image
 
 from fruitcnn.browser.site import write_site
 from fruitcnn.checkpoint import ONNX
+from fruitcnn.export.source import OnnxSource
 from tests.chromium import Page
 
 SAMPLE = Path(__file__).parent.parent / "dataset/sample"
@@ -54,7 +55,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, large = Path(name) / "page", Path(name) / "large.jpg"
-        total = write_site(options.checkpoint / ONNX, folder)
+        write_site(OnnxSource(options.checkpoint / ONNX), folder)
+        total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         packed = sum(len(gzip.compress(file.read_bytes())) for file in folder.rglob("*") if file.is_file())
         handler = functools.partial(Quiet, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -18,15 +18,11 @@ from compare import in_turn
 
 from fruitcnn import checkpoint
 from fruitcnn.errors import ExportError
-from fruitcnn.export.smaller import (
-    Held,
-    Photographs,
-    Worth,
-    familiarity_change,
-    read_photographs,
-    write_fp16,
-    write_int8,
-)
+from fruitcnn.export.formats import choose_formats, load_function
+from fruitcnn.export.performance import Change, Performance
+from fruitcnn.export.source import OnnxSource
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.runtime import network_input
 
 WARM_UP = 20
 HEADER = """\
@@ -46,37 +42,39 @@ def milliseconds(of: onnxruntime.InferenceSession, image: np.ndarray) -> float:
     return (time.process_time() - start) * 1e3
 
 
-def alternate(model_file: Path, file: Path, photographs: Photographs, pairs: int) -> tuple[float, float]:
+def alternate(source: OnnxSource, file: Path, pairs: int) -> tuple[float, float]:
     """Medians of the CPU milliseconds of one picture: model.onnx, the smaller file."""
-    whole, smaller = session(model_file), session(file)
-    image = photographs.calibration[:1].transpose(0, 3, 1, 2).astype(np.float32)
+    whole, smaller = session(source.file), session(file)
+    image = network_input(source.photographs.calibration[:1])
     times = in_turn(lambda: milliseconds(whole, image), lambda: milliseconds(smaller, image), WARM_UP + pairs)
     first, second = (statistics.median(values[WARM_UP:]) for values in times)
     return first, second
 
 
-def row(model: Path, file: Path, speed: str, where: str, before: Worth, worth: Worth) -> str:
-    cells = [model.parent.name, file.name, f"{file.stat().st_size / 1e6:.2f} MB", speed, where]
-    figures = [f"{worth.accuracy:.2%}", f"{worth.refused:.2%}", f"{familiarity_change(before, worth):.3f}"]
+def row(source: OnnxSource, file: Path, speed: str, change: Change) -> str:
+    photographs, after = source.photographs, change.after
+    where = f"{len(photographs.labels):,} {photographs.name} pictures"
+    cells = [source.file.parent.name, file.name, f"{file.stat().st_size / 1e6:.2f} MB", speed, where]
+    figures = [f"{after.accuracy:.2%}", f"{after.refused:.2%}", f"{change.familiarity:.3f}"]
     return "| " + " | ".join(cells + figures) + " |"
 
 
 def show(model: Path, pairs: int) -> None:
-    photographs = read_photographs(model.parent)
-    whole_shown = False
+    source = OnnxSource(model)
+    print(row(source, model, "| 1", Change(source.performance, source.performance)))
     with TemporaryDirectory() as folder:
-        for name, write in (("fp16.onnx", write_fp16), ("int8.onnx", write_int8)):
+        for format in choose_formats(["fp16", "int8"]):
+            file = Path(folder) / format.file
             try:
-                held: Held = write(model, Path(folder) / name, photographs)
+                load_function(format.write)(source, file)
+                load_function(format.prove)(source, file)
             except ExportError as error:
-                print(f"| {model.parent.name} | {name} | none: {error.problem} |")
+                print(f"| {model.parent.name} | {file.name} | none: {error.problem} |")
                 continue
-            if not whole_shown:
-                print(row(model, model, "| 1", held.where, held.before, held.before))
-                whole_shown = True
-            whole, smaller = alternate(model, held.file, photographs, pairs)
+            whole, smaller = alternate(source, file, pairs)
             speed = f"{smaller:.2f} of {whole:.2f} ms | {smaller / whole:.2f}"
-            print(row(model, held.file, speed, held.where, held.before, held.after), flush=True)
+            after = Performance.measure(Identifier.load(file), source.photographs)
+            print(row(source, file, speed, Change(source.performance, after)), flush=True)
 
 
 def main() -> None:

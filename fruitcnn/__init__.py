@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fruitcnn.errors import ModelError as ModelError
     from fruitcnn.errors import TransientError as TransientError
     from fruitcnn.errors import UsageError as UsageError
-    from fruitcnn.export import export_checkpoint as export_checkpoint
+    from fruitcnn.export.exporter import export_checkpoint as export_checkpoint
     from fruitcnn.export.gate import Parity as Parity
     from fruitcnn.extras import MissingExtraError as MissingExtraError
     from fruitcnn.identify.identifier import Identifier as Identifier
@@ -43,7 +43,7 @@ _HOME = {
     "ModelCard": "fruitcnn.card",
     "Parity": "fruitcnn.export.gate",
     "Rejection": "fruitcnn.identify.results",
-    "export_checkpoint": "fruitcnn.export",
+    "export_checkpoint": "fruitcnn.export.exporter",
     "load_config": "fruitcnn.config",
     "train": "fruitcnn.training.finished",
 }

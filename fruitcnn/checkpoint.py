@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from fruitcnn.errors import ModelError
+from fruitcnn.export import formats  # noqa: TID253 (rows without their writers)
 from fruitcnn.locks import LOCK
 
-KERAS = "model.keras"
-ONNX = "model.onnx"
+KERAS = formats.KERAS.file
+ONNX = formats.ONNX.file
 CARD = "card.json"
 CONFIG = "config.yaml"
 SPLIT = "split.csv"
@@ -21,7 +22,11 @@ CONFUSION = "confusion.png"
 LAST = "last.ckpt"
 OF_EPOCHS = (METRICS_BY_EPOCH, CURVES, LAST)
 # What a finished run holds, besides the folder of TensorBoard logs; one that has no epochs has none of theirs.
-FILES = (KERAS, ONNX, CARD, REFERENCE, CONFIG, SPLIT, METRICS, PREDICTIONS, REPORT, CONFUSION, *OF_EPOCHS)
+FILES = (
+    *(format.file for format in formats.of_every_run()),
+    *(CARD, REFERENCE, CONFIG, SPLIT, METRICS, PREDICTIONS, REPORT, CONFUSION),
+    *OF_EPOCHS,
+)
 LOGS = "logs"
 GOLDEN = "golden.json"
 # Of a run that calibrates by networks of its own, besides: each with its last.ckpt.

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
+from fruitcnn.image import Pixels
+
 _FRUIT = ((94, 40, 120), (142, 182, 60), (214, 160, 40), (200, 30, 45), (240, 120, 130), (250, 250, 245))
 
 
@@ -18,3 +20,9 @@ def draw(rng: Generator, width: int, height: int) -> Image.Image:
     alpha = np.add.outer(np.linspace(0, 128, height), np.linspace(0, 127, width))
     image.putalpha(Image.fromarray(alpha.astype(np.uint8)))
     return image
+
+
+def draw_squares(size: int, count: int) -> Pixels:
+    """Such pictures without their transparency, always the same: uint8 [count, size, size, 3]."""
+    rngs = (np.random.default_rng([size, index]) for index in range(count))
+    return np.stack([np.asarray(draw(rng, size, size).convert("RGB")) for rng in rngs])

@@ -1,72 +1,138 @@
-"""Exporting by the names of formats: the checkpoint's own two files, and what follows from its model.onnx alone."""
+"""The one list of formats: what each is called and becomes, what it is made from, what writes it and what proves it.
 
-from collections.abc import Iterator
-from pathlib import Path
+The rows are light: the help of the command and the names of a checkpoint's files come from them, and a writer is
+imported when it is asked for. To add a format is to add a row here and a module.
+"""
 
-from fruitcnn import checkpoint
-from fruitcnn.browser.site import FOLDER as PAGE
-from fruitcnn.browser.site import write_site
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
 from fruitcnn.errors import UsageError
-from fruitcnn.export import check_free, export_checkpoint
-from fruitcnn.export.golden import write_golden
-from fruitcnn.export.image_graph import FILE as IMAGE
-from fruitcnn.export.image_graph import write_image_graph
-from fruitcnn.export.smaller import read_photographs, write_fp16, write_int8
-
-OWN = ("keras", "onnx")
 
 
-def export_formats(folder: Path, formats: list[str], *, to: Path | None = None, force: bool = False) -> Iterator[str]:
-    """Export a checkpoint directory in each of the formats, into itself or `to`; a line of what came out for each.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Format:
+    """One format.
 
-    force: overwrite what is in `to` already. Raises UsageError for an unknown format and for what would be overwritten,
-    ModelError and ExportError as the exports do.
+    name: what users call it. file: the file that it becomes, or the folder (then without an ending).
+    made_from: `keras`, the network as it was trained; such formats are proven together, against the checkpoint's
+        reference pictures. `onnx`, a finished model.onnx alone.
+    write: `module:function`, called with what it is made from (a `KerasSource` or an `OnnxSource`) and the path to
+        write to. prove: the same, which reads what was written, returns a `Parity` and raises ExportError.
+    every_run: whether every training writes it. purpose: what it is for, in the help.
     """
-    unknown = [name for name in formats if name not in (*OWN, *_DERIVED)]
+
+    name: str
+    file: str
+    made_from: Literal["keras", "onnx"]
+    write: str
+    prove: str
+    purpose: str
+    every_run: bool = False
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is made from a finished model.onnx."""
+        return self.made_from == "onnx"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it becomes a folder."""
+        return "." not in self.file
+
+
+KERAS = Format(
+    name="keras",
+    file="model.keras",
+    made_from="keras",
+    write="fruitcnn.export.keras_model:write_keras",
+    prove="fruitcnn.export.keras_model:prove_keras",
+    purpose="for plain Keras, on torch, TensorFlow or JAX",
+    every_run=True,
+)
+ONNX = Format(
+    name="onnx",
+    file="model.onnx",
+    made_from="keras",
+    write="fruitcnn.export.onnx_model:write_onnx",
+    prove="fruitcnn.export.onnx_model:prove_onnx",
+    purpose="for every runtime; what the others below follow from",
+    every_run=True,
+)
+_ROWS = (
+    KERAS,
+    ONNX,
+    Format(
+        name="image",
+        file="image.onnx",
+        made_from="onnx",
+        write="fruitcnn.export.image_graph:write_image_graph",
+        prove="fruitcnn.export.image_graph:prove_image_graph",
+        purpose="pictures of any size, with the resize inside the graph",
+    ),
+    Format(
+        name="fp16",
+        file="fp16.onnx",
+        made_from="onnx",
+        write="fruitcnn.export.fp16:write_fp16",
+        prove="fruitcnn.export.performance:prove_on_photographs",
+        purpose="half of the bytes; wants the pictures of the run, on which it must hold",
+    ),
+    Format(
+        name="int8",
+        file="int8.onnx",
+        made_from="onnx",
+        write="fruitcnn.export.int8:write_int8",
+        prove="fruitcnn.export.performance:prove_on_photographs",
+        purpose="a quarter of the bytes, in whole numbers; wants them too",
+    ),
+    Format(
+        name="golden",
+        file="golden",
+        made_from="onnx",
+        write="fruitcnn.export.golden:write_golden",
+        prove="fruitcnn.export.golden:prove_golden",
+        purpose="a folder of pictures, tensors and answers to test other implementations with",
+    ),
+    Format(
+        name="page",
+        file="page",
+        made_from="onnx",
+        write="fruitcnn.browser.site:write_site",
+        prove="fruitcnn.browser.site:prove_site",
+        purpose="a folder for any web server, which identifies in the browser; needs npm",
+    ),
+)
+# By name, in the order in which they are shown.
+FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
+
+
+def of_every_run() -> list[Format]:
+    """What every training writes."""
+    return [format for format in FORMATS.values() if format.every_run]
+
+
+def choose_formats(names: Iterable[str]) -> list[Format]:
+    """The formats of these names, each once. Raises UsageError for one that there is not."""
+    unknown = [name for name in names if name not in FORMATS]
     if unknown:
-        known = ", ".join((*OWN, *_DERIVED))
-        raise UsageError("no such format", value=", ".join(unknown), remedy=f"choose from {known}")
-    target = to or folder
-    check_free(target, (_DERIVED[name][0] for name in formats if name in _DERIVED), own=folder, force=force)
-    if any(name in OWN for name in formats):
-        # Keras and ONNX come from one model and are proven together.
-        yield from map(str, export_checkpoint(folder, to=to, force=force))
-    target.mkdir(parents=True, exist_ok=True)
-    model = checkpoint.find_model(folder)
-    for name in formats:
-        if name in _DERIVED:
-            file, write = _DERIVED[name]
-            yield write(model, target / file)
+        raise UsageError("no such format", value=", ".join(unknown), remedy=f"choose from {', '.join(FORMATS)}")
+    return [FORMATS[name] for name in dict.fromkeys(names)]
 
 
-def _image(model: Path, file: Path) -> str:
-    return f"{file}: as Pillow's resize and {model.name} to {write_image_graph(model, file):.1e}"
+def load_function(place: str) -> Callable[..., Any]:
+    """The function at `module:name`."""
+    module, _, name = place.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
-def _golden(model: Path, folder: Path) -> str:
-    write_golden(model, folder)
-    return f"{folder}: pictures, tensors and answers of {model}"
-
-
-def _int8(model: Path, file: Path) -> str:
-    return str(write_int8(model, file, read_photographs(model.parent)))
-
-
-def _fp16(model: Path, file: Path) -> str:
-    return str(write_fp16(model, file, read_photographs(model.parent)))
-
-
-def _page(model: Path, folder: Path) -> str:
-    size = write_site(model, folder)
-    command = f"python -m http.server --bind 127.0.0.1 --directory {folder}"
-    return f"{folder}: {size / 1e6:.1f} MB for any web server; to look at it: {command}"
-
-
-# What each is called, and what writes it.
-_DERIVED = {
-    "image": (IMAGE, _image),
-    "golden": ("golden", _golden),
-    "int8": ("int8.onnx", _int8),
-    "fp16": ("fp16.onnx", _fp16),
-    "page": (PAGE, _page),
-}
+def export_help() -> str:
+    """What `fruitcnn export --help` says."""
+    rows = "\n\n".join(f"{format.name}: {format.purpose}." for format in FORMATS.values())
+    return (
+        "Export a finished run again, each file compared with the model before it gets its name.\n\n"
+        f"The formats, any of which can be asked for with --format:\n\n{rows}"
+    )

@@ -11,15 +11,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from fruitcnn.arrays import Float32Array
 from fruitcnn.card import PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.reference import Reference
 
-Floats = NDArray[np.float32]
+# Of a file, by name; [N, ...] each.
+Outputs = Mapping[str, Float32Array]
 
 # How far two files' other outputs may be apart on the mean, as a share of the largest value, from 1 upwards. The mean,
 # because familiarity is a distribution's share, which is steep where few pictures were there to take it from.
-OTHERS = 1e-3
+OTHER_OUTPUTS = 1e-3
 
 # Below it a probability of float32 is no normal number any more: the logarithms end here.
 _LOWEST = float(np.log(np.finfo(np.float32).tiny))
@@ -35,21 +37,43 @@ class Tolerance:
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """How closely one exported file agrees with the trained model: the largest differences on so many images."""
+    """How closely one exported file or folder agrees with what it was made from, on so many images.
+
+    probability, logit: the largest differences; None for a logit that was not looked at. details: what to say instead.
+    """
 
     name: str
     images: int
-    logit: float
     probability: float
+    logit: float | None = None
+    details: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}: same labels on {self.images} pictures; largest difference of a logit {self.logit:.1e}, "
-            f"of a probability {self.probability:.1e}"
-        )
+        logit = "" if self.logit is None else f" a logit {self.logit:.1e}, of"
+        same = f"same labels on {self.images} pictures; largest difference of{logit} a probability"
+        return f"{self.name}: " + (self.details or f"{same} {self.probability:.1e}")
 
 
-def compare(name: str, found: Floats, reference: Reference, tolerance: Tolerance) -> Parity:
+class Gate:
+    """What every file that is made from the trained network must pass.
+
+    Its probabilities are compared with the reference; what it answers beside them, with what the first file did.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+        self._first: tuple[str, Outputs] | None = None
+
+    def check(self, name: str, answers: Outputs, tolerance: Tolerance) -> Parity:
+        """Compare a file's answers to the reference's pictures. Raises ExportError where they differ too much."""
+        parity = compare_probabilities(name, answers[PROBABILITIES], self.reference, tolerance)
+        if self._first is None:
+            self._first = name, answers
+        compare_other_outputs(name, answers, *self._first)
+        return parity
+
+
+def compare_probabilities(name: str, found: Float32Array, reference: Reference, tolerance: Tolerance) -> Parity:
     """Compare a file's probabilities [N, C] with the reference. Raises ExportError beyond the tolerance."""
     expected = _log_softmax(reference.logits)
     if found.shape != expected.shape:
@@ -73,36 +97,34 @@ def compare(name: str, found: Floats, reference: Reference, tolerance: Tolerance
             value=name,
             remedy="report this with the recipe: it is a defect of the export",
         )
-    return Parity(name, len(found), logit, probability)
+    return Parity(name, len(found), probability, logit)
 
 
-def compare_others(answers: Mapping[str, Mapping[str, Floats]]) -> None:
-    """What files answer beside the probabilities must be alike. answers: outputs by name, by the name of the file.
+def compare_other_outputs(name: str, found: Outputs, first: str, expected: Outputs) -> None:
+    """Compare what two files answer beside the probabilities. name, first: what they are called.
 
-    Raises ExportError where familiarity or evidence differ by more than OTHERS on the mean.
+    Raises ExportError where familiarity or evidence differ by more than OTHER_OUTPUTS on the mean.
     """
-    (first, expected), *rest = answers.items()
-    for file, found in rest:
-        for name in expected.keys() - {PROBABILITIES}:
-            scale = max(1.0, float(np.abs(expected[name]).max()))
-            difference = float(np.abs(found[name] - expected[name]).mean()) / scale
-            # Written so that a difference that is not a number fails too.
-            if not difference <= OTHERS:
-                raise ExportError(
-                    f"its {name} differs from that of {first} by {difference:.1e} on the mean (allowed: {OTHERS:.0e}); "
-                    "nothing was written",
-                    value=file,
-                    remedy="report this with the recipe: it is a defect of the export",
-                )
+    for output in expected.keys() - {PROBABILITIES}:
+        scale = max(1.0, float(np.abs(expected[output]).max()))
+        difference = float(np.abs(found[output] - expected[output]).mean()) / scale
+        # Written so that a difference that is not a number fails too.
+        if not difference <= OTHER_OUTPUTS:
+            raise ExportError(
+                f"its {output} differs from that of {first} by {difference:.1e} on the mean (allowed: "
+                f"{OTHER_OUTPUTS:.0e}); nothing was written",
+                value=name,
+                remedy="report this with the recipe: it is a defect of the export",
+            )
 
 
-def _log_softmax(logits: Floats) -> NDArray[np.float64]:
+def _log_softmax(logits: Float32Array) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
 
 
-def _clear_labels(found: Floats, expected: NDArray[np.float64], margin: float) -> int:
+def _clear_labels(found: Float32Array, expected: NDArray[np.float64], margin: float) -> int:
     """How many labels differ, where the two likeliest ones are not as good as equal."""
     first, second = np.sort(expected, axis=1)[:, :-3:-1].T
     return int(((found.argmax(1) != expected.argmax(1)) & (first - second > margin)).sum())

@@ -9,22 +9,26 @@ import numpy as np
 import onnx
 from PIL import Image
 
-from fruitcnn.card import PROBABILITIES, ModelCard
+from fruitcnn import checkpoint
+from fruitcnn.card import PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
+from fruitcnn.export.gate import Parity
+from fruitcnn.export.source import OnnxSource
 from fruitcnn.image import Pixels, load_pixels
-from fruitcnn.onnx_file import check_onnx, read_graph
 from fruitcnn.outputs import write_text, written_whole
 from fruitcnn.runtime import Session
 
 FORMAT = "fruitcnn-golden/1"
-FILE = "golden.json"
+FILE = checkpoint.GOLDEN
 _ASSETS = Path(__file__).parent / "assets/golden"
 _PNG: dict[str, Any] = {"format": "PNG", "optimize": True}
 # Without chroma subsampling, whose undoing is the one step that JPEG decoders do differently.
 _JPEG: dict[str, Any] = {"format": "JPEG", "quality": 92, "subsampling": 0}
 _ORIENTATION = 0x0112
 _SEED = 20
+# Of an answer that was computed alone from the same one in a batch, and by nine digits.
+_TOLERANCE = 1e-5
 # Name, size (0 stands for the model's own side), mode, EXIF orientation.
 _PICTURES: tuple[tuple[str, tuple[int, int], str, int], ...] = (
     ("exact.png", (0, 0), "RGB", 1),
@@ -54,29 +58,46 @@ _PICTURES: tuple[tuple[str, tuple[int, int], str, int], ...] = (
 )
 
 
-def write_golden(model_file: Path, folder: Path) -> None:
+def write_golden(source: OnnxSource, folder: Path) -> None:
     """Write pictures, the tensors and answers that they must give, a schema and a page of explanation to `folder`.
 
-    The answers are onnxruntime's for `model_file`, a model.onnx with its card. Raises ExportError where `folder` holds
-    something that is not an earlier version of the same.
+    The answers are onnxruntime's. Raises ExportError where `folder` holds something that is not an earlier version of
+    the same.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / FILE).is_file():
         raise ExportError("holds something else", value=folder, remedy="name a folder that is not there yet")
-    card = ModelCard.from_onnx(check_onnx(model_file))
+    card = source.card
     for part in ("pictures", "tensors"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     pixels = [_write_picture(folder, index, card.size) for index in range(len(_PICTURES))]
-    answers = _answers(read_graph(model_file), np.stack(pixels))
+    answers = _answers(source.graph, np.stack(pixels))
     pictures = [_entry(folder, index, answers) for index in range(len(_PICTURES))]
     content = {
         "format": FORMAT,
-        "model": {"sha256": _sha256(model_file), "labels": card.labels, "size": card.size},
+        "model": {"sha256": _sha256(source.file), "labels": card.labels, "size": card.size},
         "tensor": {"type": "uint8", "shape": [card.size, card.size, 3], "order": "HWC", "colour": "RGB"},
         "pictures": pictures,
     }
     for asset in sorted(_ASSETS.iterdir()):
         write_text(folder / asset.name, asset.read_text(encoding="utf-8"))
     write_text(folder / FILE, json.dumps(content, indent=1) + "\n")
+
+
+def prove_golden(source: OnnxSource, folder: Path) -> Parity:
+    """Read the folder as an implementer does: pictures must give the tensors, these the answers.
+
+    Raises ExportError where they don't.
+    """
+    entries = json.loads((folder / FILE).read_text(encoding="utf-8"))["pictures"]
+    size = source.card.size
+    pixels = np.stack([np.fromfile(folder / entry["tensor"], np.uint8).reshape(size, size, 3) for entry in entries])
+    decoded = np.stack([load_pixels(folder / entry["file"], size) for entry in entries])
+    written = np.array([entry[PROBABILITIES] for entry in entries])
+    difference = float(np.abs(source.identifier.probabilities(pixels) - written).max())
+    if not np.array_equal(decoded, pixels) or not difference <= _TOLERANCE:
+        problem = f"its pictures and answers disagree, a probability by {difference:.1e} (allowed: {_TOLERANCE:.0e})"
+        raise ExportError(problem, value=folder, remedy="report this: it is a defect of the export")
+    return Parity(folder.name, len(entries), difference)
 
 
 def _write_picture(folder: Path, index: int, size: int) -> Pixels:

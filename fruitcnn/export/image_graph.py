@@ -5,6 +5,7 @@ whole grey levels. ONNX's own Resize has an `antialias` attribute that many runt
 product none can get wrong. The weights are computed in the graph, from the photograph's shape.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,15 @@ import onnx.compose
 import onnx.parser
 from PIL import Image
 
-from fruitcnn.card import INPUT, PROBABILITIES
+from fruitcnn.card import PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
+from fruitcnn.export.gate import Parity
+from fruitcnn.export.source import OnnxSource
 from fruitcnn.image import Pixels, resize
-from fruitcnn.onnx_file import check_onnx, read_graph
-from fruitcnn.outputs import written_whole
+from fruitcnn.onnx_file import check_onnx
 from fruitcnn.runtime import Session
 
-FILE = "image.onnx"
 # What opset 18 needs, and old enough for onnxruntime 1.17.
 IR_VERSION = 8
 # How far an output may lie from that of Pillow's resize and model.onnx.
@@ -129,17 +130,34 @@ _TAIL = """
 """
 
 
-def write_image_graph(model_file: Path, file: Path) -> float:
-    """Write the image graph of a model.onnx, and say by how much an output differs from Pillow's resize and the model.
+def write_image_graph(source: OnnxSource, file: Path) -> None:
+    """Write the image graph of a model.onnx."""
+    onnx.save(image_graph(source.graph), file)
 
-    Compared on drawn pictures from 1 x 1 to 1,600 x 1,201. Raises ExportError where a probability differs by more than
-    TOLERANCE or a label differs; then no file is left.
+
+def prove_image_graph(source: OnnxSource, file: Path, pictures: Sequence[Pixels] = ()) -> Parity:
+    """Compare a file's probabilities with those of Pillow's resize and the model behind it.
+
+    pictures: uint8 [h, w, 3] each; drawn ones from 1 x 1 to 1,600 x 1,201 where none are given. Raises ExportError
+    where a probability differs by more than TOLERANCE or a label differs.
     """
-    model = read_graph(model_file)
-    with written_whole(file) as temporary:
-        onnx.save(image_graph(model), temporary)
-        pictures = [np.asarray(draw(np.random.default_rng(size), *size).convert("RGB")) for size in _SIZES]
-        return compare(temporary, model_file, pictures)
+    pictures = pictures or [np.asarray(draw(np.random.default_rng(size), *size).convert("RGB")) for size in _SIZES]
+    whole = Session(check_onnx(file))
+    found = np.stack([whole.run([PROBABILITIES], {"photo": picture})[0][0] for picture in pictures])
+    expected = source.identifier.probabilities(
+        np.stack([resize(Image.fromarray(picture), source.card.size) for picture in pictures])
+    )
+    difference = float(np.abs(found - expected).max())
+    labels = int((found.argmax(1) != expected.argmax(1)).sum())
+    # Written so that a difference that is not a number fails too.
+    if labels or not difference <= TOLERANCE:
+        raise ExportError(
+            f"{labels} of {len(found)} labels differ, a probability by up to {difference:.1e} (allowed: "
+            f"{TOLERANCE:.0e}); nothing was written",
+            value=file.name,
+            remedy="report this with the recipe: it is a defect of the export",
+        )
+    return Parity(file.name, len(found), difference)
 
 
 def image_graph(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -179,23 +197,3 @@ def _resize_text(*, ir: int, opset: int, size: int) -> str:
         *(_JOIN, _ROUND.format(way="across"), _DOWN, _ROUND.format(way="down"), _TAIL.format()),
     ]
     return "".join(parts)
-
-
-def compare(image_file: Path, model_file: Path, pictures: list[Pixels]) -> float:
-    """The largest difference of a probability between an image graph, and Pillow's resize and the model behind it."""
-    whole, network = (Session(check_onnx(file)) for file in (image_file, model_file))
-    size = network.inputs[INPUT][3]
-    found = [whole.run([PROBABILITIES], {"photo": picture})[0][0] for picture in pictures]
-    pixels = np.stack([resize(Image.fromarray(picture), size) for picture in pictures])
-    (expected,) = network.answers([PROBABILITIES], pixels)
-    difference = float(np.abs(np.stack(found) - expected).max())
-    labels = int((np.argmax(found, 1) != expected.argmax(1)).sum())
-    # Written so that a difference that is not a number fails too.
-    if labels or not difference <= TOLERANCE:
-        raise ExportError(
-            f"{labels} of {len(found)} labels differ, a probability by up to {difference:.1e} (allowed: "
-            f"{TOLERANCE:.0e}); nothing was written",
-            value=FILE,
-            remedy="report this with the recipe: it is a defect of the export",
-        )
-    return difference

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.device import on_cpu
 from fruitcnn.errors import ModelError
+from fruitcnn.export.drawing import draw_squares
 from fruitcnn.image import Pixels
 from fruitcnn.model import TorchForward, keras
 
@@ -57,7 +58,7 @@ def measure_reference(
     temperature: what the logits are divided by.
     """
     if rows is None:
-        pixels = draw_pictures(size)
+        pixels = draw_squares(size, PICTURES)
     else:
         pixels = rows[np.linspace(0, len(rows) - 1, min(PICTURES, len(rows))).astype(int)]
     with on_cpu(), torch.no_grad():
@@ -65,17 +66,3 @@ def measure_reference(
         image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()  # [N, 3, S, S]
         logits = net(image.contiguous(memory_format=torch.channels_last)) / temperature
     return Reference(tuple(labels), pixels, logits.numpy())
-
-
-def draw_pictures(size: int, count: int = PICTURES, *, seed: int = 0) -> Pixels:
-    """Pictures that nobody owns, uint8 [count, size, size, 3]: a disc of one colour before a slope of two others."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
-    pixels = np.empty((count, size, size, 3), np.uint8)
-    for picture in pixels:
-        first, second, third = rng.integers(0, 256, (3, 3))
-        (across, down), radius, angle = rng.random(2), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi)
-        slope = ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))[..., None] * 0.7 + 0.5
-        inside = ((x - across) ** 2 + (y - down) ** 2 < radius**2)[..., None]
-        picture[:] = np.where(inside, third, first + (second - first) * slope)
-    return pixels

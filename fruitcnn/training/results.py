@@ -12,7 +12,9 @@ from fruitcnn.dataset.records import TEST, VALIDATION
 from fruitcnn.evaluation.metrics import classification_report
 from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.evaluation.predictions import write_predictions
-from fruitcnn.export import Parity, export_model, measure_reference
+from fruitcnn.export.exporter import export_model
+from fruitcnn.export.gate import Parity
+from fruitcnn.export.reference import measure_reference
 from fruitcnn.model import answer_model, keras
 from fruitcnn.outputs import write_text
 from fruitcnn.report import write_run_report

@@ -22,6 +22,7 @@ from fruitcnn.browser.site import write_site
 from fruitcnn.checkpoint import ONNX, SHIPPED
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
+from fruitcnn.export.source import OnnxSource
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.results import UNKNOWN
 from tests.chromium import CHROMIUM, Page
@@ -60,7 +61,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def export_page(checkpoint: Path, folder: Path) -> Path:
     try:
-        write_site(checkpoint / ONNX, folder)
+        write_site(OnnxSource(checkpoint / ONNX), folder)
     except ExportError as error:
         # Anything else is a defect, wrong bytes above all.
         if not error.problem.startswith(("needs npm", "can't be fetched")):
@@ -361,27 +362,27 @@ def write_program(file: Path, text: str) -> None:
 def test_other_bytes_than_the_pinned_ones_are_refused(fake_npm: Path, tmp_path: Path) -> None:
     write_program(fake_npm, 'while [ "$1" != --pack-destination ]; do shift; done; echo other > "$2/package.tgz"')
     with pytest.raises(ExportError, match=r"onnxruntime-web@\S+: npm brought other bytes .*sha512-.*npm cache clean"):
-        write_site(SMALL / ONNX, tmp_path / "page")
+        write_site(OnnxSource(SMALL / ONNX), tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
 
 def test_without_a_network_it_says_what_npm_says(fake_npm: Path, tmp_path: Path) -> None:
     write_program(fake_npm, "echo 'npm error code ENOTFOUND' >&2; exit 1")
     with pytest.raises(ExportError, match=r"can't be fetched with npm \(code ENOTFOUND\); connect to the network"):
-        write_site(SMALL / ONNX, tmp_path / "page")
+        write_site(OnnxSource(SMALL / ONNX), tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
 
 def test_without_npm_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExportError, match=r"page: needs npm, which is not here; install Node\.js"):
-        write_site(SMALL / ONNX, tmp_path / "page")
+        write_site(OnnxSource(SMALL / ONNX), tmp_path / "page")
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ExportError, match="holds something else"):
-        write_site(SMALL / ONNX, tmp_path)
+        write_site(OnnxSource(SMALL / ONNX), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -396,7 +397,7 @@ def test_the_folder_is_whole_and_its_service_worker_keeps_all_of_it(folder: Path
     assert len(zlib.compress(wasm.read_bytes(), 9)) < 4e6
     version = re.search(r'const VERSION = "(\w{16})"', text)[1]  # type: ignore[index]
     (folder / "style.css").write_text("")
-    write_site(SMALL / ONNX, folder)
+    write_site(OnnxSource(SMALL / ONNX), folder)
     assert (folder / "service-worker.js").read_text() == text, "the same page again"
     assert version in text and (folder / "style.css").read_text()
 

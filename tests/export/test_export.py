@@ -24,11 +24,14 @@ from fruitcnn.calibration.familiarity import LEVELS, Familiarity, unit
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ExportError, ModelError, UsageError
-from fruitcnn.export import FORMATS, Parity, Reference, export_model, keras_outputs, measure_reference
-from fruitcnn.export.formats import export_formats
-from fruitcnn.export.gate import Tolerance, compare, compare_others
+from fruitcnn.export import keras_model, onnx_model
+from fruitcnn.export.drawing import draw_squares
+from fruitcnn.export.exporter import export_model
+from fruitcnn.export.formats import FORMATS, Format
+from fruitcnn.export.gate import Parity, Tolerance, compare_other_outputs, compare_probabilities
+from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.export.onnx_graph import OPSET, to_onnx
-from fruitcnn.export.reference import draw_pictures
+from fruitcnn.export.reference import Reference, measure_reference
 from fruitcnn.model import answer_model, build_model, features_model, keras
 from tests.model.test_model import SIZES, randomised
 
@@ -139,7 +142,7 @@ def test_a_file_with_a_defect_of_its_own_is_refused(tmp_path: Path, monkeypatch:
     answer = answer_model(model, temperature=1.0)
 
     with monkeypatch.context() as patched:
-        patched.setattr("fruitcnn.export.to_onnx", lambda model: with_other_bias(to_onnx(model)))
+        patched.setattr("fruitcnn.export.onnx_model.to_onnx", lambda model: with_other_bias(to_onnx(model)))
         with pytest.raises(ExportError, match=r"model\.onnx: disagrees"):
             export_model(answer, CARD, tmp_path, reference=reference)
     assert list(tmp_path.iterdir()) == []
@@ -168,19 +171,19 @@ def with_other_bias(graph: onnx.ModelProto) -> onnx.ModelProto:
     return graph
 
 
-@pytest.mark.parametrize("place", range(len(FORMATS)))
-def test_each_tolerance_of_each_file(place: int) -> None:
+@pytest.mark.parametrize(("module", "allowed"), [(keras_model, 1e-5), (onnx_model, 1e-4)])
+def test_each_tolerance_of_each_file(module: Any, allowed: float) -> None:
     # A saturated picture, and one in doubt.
     logits = np.float32([[50, 0, -30], [0, 0, -1]])
     found = softmax(logits)
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
-    tolerance = FORMATS[place].tolerance
-    assert tolerance == [Tolerance(1e-5, 1e-5), Tolerance(1e-4, 1e-4)][place]
+    tolerance = module.TOLERANCE
+    assert tolerance == Tolerance(allowed, allowed)
 
     def difference(picture: int, column: int, change: float) -> Parity:
         faked = logits.copy()
         faked[picture, column] += change
-        return compare("some.file", found, Reference(("a", "b", "c"), pixels, faked), tolerance)
+        return compare_probabilities("some.file", found, Reference(("a", "b", "c"), pixels, faked), tolerance)
 
     # 80 is the largest logarithm: a logit may be off by 80 times the tolerance.
     assert difference(0, 2, 72 * tolerance.logit).logit == pytest.approx(0.9 * tolerance.logit, rel=0.05)
@@ -202,24 +205,24 @@ def test_labels_must_be_the_same_where_they_are_clear() -> None:
     generous = Tolerance(logit=1.0, probability=0.1)
     reference = Reference(("a", "b"), pixels, np.log(np.float32([[0.57, 0.43]])))
     with pytest.raises(ExportError, match="1 of 1 labels differ"):
-        compare("some.file", np.float32([[0.49, 0.51]]), reference, generous)
-    assert compare("some.file", np.float32([[0.51, 0.49]]), reference, generous).images == 1
+        compare_probabilities("some.file", np.float32([[0.49, 0.51]]), reference, generous)
+    assert compare_probabilities("some.file", np.float32([[0.51, 0.49]]), reference, generous).images == 1
     # Logarithms below 1 are measured as they are.
-    parity = compare("some.file", np.float32([[0.55, 0.45]]), reference, generous)
+    parity = compare_probabilities("some.file", np.float32([[0.55, 0.45]]), reference, generous)
     assert parity.logit == pytest.approx(np.log(0.45 / 0.43), rel=1e-3)
     with pytest.raises(ExportError, match="numbers a picture"):
-        compare("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous)
+        compare_probabilities("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous)
 
 
 @pytest.mark.parametrize(("output", "change"), [("familiarity", 1.5e-3), ("evidence", 1.2e-2), ("evidence", np.nan)])
 def test_the_other_outputs_must_be_alike(output: str, change: float) -> None:
     answers = {"familiarity": np.float32([0.5, 1.0]), "evidence": np.full((2, 3, 4, 4), 8.0, np.float32)}
     for allowed in (0.0, change / 2) if change == change else (0.0,):
-        compare_others({"first": answers, "second": {**answers, output: answers[output] - np.float32(allowed)}})
+        compare_other_outputs("second", {**answers, output: answers[output] - np.float32(allowed)}, "first", answers)
     other = answers[output] - np.float32(0 if change != change else change)
     other.flat[-1] = np.nan if change != change else other.flat[-1]
     with pytest.raises(ExportError, match=f"second: its {output} differs from that of first"):
-        compare_others({"first": answers, "second": {**answers, output: other}})
+        compare_other_outputs("second", {**answers, output: other}, "first", answers)
 
 
 def test_a_file_whose_evidence_is_elsewhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +241,7 @@ def test_a_file_whose_evidence_is_elsewhere_is_refused(tmp_path: Path, monkeypat
             other.input[:] = ["upright" if name == "evidence" else name for name in other.input]
         return graph
 
-    monkeypatch.setattr("fruitcnn.export.to_onnx", mirrored)
+    monkeypatch.setattr("fruitcnn.export.onnx_model.to_onnx", mirrored)
     with pytest.raises(ExportError, match=r"model\.onnx: its evidence differs from that of model\.keras"):
         export_model(answer_model(model), CARD, tmp_path, reference=reference)
     assert list(tmp_path.iterdir()) == []
@@ -336,7 +339,7 @@ def test_at_most_64_pictures_evenly_spaced_or_drawn_ones() -> None:
     assert np.allclose(found.logits, 2 * hotter.logits) and np.ptp(found.logits) > 0.1
     drawn = measure_reference(net, ["a", "b", "c"], None, size=48, temperature=1.0)
     assert drawn.pixels.shape == (64, 48, 48, 3) and len(np.unique(drawn.pixels.reshape(64, -1), axis=0)) == 64
-    assert np.array_equal(drawn.pixels, draw_pictures(48)), "the same every time"
+    assert np.array_equal(drawn.pixels, draw_squares(48, 64)), "the same every time"
 
 
 def test_a_damaged_reference_is_told(finished: Path, tmp_path: Path) -> None:
@@ -366,9 +369,12 @@ def test_a_process_that_has_keras_on_another_backend_is_told() -> None:
     assert settled.stdout.split() == ["torch", "cpu"], settled.stderr
 
 
-@pytest.mark.parametrize("name", ["image.onnx", "int8.onnx", "fp16.onnx", "golden", "page"])
-def test_a_derived_file_replaces_none_unasked(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text("mine")
-    with pytest.raises(UsageError, match=rf"holds {name} already; name another folder, or add --force"):
-        next(export_formats(checkpoint.SHIPPED, [name.partition(".")[0]], to=tmp_path))
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+DERIVED = [format for format in FORMATS.values() if format.is_derived]
+
+
+@pytest.mark.parametrize("format", DERIVED, ids=lambda format: format.name)
+def test_a_derived_file_replaces_none_unasked(format: Format, tmp_path: Path) -> None:
+    (tmp_path / format.file).write_text("mine")
+    with pytest.raises(UsageError, match=rf"holds {format.file} already; name another folder, or add --force"):
+        export_checkpoint(checkpoint.SHIPPED, formats=[format.name], to=tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(format.file, "mine")]

@@ -10,7 +10,8 @@ from PIL import Image
 
 from fruitcnn.checkpoint import SHIPPED
 from fruitcnn.errors import ExportError
-from fruitcnn.export.golden import write_golden
+from fruitcnn.export.golden import prove_golden, write_golden
+from fruitcnn.export.source import OnnxSource
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import load_pixels
 from tests.conftest import REPOSITORY
@@ -58,7 +59,7 @@ def test_the_pictures_hold_what_implementations_stumble_over() -> None:
 
 def test_the_repository_holds_what_export_writes_for_the_shipped_model(tmp_path: Path) -> None:
     assert CONTENT["model"]["sha256"] == hashlib.sha256((SHIPPED / "model.onnx").read_bytes()).hexdigest()
-    write_golden(SHIPPED / "model.onnx", tmp_path / "golden")
+    write_golden(OnnxSource(SHIPPED / "model.onnx"), tmp_path / "golden")
     written, kept = files(tmp_path / "golden"), files(GOLDEN)
     assert written.keys() == kept.keys()
     for name in ("README.md", "schema.json"):
@@ -70,14 +71,32 @@ def test_the_repository_holds_what_export_writes_for_the_shipped_model(tmp_path:
         assert {**new, "sha256": None}.keys() == old.keys() and new["orientation"] == old["orientation"]
         assert np.abs(np.subtract(new["probabilities"], old["probabilities"])).max() < 1e-2
     assert sum(len(found) for name, found in kept.items() if not name.endswith(".rgb")) < 4e5, "beside the tensors"
-    write_golden(SHIPPED / "model.onnx", tmp_path / "golden")
+    write_golden(OnnxSource(SHIPPED / "model.onnx"), tmp_path / "golden")
     assert files(tmp_path / "golden") == written, "the same model gives the same bytes"
+
+
+def test_the_gate_reads_the_folder_as_an_implementer_does(tmp_path: Path) -> None:
+    source, folder = OnnxSource(SHIPPED / "model.onnx"), tmp_path / "golden"
+    write_golden(source, folder)
+    assert prove_golden(source, folder).images == 24
+    whole = (folder / "golden.json").read_text()
+    entry = json.loads(whole)["pictures"][3]
+    content = json.loads(whole)
+    content["pictures"][3]["probabilities"] = np.roll(entry["probabilities"], 1).tolist()
+    (folder / "golden.json").write_text(json.dumps(content))
+    with pytest.raises(ExportError, match="its pictures and answers disagree"):
+        prove_golden(source, folder)
+    (folder / "golden.json").write_text(whole)
+    tensor = folder / entry["tensor"]
+    tensor.write_bytes(bytes(len(tensor.read_bytes())))
+    with pytest.raises(ExportError, match="its pictures and answers disagree"):
+        prove_golden(source, folder)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ExportError, match="holds something else"):
-        write_golden(SHIPPED / "model.onnx", tmp_path)
+        write_golden(OnnxSource(SHIPPED / "model.onnx"), tmp_path)
     assert files(tmp_path) == {"mine.txt": b"mine"}
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 from fruitcnn.card import METADATA_KEY
 from fruitcnn.checkpoint import SHIPPED
 from fruitcnn.errors import ExportError
-from fruitcnn.export.image_graph import compare, image_graph, write_image_graph
+from fruitcnn.export.image_graph import image_graph, prove_image_graph, write_image_graph
+from fruitcnn.export.source import OnnxSource
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.image import decode, load_pixels, resize
 
@@ -95,22 +96,24 @@ def test_it_rounds_between_across_and_down_as_pillow_does(resizer: onnxruntime.I
     assert (found != resize(Image.fromarray(photo), found.shape[0])).mean() == 0
 
 
-def test_the_gate_leaves_no_file_where_the_answers_differ(tmp_path: Path, graph: onnx.ModelProto) -> None:
-    difference = write_image_graph(MODEL, tmp_path / "image.onnx")
-    assert 0 <= difference <= 1e-3
+def test_the_gate_refuses_a_file_that_answers_otherwise(tmp_path: Path, graph: onnx.ModelProto) -> None:
+    source = OnnxSource(MODEL)
+    write_image_graph(source, tmp_path / "image.onnx")
+    parity = prove_image_graph(source, tmp_path / "image.onnx")
+    assert parity.images == 10 and 0 <= parity.probability <= 1e-3
     assert onnx.load(tmp_path / "image.onnx") == graph
     wrong = onnx.ModelProto()
     wrong.CopyFrom(graph)
     (middle,) = (tensor for tensor in wrong.graph.initializer if tensor.name == "resize/middle")
     middle.CopyFrom(onnx.numpy_helper.from_array(np.float32(0), middle.name))
     onnx.save(wrong, tmp_path / "wrong.onnx")
-    with pytest.raises(ExportError, match=r"image\.onnx: .* labels differ, a probability by up to"):
-        compare(tmp_path / "wrong.onnx", MODEL, [noise(300, 200)])
+    with pytest.raises(ExportError, match=r"wrong\.onnx: .* labels differ, a probability by up to"):
+        prove_image_graph(source, tmp_path / "wrong.onnx", [noise(300, 200)])
 
 
 def test_identify_and_the_image_graph_agree_on_photographs(photographs: Path, tmp_path: Path) -> None:
     """Both ways of preparing a photograph, from the file on; the scaled JPEG decoding of `identify` included."""
-    write_image_graph(MODEL, tmp_path / "image.onnx")
+    write_image_graph(OnnxSource(MODEL), tmp_path / "image.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "image.onnx", providers=CPU)
     identifier = Identifier.load(MODEL)
     files = sorted((photographs / "photos").rglob("*.*"))[::97] + sorted((photographs / "examples").iterdir())

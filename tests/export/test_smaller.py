@@ -9,11 +9,13 @@ import onnx
 import pytest
 from onnx.numpy_helper import to_array
 
-from fruitcnn import checkpoint
+from fruitcnn import checkpoint, export_checkpoint
 from fruitcnn.card import METADATA_KEY
 from fruitcnn.errors import DatasetError, ExportError
-from fruitcnn.export.formats import export_formats
-from fruitcnn.export.smaller import Photographs, Worth, find_loss, read_photographs, write_int8
+from fruitcnn.export.int8 import write_int8
+from fruitcnn.export.performance import Change, Performance
+from fruitcnn.export.photographs import Photographs, read_photographs
+from fruitcnn.export.source import OnnxSource
 from fruitcnn.identify.identifier import Identifier
 from tests.conftest import REPOSITORY
 
@@ -38,7 +40,7 @@ def test_a_run_that_trained_on_all_is_judged_on_what_does_not_calibrate(
     shutil.copy(finished / checkpoint.CONFIG, tmp_path)
     rows = (finished / checkpoint.SPLIT).read_text()
     (tmp_path / checkpoint.SPLIT).write_text(rows.replace(",validation,", ",train,"))
-    monkeypatch.setattr("fruitcnn.export.smaller.CALIBRATION", 10)
+    monkeypatch.setattr("fruitcnn.export.photographs.MOST_CALIBRATING", 10)
     found = read_photographs(tmp_path)
     assert found.name == "training" and (len(found.calibration), len(found.pixels)) == (10, len(rows.splitlines()) - 11)
     calibrating = {picture.tobytes() for picture in found.calibration}
@@ -47,9 +49,9 @@ def test_a_run_that_trained_on_all_is_judged_on_what_does_not_calibrate(
 
 @pytest.mark.parametrize("format", ["int8", "fp16"])
 def test_a_smaller_file_keeps_the_contract(finished: Path, tmp_path: Path, format: str) -> None:
-    (told,) = export_formats(finished, [format], to=tmp_path)
+    (parity,) = export_checkpoint(finished, formats=[format], to=tmp_path)
     file, whole = tmp_path / f"{format}.onnx", onnx.load(finished / checkpoint.ONNX)
-    assert told.startswith(f"{file}: ") and "pictures accuracy" in told
+    assert str(parity).startswith(f"{format}.onnx: ") and "pictures accuracy" in str(parity)
     smaller = onnx.load(file)
     assert [(entry.domain, entry.version) for entry in smaller.opset_import] == [("", 18)] and smaller.ir_version == 8
     assert smaller.producer_name == whole.producer_name
@@ -64,11 +66,9 @@ def test_a_smaller_file_keeps_the_contract(finished: Path, tmp_path: Path, forma
     assert 0 < np.abs(found - expected).max() < {"int8": 0.1, "fp16": 1e-3}[format]
 
 
-def test_int8_has_a_scale_for_each_channel_and_weights_of_seven_bits(
-    finished: Path, tmp_path: Path, pictures: Photographs
-) -> None:
+def test_int8_has_a_scale_for_each_channel_and_weights_of_seven_bits(finished: Path, tmp_path: Path) -> None:
     """Without VNNI two products are added in 16 bits, and eight bits of weight overflow there without a word."""
-    write_int8(finished / checkpoint.ONNX, tmp_path / "int8.onnx", pictures)
+    write_int8(OnnxSource(finished / checkpoint.ONNX), tmp_path / "int8.onnx")
     graph = onnx.load(tmp_path / "int8.onnx").graph
     constants = {tensor.name: to_array(tensor) for tensor in graph.initializer}
     of = {node.output[0]: node for node in graph.node}
@@ -83,13 +83,16 @@ def test_int8_has_a_scale_for_each_channel_and_weights_of_seven_bits(
     assert behind and not any(name in of and of[name].op_type == "DequantizeLinear" for n in behind for name in n.input)
 
 
-def test_a_file_that_loses_too_much_is_not_written(finished: Path, tmp_path: Path, pictures: Photographs) -> None:
+def test_a_file_that_loses_too_much_is_not_written(
+    finished: Path, tmp_path: Path, pictures: Photographs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Scales from black pictures cut off all that is bright."""
     black = dataclasses.replace(pictures, calibration=np.zeros_like(pictures.calibration))
+    monkeypatch.setattr("fruitcnn.export.photographs.read_photographs", lambda folder: black)
     with pytest.raises(
         ExportError, match=r"int8\.onnx: .*: on \d+ held-back pictures accuracy .*; nothing was written"
     ):
-        write_int8(finished / checkpoint.ONNX, tmp_path / "int8.onnx", black)
+        export_checkpoint(finished, formats=["int8"], to=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -109,8 +112,8 @@ def test_a_file_that_loses_too_much_is_not_written(finished: Path, tmp_path: Pat
     ],
 )
 def test_the_gate_looks_at_accuracy_refusals_and_familiarity(changed: dict, problem: str) -> None:
-    before = Worth(accuracy=0.95, refused=0.05, familiarity=np.full(8, 0.5))
-    assert find_loss(before, dataclasses.replace(before, **changed)) == problem
+    before = Performance(0.95, 0.05, probabilities=np.full((8, 2), 0.5), familiarity=np.full(8, 0.5))
+    assert Change(before, dataclasses.replace(before, **changed)).broken_limit() == problem
 
 
 def test_without_the_pictures_there_is_no_smaller_file(
@@ -123,14 +126,14 @@ def test_without_the_pictures_there_is_no_smaller_file(
     path = next(line for line in text.splitlines() if line.strip().startswith("path:"))
     (tmp_path / checkpoint.CONFIG).write_text(text.replace(path, "  path: elsewhere/photos.csv"))
     with pytest.raises(DatasetError, match=r"its pictures \(elsewhere/photos\.csv\) are not here"):
-        list(export_formats(tmp_path, ["int8"]))
+        export_checkpoint(tmp_path, formats=["int8"])
     assert not (tmp_path / "int8.onnx").exists()
 
 
 def test_fruits_small_holds_on_photographs(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    (told,) = export_formats(SMALL, ["int8"], to=tmp_path)
-    assert "on 262 held-back pictures accuracy 9" in told
+    (parity,) = export_checkpoint(SMALL, formats=["int8"], to=tmp_path)
+    assert parity.images == 262 and "on 262 held-back pictures accuracy 9" in str(parity)
     assert (tmp_path / "int8.onnx").stat().st_size < 1.5e6
     shown = sorted((photographs / "examples").iterdir())
     answers = list(Identifier.load(tmp_path / "int8.onnx").identify_many(shown))

@@ -18,11 +18,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from fruitcnn import checkpoint, export, training
+from fruitcnn import checkpoint, training
 from fruitcnn.config import load_config
 from fruitcnn.dataset.saved_split import write_split
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import UsageError
+from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.identify.identify_paths import Request, identify_paths
 from tests.networks import build
@@ -56,7 +57,7 @@ def train(folder: Path) -> None:
 
 def export_again(folder: Path) -> None:
     """The command `export checkpoints/killed`."""
-    export.export_checkpoint(folder / RUN)
+    export_checkpoint(folder / RUN)
 
 
 def fill_cache(folder: Path) -> None:

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
@@ -14,8 +13,9 @@ import fruitcnn
 from fruitcnn import Identification, Identifier
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ModelError
+from fruitcnn.export.formats import FORMATS
 from tests.faults.conftest import SHIPPED, Command, Model
-from tests.tiny import CARD, SIZE, write_tiny_model
+from tests.tiny import CARD, write_tiny_model
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -198,37 +198,16 @@ def _teach(folder: Path) -> None:
     Teacher(folder, labels=["red", "green", "blue"], device=torch.device("cpu"))
 
 
-def _write_image(folder: Path) -> None:
-    from fruitcnn.export.image_graph import write_image_graph
+def _exporter(format: str) -> Callable[[Path], object]:
+    def export(folder: Path) -> object:
+        return fruitcnn.export_checkpoint(folder, formats=[format])
 
-    write_image_graph(folder / "model.onnx", folder / "image.onnx")
-
-
-def _write_golden(folder: Path) -> None:
-    from fruitcnn.export.golden import write_golden
-
-    write_golden(folder / "model.onnx", folder / "golden")
-
-
-def _halve(folder: Path) -> None:
-    from fruitcnn.export.smaller import halve
-
-    halve(folder / "model.onnx")
-
-
-def _calibrate_smaller(folder: Path) -> None:
-    from fruitcnn.export.smaller import Photographs, write_int8
-
-    pixels = np.zeros((1, SIZE, SIZE, 3), np.uint8)
-    write_int8(folder / "model.onnx", folder / "int8.onnx", Photographs(pixels, pixels, ["red"], "test"))  # type: ignore[arg-type]
+    return export
 
 
 READERS: dict[str, Callable[[Path], object]] = {
     "identify": Identifier.load,
-    "export of image": _write_image,
-    "export of golden": _write_golden,
-    "export of int8": _calibrate_smaller,
-    "export of fp16": _halve,
+    **{f"export of {name}": _exporter(name) for name, format in FORMATS.items() if format.is_derived},
     "teacher": _teach,
 }
 

@@ -8,7 +8,8 @@ import pytest
 from fruitcnn import load_config
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ConfigError
-from fruitcnn.export import export_model, measure_reference
+from fruitcnn.export.exporter import export_model
+from fruitcnn.export.reference import measure_reference
 from fruitcnn.model import answer_model, build_model
 from fruitcnn.training import train_config
 from tests.networks import APPLICATIONS, CLASSES, build

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.nn import Parameter
 
 from fruitcnn import checkpoint, load_config
-from fruitcnn.export import export_checkpoint
+from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.model import TorchForward, build_model
 from fruitcnn.training import augmentation, train_config
 from fruitcnn.training.augmentation import augment

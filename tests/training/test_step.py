@@ -21,7 +21,7 @@ from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import ConfigError
-from fruitcnn.export import keras_outputs
+from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.image import load_pixels
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training.data import PixelData

@@ -21,7 +21,7 @@ from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import FruitcnnError, UsageError
 from fruitcnn.evaluation.metrics import evaluate
 from fruitcnn.evaluation.predictions import read_predictions
-from fruitcnn.export import keras_outputs
+from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training import train_config
 from fruitcnn.training.answers import training_folds

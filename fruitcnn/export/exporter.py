@@ -1,0 +1,181 @@
+"""Writing a trained model in formats: each file is proven before it gets its name."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from fruitcnn import checkpoint
+from fruitcnn.card import PROBABILITIES, ModelCard
+from fruitcnn.device import on_cpu
+from fruitcnn.errors import ExportError, ModelError, UsageError, system_error
+from fruitcnn.export.formats import Format, choose_formats, load_function, of_every_run
+from fruitcnn.export.gate import Gate, Parity
+from fruitcnn.export.reference import Reference
+from fruitcnn.export.source import KerasSource, OnnxSource
+from fruitcnn.locks import held_folder
+from fruitcnn.model import keras
+from fruitcnn.model.archive import check_keras_file
+from fruitcnn.outputs import remove_temporaries, written_together, written_whole
+
+# What is written beside the formats that are made from the trained network.
+_BESIDE = (checkpoint.CARD, checkpoint.REFERENCE)
+
+
+def export_model(model: keras.Model, card: ModelCard, folder: Path, *, reference: Reference) -> list[Parity]:
+    """Write the formats of every run to `folder`, with the card and the reference; or nothing.
+
+    model: what `answer_model` makes. Returns how closely each file agrees. Raises ExportError where one differs by
+    more than its tolerance, ModelError where card, reference and model don't fit together.
+    """
+    formats = of_every_run()
+    trained = [format for format in formats if not format.is_derived]
+    parities = _export_trained(trained, model, card, folder, reference=reference)
+    derived = [format for format in formats if format.is_derived]
+    return [*parities, *_export_derived(derived, folder / checkpoint.ONNX, folder)]
+
+
+def export_checkpoint(
+    folder: Path, *, formats: Sequence[str] | None = None, to: Path | None = None, force: bool = False
+) -> list[Parity]:
+    """Export a finished run again, into its own folder or `to`; returns how closely each file agrees.
+
+    formats: by their names (`fruitcnn export --help` lists them); None: those that every run has. force: overwrite what
+    is in `to` already. Raises UsageError for an unknown format and for what would be overwritten, ModelError for a
+    folder that is no finished run or whose files don't fit together, ExportError for a file that disagrees,
+    DatasetError where a format needs the pictures of the run and they are not at hand.
+    """
+    names = [format.name for format in of_every_run()] if formats is None else formats
+    return list(export_formats(folder, names, to=to, force=force))
+
+
+def export_formats(
+    folder: Path, formats: Sequence[str], *, to: Path | None = None, force: bool = False
+) -> Iterator[Parity]:
+    """As `export_checkpoint`, one result after the other; what is done stays where a later format fails."""
+    chosen = choose_formats(formats)
+    trained = [format for format in chosen if not format.is_derived]
+    derived = [format for format in chosen if format.is_derived]
+    own = folder if folder.is_dir() else folder.parent
+    target = own if to is None else to
+    if trained:
+        # These come from one model and are proven together.
+        trained += [format for format in of_every_run() if not format.is_derived and format not in trained]
+    names = [format.file for format in (*trained, *derived)] + ([*_BESIDE] if trained else [])
+    _check_free(target, names, own=own, force=force)
+    if trained:
+        yield from _export_again(trained, folder, target)
+    if derived:
+        yield from _export_derived(derived, checkpoint.find_model(folder), target)
+
+
+def _export_again(formats: Sequence[Format], folder: Path, target: Path) -> list[Parity]:
+    """From the files of a finished run."""
+    needed = (checkpoint.KERAS, checkpoint.CARD, checkpoint.REFERENCE)
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"has no {', '.join(missing)}", value=folder, remedy="give the folder of a finished run")
+    card_file = folder / checkpoint.CARD
+    try:
+        card = ModelCard.from_json(card_file.read_text(encoding="utf-8"), source=card_file)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"can't be read ({error})", value=card_file, remedy="restore it, or train again") from error
+    except OSError as error:
+        raise system_error(error, ModelError, value=card_file) from error
+    reference = Reference.load(folder / checkpoint.REFERENCE)
+    model = _load_keras(folder / checkpoint.KERAS)
+    target.mkdir(parents=True, exist_ok=True)
+    with held_folder(target):
+        remove_temporaries(target)
+        return _export_trained(formats, model, card, target, reference=reference)
+
+
+def _load_keras(file: Path) -> keras.Model:
+    check_keras_file(file)
+    try:
+        with on_cpu():
+            return keras.saving.load_model(file, compile=False)
+    except Exception as error:
+        # Keras raises what its many readers raise.
+        raise ModelError(f"can't be loaded ({error})", value=file, remedy="train again") from error
+
+
+def _export_trained(
+    formats: Sequence[Format], model: keras.Model, card: ModelCard, folder: Path, *, reference: Reference
+) -> list[Parity]:
+    """All of them, with card and reference, or none."""
+    _check_same_model(model, card, reference)
+    source = KerasSource(model, card, Gate(reference))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(on_cpu())
+        names = [*(format.file for format in formats), *_BESIDE]
+        temporaries = stack.enter_context(written_together(*(folder / name for name in names)))
+        files = dict(zip(names, temporaries, strict=True))
+        for format in formats:
+            load_function(format.write)(source, files[format.file])
+        files[checkpoint.CARD].write_text(card.to_json(), encoding="utf-8")
+        reference.save(files[checkpoint.REFERENCE])
+        return [_prove(format, source, files[format.file]) for format in formats]
+
+
+def _export_derived(formats: Iterable[Format], model: Path, target: Path) -> Iterator[Parity]:
+    """One after the other, each whole or not at all; a folder's files each."""
+    source = OnnxSource(model)
+    for format in formats:
+        # Read first, because a model without a card is none of ours.
+        assert source.card
+        target.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            path = target / format.file
+            place = path if format.is_folder else stack.enter_context(written_whole(path))
+            load_function(format.write)(source, place)
+            parity = _prove(format, source, place)
+        yield parity
+
+
+def _prove(format: Format, source: KerasSource | OnnxSource, place: Path) -> Parity:
+    # While it is proven a file has a temporary name.
+    try:
+        parity: Parity = load_function(format.prove)(source, place)
+    except ExportError as error:
+        raise ExportError(error.problem, value=format.file, remedy=error.remedy) from error
+    return dataclasses.replace(parity, name=format.file)
+
+
+def _check_same_model(model: keras.Model, card: ModelCard, reference: Reference) -> None:
+    """Labels, size and outputs must be the same everywhere."""
+    outputs = [output["name"] for output in card.outputs]
+    facts = {
+        "labels": (card.labels, reference.labels),
+        "size": ((card.size, card.size, 3), tuple(model.inputs[0].shape[1:])),
+        "size of the reference pictures": ((card.size, card.size, 3), reference.pixels.shape[1:]),
+        "outputs": (sorted(outputs), sorted(model.output_names)),
+        "number of labels": (len(card.labels), _probabilities_of(model).shape[-1]),
+    }
+    for what, (said, found) in facts.items():
+        if said != found:
+            raise ModelError(
+                f"{what}: the card says {said}, the model has {found}",
+                value=checkpoint.CARD,
+                remedy="restore the card that was written with the model, or train again",
+            )
+
+
+def _probabilities_of(model: keras.Model) -> keras.KerasTensor:
+    names = list(model.output_names)
+    if PROBABILITIES not in names:
+        raise ModelError(f"has outputs {names}, no {PROBABILITIES}", value=model.name, remedy="use answer_model")
+    return model.outputs[names.index(PROBABILITIES)]
+
+
+def _check_free(target: Path, names: Iterable[str], *, own: Path, force: bool) -> None:
+    """Raise UsageError where files of these names would be overwritten elsewhere than in the model's `own` folder."""
+    if not target.exists() or (own.exists() and target.samefile(own)):
+        return
+    if not target.is_dir():
+        raise UsageError("is not a folder", value=target, remedy="name a folder, existing or new")
+    there = [name for name in names if (target / name).exists()]
+    if there and not force:
+        raise UsageError(
+            f"holds {', '.join(there)} already", value=target, remedy="name another folder, or add --force"
+        )

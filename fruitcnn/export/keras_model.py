@@ -1,0 +1,36 @@
+"""model.keras: the answer model for plain Keras."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fruitcnn.device import on_cpu
+from fruitcnn.export.formats import KERAS
+from fruitcnn.export.gate import Outputs, Parity, Tolerance
+from fruitcnn.export.source import KerasSource
+from fruitcnn.image import Pixels
+from fruitcnn.model import keras
+from fruitcnn.runtime import batches
+
+TOLERANCE = Tolerance(logit=1e-5, probability=1e-5)
+_BATCH = 64
+
+
+def write_keras(source: KerasSource, file: Path) -> None:
+    """Write the model as Keras does."""
+    source.model.save(file)
+
+
+def prove_keras(source: KerasSource, file: Path) -> Parity:
+    """Load the file again and compare its answers, by Keras' own layers. Raises ExportError."""
+    model = keras.saving.load_model(file, compile=False)
+    return source.gate.check(KERAS.file, keras_outputs(model, source.gate.reference.pixels), TOLERANCE)
+
+
+def keras_outputs(model: keras.Model, pixels: Pixels) -> Outputs:
+    """All outputs, by name, of uint8 pixels [N, S, S, 3]; from a channels_last Keras model."""
+    with on_cpu():
+        found = [
+            keras.tree.flatten(model.predict_on_batch(batch.astype(np.float32))) for batch in batches(pixels, _BATCH)
+        ]
+    return dict(zip(model.output_names, map(np.concatenate, zip(*found, strict=True)), strict=True))
