@@ -24,7 +24,7 @@ from fruitcnn.calibration.held_out import assign_folds
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
-from fruitcnn.evaluation.refusal import outside_refusal
+from fruitcnn.evaluation.refusal import auroc
 from fruitcnn.listing import find_pictures
 from fruitcnn.training import train_config
 
@@ -48,8 +48,7 @@ class Found:
         cells.append(f"{(familiar >= REFUSE_BELOW).mean():.1%}")
         if not len(strange):
             return [*cells, "", ""]
-        outside = outside_refusal(familiar, strange, REFUSE_BELOW)
-        return [*cells, f"{outside.auroc:.3f}", f"{outside.refused:.1%}"]
+        return [*cells, f"{auroc(familiar, strange):.3f}", f"{(strange < REFUSE_BELOW).mean():.1%}"]
 
 
 def write_fold(dataset: Dataset, folds: NDArray[np.int64], fold: int, file: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fruitcnn.errors import ModelError as ModelError
     from fruitcnn.errors import TransientError as TransientError
     from fruitcnn.errors import UsageError as UsageError
+    from fruitcnn.evaluation.evaluate import evaluate as evaluate
+    from fruitcnn.evaluation.evaluation import Evaluation as Evaluation
     from fruitcnn.export.exporter import export_checkpoint as export_checkpoint
     from fruitcnn.export.gate import Parity as Parity
     from fruitcnn.extras import MissingExtraError as MissingExtraError
@@ -35,6 +37,7 @@ _ERRORS = (
 )
 _HOME = {
     "Config": "fruitcnn.config",
+    "Evaluation": "fruitcnn.evaluation.evaluation",
     "FinishedRun": "fruitcnn.training.finished",
     **dict.fromkeys(_ERRORS, "fruitcnn.errors"),
     "Identification": "fruitcnn.identify.results",
@@ -44,6 +47,7 @@ _HOME = {
     "Parity": "fruitcnn.export.gate",
     "Rejection": "fruitcnn.identify.results",
     "export_checkpoint": "fruitcnn.export.exporter",
+    "evaluate": "fruitcnn.evaluation.evaluate",
     "load_config": "fruitcnn.config",
     "train": "fruitcnn.training.finished",
 }

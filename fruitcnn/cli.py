@@ -116,9 +116,15 @@ def evaluate(
 
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some pictures could not be read.
     """
-    from fruitcnn.evaluation.command import evaluate_model
+    from fruitcnn.evaluation.evaluate import evaluate as judge
+    from fruitcnn.evaluation.text import left_out, summary
 
-    raise typer.Exit(evaluate_model(model, data=data, split=split, outside=outside, report=report))
+    evaluation = judge(model, data, split, outside, report)
+    print(summary(evaluation))
+    if report is not None:
+        print(printable(f"\nreport: {report / 'report.html'}"))
+    print(left_out(evaluation), end="", file=sys.stderr)
+    raise typer.Exit(3 if evaluation.unreadable else 0)
 
 
 @app.command()

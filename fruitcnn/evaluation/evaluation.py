@@ -5,24 +5,25 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fruitcnn.arrays import FloatArray, IntArray
 from fruitcnn.card import ModelCard
-from fruitcnn.evaluation.metrics import Metrics, evaluate
-from fruitcnn.evaluation.predictions import Predictions
-from fruitcnn.evaluation.refusal import OutsideRefusal, Refusal, outside_refusal, refusal
+from fruitcnn.evaluation.measured import Metrics, measure
+from fruitcnn.evaluation.predictions import Prediction, Predictions
+from fruitcnn.evaluation.sample import Sample
 
 # Classes with fewer training pictures than this are named beside the headline.
 FEW = 10
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
     """A model on one split.
 
     name: of the model. split: "" where the set is not split. predictions: every labelled picture, those that could
     not be read too. outside: pictures of other things. refuse_below: familiarity below which the model says unknown,
-    None where it has no familiarity. warnings: what else has to be known to read the figures right.
+    None where it has no familiarity. warnings: what else has to be known to read the figures right. metrics: the
+    figures; `evaluation["accuracy"]` is one of them.
     """
 
     name: str
@@ -33,8 +34,6 @@ class Evaluation:
     refuse_below: float | None
     warnings: tuple[str, ...]
     metrics: Metrics
-    refusal: Refusal | None
-    outside_refusal: OutsideRefusal | None
 
     @classmethod
     def of(
@@ -47,13 +46,20 @@ class Evaluation:
         outside: Predictions | None = None,
         refuse_below: float | None = None,
         warnings: tuple[str, ...] = (),
+        metrics: Metrics | None = None,
     ) -> "Evaluation":
-        """Compute the figures. There must be a readable picture."""
+        """Compute the figures, where they are not known yet. There must be a readable picture."""
         probabilities, targets = predictions.readable().arrays()
-        answers = probabilities.argmax(1)
-        scores = familiarity_or_confidence(predictions.readable())
         outside = outside or Predictions(predictions.labels, ())
-        others = familiarity_or_confidence(outside.readable())
+        if metrics is None:
+            sample = Sample.of(
+                probabilities,
+                targets,
+                scores=familiarity_or_confidence(predictions.readable()),
+                outside=familiarity_or_confidence(outside.readable()),
+                refuse_below=refuse_below,
+            )
+            metrics = measure(sample, predictions.labels)
         return cls(
             name=name,
             card=card,
@@ -61,11 +67,25 @@ class Evaluation:
             predictions=predictions,
             outside=outside,
             refuse_below=refuse_below,
-            warnings=(*_one_answer(predictions.labels, answers, targets), *warnings),
-            metrics=evaluate(probabilities, targets, list(predictions.labels)),
-            refusal=None if refuse_below is None else refusal(scores, answers == targets, refuse_below),
-            outside_refusal=outside_refusal(scores, others, refuse_below) if len(others) else None,
+            warnings=(*_one_answer(predictions.labels, probabilities.argmax(1), targets), *warnings),
+            metrics=metrics,
         )
+
+    def __getitem__(self, key: str) -> float:
+        """The value of a figure, by its key in `metrics.figures`: "accuracy", "loss", "outside.auroc", ..."""
+        return self.metrics[key]
+
+    def __repr__(self) -> str:
+        """The set and its figures in a line each, without the pictures."""
+        split = f" of the {self.split} split" if self.split else ""
+        lines = [f"<Evaluation: {self.name} on {self.metrics.images:,} labelled pictures{split}"]
+        lines += [f"  {key}: {one.value_text} ({one.interval_text})" for key, one in self.metrics.figures.items()]
+        return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)]) + ">"
+
+    @property
+    def unreadable(self) -> list[Prediction]:
+        """The pictures that could not be read, each with its error."""
+        return [row for row in (*self.predictions.rows, *self.outside.rows) if row.error]
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain numbers, ready for JSON."""
@@ -74,12 +94,10 @@ class Evaluation:
             "split": self.split,
             "warnings": list(self.warnings),
             **self.metrics.to_dict(),
-            "refusal": self.refusal and dataclasses.asdict(self.refusal),
-            "outside": self.outside_refusal and dataclasses.asdict(self.outside_refusal),
         }
 
 
-def familiarity_or_confidence(predictions: Predictions) -> NDArray[np.float64]:
+def familiarity_or_confidence(predictions: Predictions) -> FloatArray:
     """What pictures are refused by, [N]: familiarity, or the largest probability where the model has none."""
     rows = predictions.rows
     return np.array([max(row.probabilities) if row.familiarity is None else row.familiarity for row in rows])
@@ -94,7 +112,7 @@ def few_training_pictures(labels: tuple[str, ...], training: collections.Counter
     return (f"fewer than {FEW} training pictures of: {', '.join(few[:10])}{more}; their answers are worth little",)
 
 
-def _one_answer(labels: tuple[str, ...], answers: NDArray[np.int64], targets: NDArray[np.int64]) -> tuple[str, ...]:
+def _one_answer(labels: tuple[str, ...], answers: IntArray, targets: IntArray) -> tuple[str, ...]:
     if len(set(answers.tolist())) > 1 or len(set(targets.tolist())) == 1:
         return ()
     return (f"every answer is {labels[int(answers[0])]}: the model tells nothing apart",)

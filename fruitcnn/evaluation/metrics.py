@@ -1,168 +1,177 @@
-"""What a classifier's probabilities are worth on labelled pictures."""
+"""The metrics: one row each. Terminal, metrics.json, report and training print what stands in METRICS.
+
+A metric that is added to the list is everywhere: a function of a `Sample`, its name, and how its interval is made.
+"""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fruitcnn.arrays import BoolArray, FloatArray, IntArray
 from fruitcnn.calibration.intervals import Interval, percentile_interval, resamples, wilson_interval
-from fruitcnn.terminal import printable
-
-Floats = NDArray[np.floating[Any]]
-Targets = NDArray[np.int64]
+from fruitcnn.evaluation.refusal import auroc
+from fruitcnn.evaluation.sample import Sample
 
 _BINS = 15
 _SIMULATIONS = 1000
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassMetrics:
-    """One class: shares in 0..1 (0 where nothing was predicted or there is no picture), 95 % intervals, pictures."""
+@dataclasses.dataclass(frozen=True)
+class IntervalMethod:
+    """How the range of a figure is made.
 
-    precision: float
-    precision_95: Interval
-    recall: float
-    recall_95: Interval
-    f1: float
-    f1_95: Interval
-    support: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Metrics:
-    """One set of pictures. Names that end in _95 are 95 % intervals of the figure before them.
-
-    loss: mean negative log-likelihood in nats. calibration_error: see `calibration_error`;
-    calibration_error_if_perfect: the middle 95 % of what a perfectly calibrated model with these confidences shows on
-    as many pictures. macro_f1, balanced_accuracy: means over the classes that occur. confusion[true][predicted].
+    interval: from the sample and the figure; None for the bootstrap over pictures. suffix: of its key in metrics.json.
+    words: what people read before it.
     """
 
-    images: int
-    accuracy: float
-    accuracy_95: Interval
-    macro_f1: float
-    macro_f1_95: Interval
-    balanced_accuracy: float
-    balanced_accuracy_95: Interval
-    loss: float
-    loss_95: Interval
-    calibration_error: float
-    calibration_error_if_perfect: Interval
-    classes: dict[str, ClassMetrics]
-    confusion: list[list[int]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, ready for JSON."""
-        return dataclasses.asdict(self)
+    interval: Callable[[Sample, float], Interval] | None
+    suffix: str = "95"
+    words: str = ""
 
 
-def confusion_matrix(probabilities: Floats, targets: Targets) -> Targets:
-    """Counts [C, C]: rows are the true classes, columns the predicted ones. probabilities: [N, C]; targets: [N]."""
-    classes = probabilities.shape[1]
-    return np.bincount(targets * classes + probabilities.argmax(1), minlength=classes**2).reshape(classes, classes)
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One figure of a set of pictures.
+
+    key: its name in metrics.json, `section.name` below a section of that; name: what people read; compute: the figure,
+    None where the set does not allow it; bounds: the least and the largest value; format: as in `format(figure, ...)`.
+    """
+
+    key: str
+    name: str
+    compute: Callable[[Sample], float | None]
+    interval: IntervalMethod
+    better: Literal["higher", "lower"]
+    bounds: tuple[float, float] = (0.0, 1.0)
+    format: str = ".3f"
 
 
-def calibration_error(probabilities: Floats, targets: Targets, *, bins: int = _BINS) -> float:
+def proportion_of(count: Callable[[Sample], int]) -> IntervalMethod:
+    """Wilson's interval of a proportion of so many pictures."""
+
+    def interval(sample: Sample, value: float) -> Interval:
+        total = count(sample)
+        return wilson_interval(round(value * total), total)
+
+    return IntervalMethod(interval)
+
+
+def accuracy(sample: Sample) -> float:
+    """The share of right answers."""
+    return float((sample.answers == sample.targets).mean())
+
+
+def balanced_accuracy(sample: Sample) -> float:
+    """The mean of the recalls of the classes that have pictures."""
+    return float(np.nanmean(sample.recall))
+
+
+def macro_f1(sample: Sample) -> float:
+    """The mean of the F1 of the classes that occur."""
+    return float(np.nanmean(sample.f1))
+
+
+def loss(sample: Sample) -> float:
+    """The mean negative log-likelihood, in nats."""
+    return float(sample.losses.mean())
+
+
+def calibration_error(sample: Sample) -> float:
     """Expected calibration error of the top answer, equal-width bins (Naeini et al. 2015; Guo et al. 2017)."""
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
-    return _gap(confidence, right, _bin_of(confidence, bins), bins)
+    right = sample.answers == sample.targets
+    return _mean_distance(sample.confidence, right, _bin_of(sample.confidence))
 
 
-def calibration_error_if_perfect(probabilities: Floats, *, bins: int = _BINS) -> Interval:
+def calibration_error_if_perfect(sample: Sample, value: float) -> Interval:
     """The middle 95 % of the calibration error where every confidence is exactly the chance of being right.
 
     No finite set shows 0. Simulated with a fixed seed (consistency resampling, Broecker and Smith 2007).
     """
     rng = np.random.default_rng(0)
-    confidence = probabilities.max(1)
-    index = _bin_of(confidence, bins)
+    confidence, index = sample.confidence, _bin_of(sample.confidence)
     errors = [
-        _gap(confidence, rng.random(len(confidence)) < confidence, index, bins)
+        _mean_distance(confidence, rng.random(len(confidence)) < confidence, index)
         for _ in range(_SIMULATIONS)
     ]  # fmt: skip
     return percentile_interval(np.array(errors))
 
 
-def evaluate(probabilities: Floats, targets: Targets, labels: list[str]) -> Metrics:
-    """All figures of one set of one or more pictures. probabilities: [N, C]; targets: [N]."""
-    matrix = confusion_matrix(probabilities, targets)
-    right, total = int(np.trace(matrix)), len(targets)
-    losses = -np.log(np.maximum(probabilities[np.arange(total), targets], 1e-12))
-    recall, f1 = _recall_and_f1(np.diagonal(matrix), matrix.sum(1), matrix.sum(0))
-    drawn = _Resampled.of(probabilities.argmax(1), targets, losses, classes=len(labels))
-    return Metrics(
-        images=total,
-        accuracy=right / total,
-        accuracy_95=wilson_interval(right, total),
-        macro_f1=float(np.nanmean(f1)),
-        macro_f1_95=percentile_interval(drawn.macro_f1),
-        balanced_accuracy=float(np.nanmean(recall)),
-        balanced_accuracy_95=percentile_interval(drawn.balanced_accuracy),
-        loss=float(losses.mean()),
-        loss_95=percentile_interval(drawn.loss),
-        calibration_error=calibration_error(probabilities, targets),
-        calibration_error_if_perfect=calibration_error_if_perfect(probabilities),
-        classes={label: _class_metrics(matrix, index, drawn.f1[:, index]) for index, label in enumerate(labels)},
-        confusion=matrix.tolist(),
-    )
+def refused_share(sample: Sample) -> float | None:
+    """The share of labelled pictures that the model calls unknown."""
+    return None if sample.refuse_below is None else float((~_accepted(sample)).mean())
 
 
-def classification_report(metrics: Metrics) -> str:
-    """Precision, recall, F1 and support of every class as a text table, and the figures of the whole."""
-    rows = [["", "precision", "recall", "F1", "support"]]
-    for label, one in metrics.classes.items():
-        rows.append([printable(label), f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", str(one.support)])
-    width = max(len(row[0]) for row in rows)
-    table = [f"{row[0]:<{width}}" + "".join(f"{cell:>11}" for cell in row[1:]) for row in rows]
-    low, high = metrics.accuracy_95
-    accuracy = f"accuracy {metrics.accuracy:.2%} (95 % interval {low:.1%} to {high:.1%})"
-    return "\n".join([*table, "", f"{accuracy}, calibration error {metrics.calibration_error:.3f}"])
+def accuracy_of_the_rest(sample: Sample) -> float | None:
+    """The share of right answers among the pictures that are not refused; 0 where all are."""
+    if sample.refuse_below is None:
+        return None
+    accepted = _accepted(sample)
+    return float((sample.answers == sample.targets)[accepted].mean()) if accepted.any() else 0.0
 
 
-@dataclasses.dataclass(frozen=True)
-class _Resampled:
-    """Figures of the resampled sets: [R], f1 [R, C] with NaN where a class does not occur."""
-
-    loss: Floats
-    balanced_accuracy: Floats
-    macro_f1: Floats
-    f1: Floats
-
-    @classmethod
-    def of(cls, answers: Targets, targets: Targets, losses: Floats, *, classes: int) -> "_Resampled":
-        loss, counts = [], []
-        for chosen in resamples(len(targets)):
-            true, answer = targets[chosen], answers[chosen]
-            loss.append(losses[chosen].mean())
-            counts.append([np.bincount(kind, minlength=classes) for kind in (true[true == answer], true, answer)])
-        right, support, predicted = np.array(counts).transpose(1, 0, 2)  # [R, C] each
-        recall, f1 = _recall_and_f1(right, support, predicted)
-        return cls(np.array(loss), np.nanmean(recall, axis=1), np.nanmean(f1, axis=1), f1)
+def outside_auroc(sample: Sample) -> float | None:
+    """The chance that a labelled picture scores above one of other things."""
+    return auroc(sample.scores, sample.outside) if len(sample.outside) else None
 
 
-def _recall_and_f1(right: Targets, support: Targets, predicted: Targets) -> tuple[Floats, Floats]:
-    """[..., C] each, from counts; NaN for a class without a picture (recall), or that does not occur at all (F1)."""
-    with np.errstate(invalid="ignore"):
-        return right / support, 2 * right / (support + predicted)
+def outside_refused(sample: Sample) -> float | None:
+    """The share of pictures of other things that the model calls unknown."""
+    if sample.refuse_below is None or not len(sample.outside):
+        return None
+    return float((~(sample.outside >= sample.refuse_below)).mean())
 
 
-def _class_metrics(matrix: Targets, index: int, drawn_f1: Floats) -> ClassMetrics:
-    right, support, predicted = int(matrix[index, index]), int(matrix[index].sum()), int(matrix[:, index].sum())
-    return ClassMetrics(
-        precision=right / predicted if predicted else 0.0,
-        precision_95=wilson_interval(right, predicted),
-        recall=right / support if support else 0.0,
-        recall_95=wilson_interval(right, support),
-        f1=2 * right / (support + predicted) if support + predicted else 0.0,
-        f1_95=percentile_interval(drawn_f1),
-        support=support,
-    )
+def outside_refused_at_95(sample: Sample) -> float | None:
+    """The share of pictures of other things that are refused where 95 % of the labelled ones are accepted."""
+    if not len(sample.outside):
+        return None
+    return float((sample.outside < np.quantile(sample.scores, 0.05)).mean())
 
 
-def _bin_of(confidence: Floats, bins: int) -> NDArray[np.int64]:
-    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
+def _auroc_interval(sample: Sample, value: float) -> Interval:
+    """By resampling the labelled pictures and those of other things."""
+    both = zip(resamples(len(sample)), resamples(len(sample.outside), seed=1), strict=True)
+    drawn = [auroc(sample.scores[members], sample.outside[others]) for members, others in both]
+    return percentile_interval(np.array(drawn))
 
 
-def _gap(confidence: Floats, right: NDArray[np.bool_], index: NDArray[np.int64], bins: int) -> float:
-    return float(np.abs(np.bincount(index, weights=right - confidence, minlength=bins)).sum() / len(right))
+def _accepted(sample: Sample) -> BoolArray:
+    # A score that is not a number is below every threshold.
+    return sample.scores >= (sample.refuse_below or 0.0)
+
+
+def _bin_of(confidence: FloatArray) -> IntArray:
+    return np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
+
+
+def _mean_distance(confidence: FloatArray, right: BoolArray, index: IntArray) -> float:
+    """Between confidence and share of right answers, over the bins, each weighed by its pictures."""
+    return float(np.abs(np.bincount(index, weights=right - confidence, minlength=_BINS)).sum() / len(right))
+
+
+BOOTSTRAP = IntervalMethod(None)
+OF_ALL = proportion_of(len)
+_OF_ACCEPTED = proportion_of(lambda sample: int(_accepted(sample).sum()))
+_OF_OUTSIDE = proportion_of(lambda sample: len(sample.outside))
+_IF_PERFECT = IntervalMethod(calibration_error_if_perfect, "if_perfect", "if perfect: ")
+
+METRICS: list[Metric] = [
+    Metric("accuracy", "accuracy", accuracy, OF_ALL, "higher", format=".2%"),
+    Metric("balanced_accuracy", "balanced accuracy", balanced_accuracy, BOOTSTRAP, "higher", format=".2%"),
+    Metric("macro_f1", "macro F1", macro_f1, BOOTSTRAP, "higher"),
+    Metric("loss", "loss (NLL)", loss, BOOTSTRAP, "lower", (0.0, float("inf"))),
+    Metric("calibration_error", "calibration error", calibration_error, _IF_PERFECT, "lower"),
+    Metric("refusal.refused_share", "refused as unknown", refused_share, OF_ALL, "lower", format=".1%"),
+    Metric(
+        "refusal.accuracy_of_the_rest", "accuracy of the rest", accuracy_of_the_rest, _OF_ACCEPTED, "higher",
+        format=".2%",
+    ),
+    Metric("outside.auroc", "outside: AUROC", outside_auroc, IntervalMethod(_auroc_interval), "higher"),
+    Metric("outside.refused", "outside: refused", outside_refused, _OF_OUTSIDE, "higher", format=".1%"),
+    Metric(
+        "outside.refused_at_95", "outside: refused where 95 % of members are accepted", outside_refused_at_95,
+        _OF_OUTSIDE, "higher", format=".1%",
+    ),
+]  # fmt: skip

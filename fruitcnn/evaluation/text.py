@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from fruitcnn.calibration.intervals import Interval
 from fruitcnn.evaluation.evaluation import Evaluation
-from fruitcnn.evaluation.metrics import Metrics
+from fruitcnn.evaluation.measured import Metrics, shares_text
 from fruitcnn.terminal import printable
 
 # A wider matrix does not fit a terminal; then the largest confusions are listed.
@@ -24,36 +23,24 @@ def summary(evaluation: Evaluation) -> str:
     if len(rows) > metrics.images:
         lines.append(f"{len(rows) - metrics.images} more could not be read")
     lines += [f"warning: {warning}" for warning in evaluation.warnings]
-    lines += ["", *_class_table(metrics), "", *_confusions(metrics), "", *_figures(evaluation), "", METHODS]
+    lines += ["", *metrics_lines(metrics), "", METHODS]
     return "\n".join(map(printable, lines))
 
 
-def figures(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """Name, value and range of each figure of the whole set, for terminals and pages alike."""
-    metrics = evaluation.metrics
-    rows = [
-        ("accuracy", f"{metrics.accuracy:.2%}", _shares(metrics.accuracy_95)),
-        ("balanced accuracy", f"{metrics.balanced_accuracy:.2%}", _shares(metrics.balanced_accuracy_95)),
-        ("macro F1", f"{metrics.macro_f1:.3f}", _numbers(metrics.macro_f1_95)),
-        ("loss (NLL)", f"{metrics.loss:.3f}", _numbers(metrics.loss_95)),
-        (
-            "calibration error",
-            f"{metrics.calibration_error:.3f}",
-            f"if perfect: {_numbers(metrics.calibration_error_if_perfect)}",
-        ),
-    ]
-    if known := evaluation.refusal:
-        rows.append(("refused as unknown", f"{known.refused_share:.1%}", _shares(known.refused_share_95)))
-        rows.append(
-            ("accuracy of the rest", f"{known.accuracy_of_the_rest:.2%}", _shares(known.accuracy_of_the_rest_95))
-        )
-    if outside := evaluation.outside_refusal:
-        rows.append(("outside: AUROC", f"{outside.auroc:.3f}", _numbers(outside.auroc_95)))
-        if outside.refused is not None and outside.refused_95 is not None:
-            rows.append(("outside: refused", f"{outside.refused:.1%}", _shares(outside.refused_95)))
-        at_95, interval = outside.refused_at_95, outside.refused_at_95_95
-        rows.append(("outside: refused where 95 % of members are accepted", f"{at_95:.1%}", _shares(interval)))
-    return rows
+def left_out(evaluation: Evaluation) -> str:
+    """A line for each picture that could not be read."""
+    return "".join(printable(f"fruitcnn: left out {row.file}: {row.error}") + "\n" for row in evaluation.unreadable)
+
+
+def metrics_lines(metrics: Metrics) -> Iterator[str]:
+    """Classes, confusions and every figure of one set of pictures."""
+    yield from _class_table(metrics)
+    yield ""
+    yield from _confusions(metrics)
+    yield ""
+    width = max(len(figure.metric.name) for figure in metrics.figures.values())
+    for figure in metrics.figures.values():
+        yield f"{figure.metric.name:<{width}}  {figure.value_text:>8}  {figure.interval_text}"
 
 
 def confusions(metrics: Metrics) -> list[tuple[int, str, str]]:
@@ -68,18 +55,12 @@ def confusions(metrics: Metrics) -> list[tuple[int, str, str]]:
     return sorted(found, key=lambda item: -item[0])
 
 
-def _figures(evaluation: Evaluation) -> list[str]:
-    rows = figures(evaluation)
-    width = max(len(name) for name, _, _ in rows)
-    return [f"{name:<{width}}  {value:>8}  {interval}" for name, value, interval in rows]
-
-
 def _class_table(metrics: Metrics) -> Iterator[str]:
     width = max(len(printable(label)) for label in metrics.classes)
     yield f"{'':<{width}}  precision           recall              F1     support"
     for label, one in metrics.classes.items():
         shares = (
-            f"{value:>6.1%} {_shares(interval):<12}"
+            f"{value:>6.1%} {shares_text(interval):<12}"
             for value, interval in ((one.precision, one.precision_95), (one.recall, one.recall_95))
         )
         yield f"{printable(label):<{width}}  {'  '.join(shares)}  {one.f1:.3f}  {one.support:>6}"
@@ -96,11 +77,3 @@ def _confusions(metrics: Metrics) -> Iterator[str]:
     yield f"{'true, answered:':<{max(first, 15)}}" + "".join(f"  {label:>{width}}" for label in labels)
     for label, row in zip(labels, metrics.confusion, strict=True):
         yield f"{label:<{max(first, 15)}}" + "".join(f"  {count:>{width}}" for count in row)
-
-
-def _shares(interval: Interval) -> str:
-    return f"{interval[0] * 100:.1f} to {interval[1]:.1%}"
-
-
-def _numbers(interval: Interval) -> str:
-    return f"{interval[0]:.3f} to {interval[1]:.3f}"

@@ -17,7 +17,7 @@ from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence
 from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions
 from fruitcnn.evaluation.refusal import risk_coverage
 from fruitcnn.evaluation.suspects import suspicious_labels
-from fruitcnn.evaluation.text import METHODS, confusions, figures
+from fruitcnn.evaluation.text import METHODS, confusions
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.outputs import write_text
 from fruitcnn.report.charts import heat_map, reliability_diagram, risk_coverage_chart
@@ -55,7 +55,6 @@ def write_report(
     content = {
         "evaluation": evaluation,
         "facts": _facts(evaluation),
-        "figures": figures(evaluation),
         "methods": METHODS,
         "version": __version__,
         "mistakes": page.mistakes(),

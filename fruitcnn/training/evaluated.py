@@ -4,17 +4,20 @@ import dataclasses
 
 import numpy as np
 
-from fruitcnn.arrays import Float32Array
+from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.held_out import Answers, Calibration
 from fruitcnn.calibration.softmax import softmax
 from fruitcnn.dataset.records import TRAIN, Dataset
-from fruitcnn.evaluation.metrics import Metrics, evaluate
+from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions
+from fruitcnn.evaluation.sample import Sample
 from fruitcnn.model import has_features
 from fruitcnn.training.answers import answers_of, calibrate_network
 from fruitcnn.training.run import Run
 from fruitcnn.training.trained import Trained
 
+# Of pictures of the known classes one in twenty is refused.
+REFUSE_BELOW = 0.05
 # Figures of the training pictures, by models that had not met them.
 HELD_OUT = "held_out"
 
@@ -58,15 +61,23 @@ def evaluate_splits(trained: Trained, run: Run) -> Evaluated:
     calibration = trained.calibration or _calibrated(trained, run, answers)
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
     probabilities = {split: softmax(values) for split, values in logits.items()}
-    metrics = {split: evaluate(probabilities[split], dataset.targets(split), dataset.labels) for split in answers}
     fitted = calibration.familiarity
     familiarity = {
         split: fitted.p_value(fitted.score(found.features, logits[split])) for split, found in answers.items() if fitted
     }
+    metrics = {
+        split: measure(_sample(probabilities[split], dataset.targets(split), familiarity.get(split)), dataset.labels)
+        for split in answers
+    }
     held_out = {} if calibration.held_out is None else {TRAIN: softmax(calibration.held_out)}
     if TRAIN in held_out:
-        metrics[HELD_OUT] = evaluate(held_out[TRAIN], dataset.targets(TRAIN), dataset.labels)
+        metrics[HELD_OUT] = measure(_sample(held_out[TRAIN], dataset.targets(TRAIN), None), dataset.labels)
     return Evaluated(calibration, probabilities, familiarity, metrics, held_out)
+
+
+def _sample(probabilities: Float32Array, targets: IntArray, familiarity: Float32Array | None) -> Sample:
+    below = None if familiarity is None else REFUSE_BELOW
+    return Sample.of(probabilities, targets, scores=familiarity, refuse_below=below)
 
 
 def _answers(trained: Trained, run: Run) -> dict[str, Answers]:

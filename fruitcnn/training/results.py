@@ -9,9 +9,8 @@ import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.card import ModelCard
 from fruitcnn.dataset.records import TEST, VALIDATION
-from fruitcnn.evaluation.metrics import classification_report
-from fruitcnn.evaluation.plots import plot_confusion, plot_curves
 from fruitcnn.evaluation.predictions import write_predictions
+from fruitcnn.evaluation.text import metrics_lines
 from fruitcnn.export.exporter import export_model
 from fruitcnn.export.gate import Parity
 from fruitcnn.export.reference import measure_reference
@@ -19,13 +18,11 @@ from fruitcnn.model import answer_model, keras
 from fruitcnn.outputs import write_text
 from fruitcnn.report import write_run_report
 from fruitcnn.terminal import printable
-from fruitcnn.training.evaluated import HELD_OUT, Evaluated, evaluate_splits
+from fruitcnn.training.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
 from fruitcnn.training.history import write_history
+from fruitcnn.training.plots import plot_confusion, plot_curves
 from fruitcnn.training.run import Run
 from fruitcnn.training.trained import Trained
-
-# Of pictures of the known classes one in twenty is refused.
-REFUSE_BELOW = 0.05
 
 
 def write_results(trained: Trained, run: Run) -> None:
@@ -65,7 +62,7 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
         "seed": config.seed,
         **({} if trained.epoch is None else {"epoch": trained.epoch}),
         "images": {split: evaluated.metrics[split].images for split in run.dataset.splits},
-        "accuracy": {split: round(metrics.accuracy, 4) for split, metrics in evaluated.metrics.items()},
+        "accuracy": {split: round(metrics["accuracy"], 4) for split, metrics in evaluated.metrics.items()},
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "fruitcnn": fruitcnn.__version__,
     }
@@ -93,7 +90,7 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
         chose = config.head is None and config.train.best != "last"
         write_run_report(folder, Path(config.data.path), chose_epoch=chose)
     shown = evaluated.metrics[VALIDATION]
-    title = f"Validation: {shown.accuracy:.1%} of {shown.images} right"
+    title = f"Validation: {shown['accuracy']:.1%} of {shown.images} right"
     plot_confusion(shown.confusion, run.dataset.labels, folder / checkpoint.CONFUSION, title=title)
 
 
@@ -106,7 +103,8 @@ def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity
     for split, title in titles.items():
         if split in evaluated.metrics:
             run.print_line(f"\n{title}:")
-            run.print_line(classification_report(evaluated.metrics[split]))
+            for line in metrics_lines(evaluated.metrics[split]):
+                run.print_line(printable(line))
     run.print_line("")
     for parity in parities:
         run.print_line(str(parity))

@@ -6,6 +6,7 @@ import torch
 
 from fruitcnn.calibration.temperature import fit_temperature
 from fruitcnn.evaluation.metrics import calibration_error
+from fruitcnn.evaluation.sample import Sample
 
 
 @pytest.fixture
@@ -31,9 +32,9 @@ def test_temperature_is_the_one_that_brute_force_finds(
 
 def test_temperature_calibrates_and_stays_finite(answers: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, targets = answers[0] * 5, answers[1]
-    before = calibration_error(logits.softmax(1).numpy(), targets.numpy())
+    before = calibration_error(Sample.of(logits.softmax(1).numpy(), targets.numpy()))
     scaled = logits / fit_temperature(logits.numpy(), targets.numpy())
-    assert calibration_error(scaled.softmax(1).numpy(), targets.numpy()) < before / 3
+    assert calibration_error(Sample.of(scaled.softmax(1).numpy(), targets.numpy())) < before / 3
     # Twelve pictures without a mistake are no certainty: 13 of 14.
     perfect = torch.eye(3).repeat(4, 1) * 10
     scaled = perfect / fit_temperature(perfect.numpy(), np.tile(np.arange(3), 4))

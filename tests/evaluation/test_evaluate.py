@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from PIL import Image
 from fruitcnn import checkpoint
 from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
 from fruitcnn.evaluation.leaks import leak_warnings, training_pictures
-from fruitcnn.evaluation.metrics import evaluate
+from fruitcnn.evaluation.measured import measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions
-from fruitcnn.evaluation.refusal import auroc, outside_refusal, refusal, risk_coverage
+from fruitcnn.evaluation.refusal import auroc, risk_coverage
+from fruitcnn.evaluation.sample import Sample
 from fruitcnn.evaluation.suspects import Suspect, suspicious_labels
 from fruitcnn.evaluation.text import summary
 from tests.conftest import Run
@@ -193,12 +195,20 @@ def test_auroc_and_risk_coverage_against_brute_force() -> None:
     for level, share, wrong in zip(sorted(set(members))[::-1], coverage, risk, strict=True):
         chosen = members >= level
         assert share == pytest.approx(chosen.mean()) and wrong == pytest.approx(1 - right[chosen].mean())
-    known = refusal(members, right, 0.5)
-    assert known.refused == (members < 0.5).sum() and known.accuracy_of_the_rest == right[members >= 0.5].mean()
-    assert refusal(members, right, 2.0).accuracy_of_the_rest == 0
-    compared = outside_refusal(members, others, None)
-    assert compared.refused is None and compared.auroc_95[0] < compared.auroc < compared.auroc_95[1]
-    assert compared.refused_at_95 == (others < np.quantile(members, 0.05)).mean()
+    answers = np.eye(2)[np.where(right, 0, 1)]
+
+    def figures(threshold: float | None) -> dict[str, Any]:
+        known = Sample.of(answers, np.zeros(60, np.int64), scores=members, outside=others, refuse_below=threshold)
+        return measure(known, ["a", "b"]).to_dict()
+
+    known = figures(0.5)["refusal"]
+    assert known["refused"] == (members < 0.5).sum() == 60 * known["refused_share"]
+    assert known["accuracy_of_the_rest"] == right[members >= 0.5].mean()
+    assert figures(2.0)["refusal"]["accuracy_of_the_rest"] == 0
+    compared = figures(None)["outside"]
+    assert figures(None)["refusal"] is None and compared["refused"] is compared["refused_95"] is None
+    assert compared["auroc_95"][0] < compared["auroc"] < compared["auroc_95"][1]
+    assert compared["refused_at_95"] == (others < np.quantile(members, 0.05)).mean()
 
 
 def test_confident_learning_finds_the_labels_that_were_changed() -> None:
@@ -237,4 +247,4 @@ def test_many_classes_are_listed_by_their_confusions() -> None:
     rows += [Prediction(f"x{n}", "", labels[7], tuple(shares[3])) for n in range(2)]
     text = summary(Evaluation.of("m", card, "", Predictions(labels, tuple(rows))))
     assert "most confused (1 pairs):\n     2  class 7" in text and "\x1b" not in text
-    assert evaluate(np.eye(2), np.array([0, 1]), ["a", "b"]).to_dict()["macro_f1_95"] == (1.0, 1.0)
+    assert measure(Sample.of(np.eye(2), np.array([0, 1])), ["a", "b"]).to_dict()["macro_f1_95"] == (1.0, 1.0)

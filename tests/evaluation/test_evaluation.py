@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 import torchmetrics.functional.classification as reference
-from PIL import Image
 
 from fruitcnn.calibration.intervals import wilson_interval
 from fruitcnn.errors import DatasetError
-from fruitcnn.evaluation.metrics import (
-    calibration_error,
-    calibration_error_if_perfect,
-    classification_report,
-    evaluate,
-)
-from fruitcnn.evaluation.plots import plot_confusion, plot_curves
+from fruitcnn.evaluation.measured import Metrics, measure
+from fruitcnn.evaluation.metrics import calibration_error, calibration_error_if_perfect
 from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions, write_predictions
+from fruitcnn.evaluation.sample import Sample
+from fruitcnn.evaluation.text import metrics_lines
+
+
+def measured(probabilities: np.ndarray, targets: np.ndarray, labels: list[str]) -> Metrics:
+    return measure(Sample.of(probabilities, targets), labels)
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def answers() -> tuple[torch.Tensor, torch.Tensor]:
 def test_metrics_against_torchmetrics(answers: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, targets = answers
     probabilities = logits.softmax(1)
-    found = evaluate(probabilities.numpy(), targets.numpy(), ["a", "b", "c", "d"])
+    found = measured(probabilities.numpy(), targets.numpy(), ["a", "b", "c", "d"])
 
-    assert found.accuracy == pytest.approx(float((logits.argmax(1) == targets).float().mean()))
-    assert found.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, targets)), rel=1e-5)
+    assert found["accuracy"] == pytest.approx(float((logits.argmax(1) == targets).float().mean()))
+    assert found["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, targets)), rel=1e-5)
     assert found.confusion == reference.multiclass_confusion_matrix(probabilities, targets, 4).tolist()
     expected = float(reference.multiclass_calibration_error(probabilities, targets, 4, n_bins=15))
-    assert found.calibration_error == pytest.approx(expected, abs=1e-6)
+    assert found["calibration_error"] == pytest.approx(expected, abs=1e-6)
     for name, function in (
         ("precision", reference.multiclass_precision),
         ("recall", reference.multiclass_recall),
@@ -47,14 +47,8 @@ def test_metrics_against_torchmetrics(answers: tuple[torch.Tensor, torch.Tensor]
         assert [getattr(one, name) for one in found.classes.values()] == pytest.approx(expected, abs=1e-6)
     macro = float(reference.multiclass_f1_score(probabilities, targets, 4, average="macro"))
     balanced = float(reference.multiclass_accuracy(probabilities, targets, 4, average="macro"))
-    assert (found.macro_f1, found.balanced_accuracy) == pytest.approx((macro, balanced), abs=1e-6)
-    assert "support" in classification_report(found)
-
-
-def test_a_report_never_sends_a_label_raw_to_the_terminal() -> None:
-    shares, targets = np.float32([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])
-    table = classification_report(evaluate(shares, targets, ["\x1b[31mred", "two\nlines"]))
-    assert "\\x1b[31mred" in table and "two\\nlines" in table and "\x1b" not in table
+    assert (found["macro_f1"], found["balanced_accuracy"]) == pytest.approx((macro, balanced), abs=1e-6)
+    assert "support" in next(metrics_lines(found))
 
 
 def test_intervals_hold_what_they_promise() -> None:
@@ -63,13 +57,13 @@ def test_intervals_hold_what_they_promise() -> None:
     held = np.zeros(4)
     targets = rng.integers(3, size=12_000)
     probabilities = rng.dirichlet((1, 1, 1), size=12_000) * 0.6 + 0.4 * np.eye(3)[targets]
-    truth = evaluate(probabilities, targets, ["a", "b", "c"])
+    truth = measured(probabilities, targets, ["a", "b", "c"])
     for start in range(0, 80 * 150, 150):
         chosen = slice(start, start + 150)
-        found = evaluate(probabilities[chosen], targets[chosen], ["a", "b", "c"])
+        found = measured(probabilities[chosen], targets[chosen], ["a", "b", "c"])
         for index, name in enumerate(("accuracy", "macro_f1", "balanced_accuracy", "loss")):
-            low, high = getattr(found, f"{name}_95")
-            held[index] += low <= getattr(truth, name) <= high
+            low, high = found.figures[name].interval
+            held[index] += low <= truth[name] <= high
     assert (held >= 80 * 0.9).all() and held.max() < 80
 
 
@@ -78,13 +72,14 @@ def test_a_perfectly_calibrated_model_lies_in_the_range_given_for_one() -> None:
     rng = np.random.default_rng(2)
     confidence = np.clip(rng.beta(12, 0.4, size=290), 0.34, 1)
     probabilities = np.stack([confidence, (1 - confidence) / 2, (1 - confidence) / 2], axis=1)
-    low, high = calibration_error_if_perfect(probabilities)
+    certain = np.zeros(290, np.int64)
+    low, high = calibration_error_if_perfect(Sample.of(probabilities, certain), 0)
     shown = [
-        calibration_error(probabilities, np.where(rng.random(290) < confidence, 0, 1)) for _ in range(300)
+        calibration_error(Sample.of(probabilities, np.where(rng.random(290) < confidence, 0, 1))) for _ in range(300)
     ]  # fmt: skip
     assert 0.003 < low < high < 0.05
     assert np.mean([low <= error <= high for error in shown]) == pytest.approx(0.95, abs=0.04)
-    assert calibration_error_if_perfect(np.eye(3)) == (0, 0)
+    assert calibration_error_if_perfect(Sample.of(np.eye(3), np.arange(3)), 0) == (0, 0)
 
 
 def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
@@ -114,40 +109,9 @@ def test_a_table_that_is_no_predictions_is_refused(text: str, tmp_path: Path) ->
 
 
 def test_a_class_that_is_never_right_divides_by_nothing() -> None:
-    found = evaluate(np.array([[0.9, 0.1, 0.0]] * 3), np.array([0, 0, 1]), ["a", "b", "c"])
+    found = measured(np.array([[0.9, 0.1, 0.0]] * 3), np.array([0, 0, 1]), ["a", "b", "c"])
     one = found.classes["b"]
     assert (one.precision, one.recall, one.f1, one.support) == (0, 0, 0, 1)
     assert one.precision_95 == (0, 1) and one.recall_95 == wilson_interval(0, 1)
     # The means are over the classes that occur.
-    assert found.classes["c"].support == 0 and found.balanced_accuracy == 0.5 and found.macro_f1 == 0.4
-
-
-def test_plots_are_pictures(tmp_path: Path) -> None:
-    rows = [
-        {"epoch": e, **dict.fromkeys(("train_loss", "validation_loss", "train_accuracy", "validation_accuracy"), 1 / e)}
-        for e in (1, 2, 3)
-    ]
-    plot_curves(rows, tmp_path / "curves.png", best_epoch=2)
-    plot_confusion([[3, 0], [1, 2]], ["grape", "b"], tmp_path / "confusion.png", title="x")
-    for name in ("curves.png", "confusion.png"):
-        pixels = np.asarray(Image.open(tmp_path / name))
-        assert min(pixels.shape[:2]) > 200 and pixels.std() > 10
-
-
-@pytest.mark.parametrize("classes", [2, 20, 50, 1000])
-def test_confusion_of_any_number_of_classes_is_a_picture_of_bounded_size(classes: int, tmp_path: Path) -> None:
-    labels = [f"a rather long label of class {number}" for number in range(classes)]
-    matrix = np.eye(classes, dtype=int) * 7
-    matrix[1, 0] = 3
-    plot_confusion(matrix.tolist(), labels, tmp_path / "c.png", title="x")
-    with Image.open(tmp_path / "c.png") as image:
-        width, height = image.size
-    assert 200 < height <= width < 2200 and height < 1700
-
-
-def test_labels_that_no_font_can_draw_are_numbers(tmp_path: Path) -> None:
-    # A private character, which no font has; a warning of a missing glyph would be an error here.
-    plot_confusion([[3, 0], [1, 2]], ["\U0010f123", "b"], tmp_path / "c.png", title="x")
-    plot_confusion([[3, 0], [1, 2]], ["1", "2"], tmp_path / "numbers.png", title="x")
-    drawn, numbers = (np.asarray(Image.open(tmp_path / name).convert("L")) for name in ("c.png", "numbers.png"))
-    assert drawn.shape != numbers.shape or (drawn != numbers).any(), "it says that they are numbers"
+    assert found.classes["c"].support == 0 and found["balanced_accuracy"] == 0.5 and found["macro_f1"] == 0.4

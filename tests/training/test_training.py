@@ -19,8 +19,9 @@ from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import FruitcnnError, UsageError
-from fruitcnn.evaluation.metrics import evaluate
+from fruitcnn.evaluation.measured import measure
 from fruitcnn.evaluation.predictions import read_predictions
+from fruitcnn.evaluation.sample import Sample
 from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.training import train_config
@@ -80,10 +81,10 @@ def test_the_metrics_are_those_of_the_exported_model(finished: Path, drawn: Path
     model = keras.saving.load_model(finished / checkpoint.KERAS, compile=False)
     for split in ("train", "validation"):
         pixels, targets = data.pixels(split, config.data.size)[:], data.targets(split)
-        found = evaluate(keras_outputs(model, pixels)["probabilities"], targets, data.labels)
+        found = measure(Sample.of(keras_outputs(model, pixels)["probabilities"], targets), data.labels)
         assert found.confusion == metrics[split]["confusion"]
-        assert found.loss == pytest.approx(metrics[split]["loss"], abs=1e-5)
-        assert found.accuracy_95 == pytest.approx(metrics[split]["accuracy_95"])
+        assert found["loss"] == pytest.approx(metrics[split]["loss"], abs=1e-5)
+        assert found.figures["accuracy"].interval == pytest.approx(metrics[split]["accuracy_95"])
     # The history is of the same (averaged) weights, before calibration: accuracy is the same, the loss no better.
     with (finished / checkpoint.METRICS_BY_EPOCH).open() as file:
         row = list(csv.DictReader(file))[metrics["best_epoch"] - 1]

@@ -1,44 +1,53 @@
-"""The whole of `fruitcnn evaluate`, from arguments to text, files and exit status."""
+"""From a model and labelled pictures to an Evaluation, and to its files where they are wanted."""
 
 import dataclasses
 import json
-import sys
+import os
 from pathlib import Path
 
 from fruitcnn import checkpoint
-from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
+from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.errors import DatasetError, UsageError
+from fruitcnn.evaluation.choice import check_labels, choose_split, outside_pictures
 from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
 from fruitcnn.evaluation.leaks import leak_warnings, training_pictures
 from fruitcnn.evaluation.predictions import Prediction, Predictions, is_predictions, write_predictions
-from fruitcnn.evaluation.text import summary
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.results import Rejection
-from fruitcnn.listing import find_pictures
 from fruitcnn.outputs import write_text
 from fruitcnn.progress import tracked
 
-FINE, SOME_REJECTED = 0, 3
-_OUTSIDE = "outside"
 # What an evaluation leaves in its folder; a folder that holds anything else belongs to someone else.
 FILES = (checkpoint.REPORT, checkpoint.PREDICTIONS, checkpoint.METRICS)
 
 
-def evaluate_model(model: str, *, data: Path, split: str | None, outside: Path | None, report: Path | None) -> int:
-    """Judge a model on a set of labelled pictures and print it; returns the exit status.
+def evaluate(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    split: str | None = None,
+    outside: str | os.PathLike[str] | None = None,
+    report: str | os.PathLike[str] | None = None,
+) -> Evaluation:
+    """Judge a model on a set of labelled pictures.
 
-    split: which one; by default the test split, else the validation split, else all of a set that is not split.
-    outside: a folder of pictures of other things. report: a folder for the page, the predictions and the figures.
+    model: a checkpoint directory or an .onnx file. data: a folder of class folders, or a CSV. split: which one; by
+    default the test split, else the validation split, else all of a set that is not split. outside: a folder of
+    pictures of other things. report: a folder for the page, the predictions and the figures.
+    Raises ModelError, DatasetError and UsageError; pictures that can't be read are the result's `unreadable`.
+
+        >>> found = fruitcnn.evaluate("checkpoints/fruits", "dataset/sample")
+        >>> found["accuracy"], found.metrics.figures["accuracy"].interval
     """
-    if report is not None:
-        _check_report(report)
-    file = checkpoint.find_model(model)
+    folder = None if report is None else Path(report)
+    if folder is not None:
+        _check_report(folder)
+    file, data = checkpoint.find_model(model), Path(data)
     identifier = Identifier.load(file)
     listing = read_listing(data).records
-    chosen, photos = _chosen(data, listing, split)
-    _check_labels(data, photos, identifier.card.labels)
-    strangers = [] if outside is None else _pictures(outside)
+    chosen, photos = choose_split(data, listing, split)
+    check_labels(data, photos, identifier.card.labels)
+    others = [] if outside is None else outside_pictures(Path(outside))
     training = training_pictures(file.with_name(checkpoint.SPLIT))
     predictions = _predict(identifier, photos)
     if not predictions.readable().rows:
@@ -50,17 +59,13 @@ def evaluate_model(model: str, *, data: Path, split: str | None, outside: Path |
         identifier.card,
         chosen,
         predictions,
-        outside=_predict(identifier, strangers),
+        outside=_predict(identifier, others),
         refuse_below=identifier.card.refuse_below,
         warnings=(*few, *seen),
     )
-    print(summary(evaluation))
-    if report is not None:
-        _write(evaluation, report, identifier, data, listing, {photo.file: photo.path for photo in photos + strangers})
-    unreadable = [row for row in (*predictions.rows, *evaluation.outside.rows) if row.error]
-    for row in unreadable:
-        print(f"fruitcnn: left out {row.file}: {row.error}", file=sys.stderr)
-    return SOME_REJECTED if unreadable else FINE
+    if folder is not None:
+        _write(evaluation, folder, identifier, data, listing, {photo.file: photo.path for photo in photos + others})
+    return evaluation
 
 
 def _check_report(folder: Path) -> None:
@@ -73,38 +78,9 @@ def _check_report(folder: Path) -> None:
         raise UsageError("no such folder", value=folder.parent, remedy="make it first")
 
 
-def _chosen(data: Path, photos: list[Record], split: str | None) -> tuple[str, list[Record]]:
-    there = {photo.split for photo in photos}
-    if split is None:
-        # What a model has not learned from says what it is worth.
-        split = next((name for name in (TEST, VALIDATION, TRAIN) if name in there), "")
-    chosen = [photo for photo in photos if photo.split == split]
-    if not chosen:
-        names = ", ".join(sorted(name for name in there if name)) or "none"
-        raise DatasetError(f"has no {split} split (it has: {names})", value=data, remedy="leave out --split")
-    return split, chosen
-
-
-def _check_labels(data: Path, photos: list[Record], labels: tuple[str, ...]) -> None:
-    unknown = sorted({photo.label for photo in photos} - set(labels))
-    if unknown:
-        problem = f"has labels that the model does not know: {', '.join(unknown[:5])}"
-        known = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
-        raise DatasetError(problem, value=data, remedy=f"it knows {known}; give other things with --outside")
-
-
-def _pictures(folder: Path) -> list[Record]:
-    if not folder.is_dir():
-        raise UsageError("no such folder", value=folder, remedy="name a folder of pictures (--outside)")
-    pictures, _ = find_pictures(folder)
-    if not pictures:
-        raise DatasetError("no pictures in this folder", value=folder, remedy="name a folder of pictures (--outside)")
-    return [Record(str(path), path, "", _OUTSIDE) for path in pictures]
-
-
 def _predict(identifier: Identifier, photos: list[Record]) -> Predictions:
-    paths = [photo.path for photo in photos]
-    results = tracked(identifier.identify_many(paths), "identifying pictures", total=len(paths))
+    paths = tracked([photo.path for photo in photos], "reading pictures", total=len(photos))
+    results = identifier.identify_many(paths) if photos else iter(())
     rows = []
     for photo, result in zip(photos, results, strict=True):
         row = Prediction(photo.file, photo.split, photo.label)
@@ -133,4 +109,3 @@ def _write(
     from fruitcnn.report import write_report
 
     write_report(folder / checkpoint.REPORT, evaluation, paths, data=data, listing=listing, identifier=identifier)
-    print(f"\nreport: {folder / checkpoint.REPORT}")
