@@ -9,11 +9,12 @@ from fruitcnn.calibration.linear_probe import Head, fit_head
 from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import ConfigError
-from fruitcnn.model import TorchForward, build_model, has_features, keras
+from fruitcnn.export.onnx_graph import to_onnx
+from fruitcnn.features.extractor import Extractor
+from fruitcnn.model import TorchForward, build_model, features_model, has_features, keras
 from fruitcnn.model.keras_graph import operation_of
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
 from fruitcnn.training.answers import calibrate_head
-from fruitcnn.training.features import Extractor
 from fruitcnn.training.trained import Trained
 
 
@@ -37,12 +38,18 @@ def starting_model(config: Config, dataset: Dataset) -> keras.Model:
     if config.train.view_size:
         _check_views(model, config, config.train.view_size)
     if config.train.head_first:
-        _fit_head_of(model, Extractor(model), config, dataset)
+        _fit_head_of(model, features_extractor(model), config, dataset)
     if config.train.batch_norm == "frozen":
         model = with_frozen_statistics(model)
     if config.train.freeze:
         freeze_through(model, config.train.freeze)
     return model
+
+
+def features_extractor(model: keras.Model) -> Extractor:
+    """From pixels to the input of the model's last Dense layer; its weights must not change afterwards."""
+    features = keras.Model(model.inputs[0], features_model(model).outputs[0], name=model.name)
+    return Extractor(to_onnx(features).SerializeToString(deterministic=True))
 
 
 def _check_views(model: keras.Model, config: Config, size: int) -> None:
@@ -57,7 +64,7 @@ def _check_views(model: keras.Model, config: Config, size: int) -> None:
 def fit_head_only(model: keras.Model, config: Config, dataset: Dataset) -> Trained:
     """Fit the last layer alone, in place, and calibrate it out of fold."""
     head = config.head or HeadConfig()
-    extractor = Extractor(model)
+    extractor = features_extractor(model)
     features, views = _fit_head_of(model, extractor, config, dataset)
     pixels = dataset.outside_pixels(config.data.size)
     outside = None if pixels is None else extractor.features(pixels)

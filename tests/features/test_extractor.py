@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from fruitcnn import cache
+from fruitcnn.features.extractor import Extractor
 from fruitcnn.image import Pixels
 from fruitcnn.model import build_model
-from fruitcnn.training.features import Extractor
+from fruitcnn.training.start import features_extractor
 from tests.conftest import Run
 
 
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
     """A small network's."""
-    return Extractor(build_model("fruit_net", classes=3, size=16, dropout=0.0))
+    return features_extractor(build_model("fruit_net", classes=3, size=16, dropout=0.0))
 
 
 @pytest.fixture

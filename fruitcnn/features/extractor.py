@@ -15,9 +15,7 @@ import onnxruntime
 from fruitcnn import cache
 from fruitcnn.arrays import Float32Array
 from fruitcnn.dataset.store import PixelRows
-from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.image import Pixels
-from fruitcnn.model import features_model, keras
 from fruitcnn.outputs import written_whole
 from fruitcnn.progress import tracked
 from fruitcnn.regular_files import open_regular
@@ -29,11 +27,10 @@ _BATCH = 8
 
 
 class Extractor:
-    """A model from pixels to features, the input of its last Dense layer. Its weights must not change afterwards."""
+    """A network from pixels to features, float32 [batch, D]."""
 
-    def __init__(self, model: keras.Model) -> None:
-        features = keras.Model(model.inputs[0], features_model(model).outputs[0], name=model.name)
-        graph = to_onnx(features).SerializeToString(deterministic=True)
+    def __init__(self, graph: bytes) -> None:
+        """graph: a whole ONNX model with this one output; the same bytes mean the same features."""
         self._key = hashlib.sha256(graph)
         self._session = Session(graph)
 
