@@ -82,7 +82,7 @@ def _export_again(formats: Sequence[Format], folder: Path, target: Path) -> list
         raise ModelError(f"can't be read ({error})", value=card_file, remedy="restore it, or train again") from error
     except OSError as error:
         raise system_error(error, ModelError, value=card_file) from error
-    reference = Reference.load(folder / checkpoint.REFERENCE)
+    reference = Reference.load(folder / checkpoint.REFERENCE, size=card.size)
     model = _load_keras(folder / checkpoint.KERAS)
     target.mkdir(parents=True, exist_ok=True)
     with held_folder(target):

@@ -1,8 +1,10 @@
 """A few pictures with the trained model's logits, kept with a checkpoint: what every exported file is compared with."""
 
 import dataclasses
+import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,12 +12,15 @@ from numpy.typing import NDArray
 
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.device import on_cpu
-from fruitcnn.errors import ModelError
+from fruitcnn.errors import ModelError, system_error
 from fruitcnn.export.drawing import draw_squares
 from fruitcnn.image import Pixels
 from fruitcnn.model import TorchForward, keras
+from fruitcnn.regular_files import open_regular
 
 PICTURES = 64
+# Most bytes of labels, and of logits: a hundred thousand classes.
+_SMALL = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,19 +39,49 @@ class Reference:
         np.savez_compressed(path, labels=np.array(self.labels), pixels=self.pixels, logits=self.logits)
 
     @classmethod
-    def load(cls, path: Path) -> "Reference":
-        """Read what `save` wrote. Raises ModelError for what is no such file."""
+    def load(cls, path: Path, *, size: int) -> "Reference":
+        """Read what `save` wrote. size: S, by the card. Raises ModelError for what is no such file, or larger than it.
+
+        How large its arrays are is read from their heads: megabytes can unpack to gigabytes.
+        """
+        limits = {"labels": _SMALL, "pixels": PICTURES * size * size * 3, "logits": _SMALL}
         try:
-            # Opened here, because numpy leaves a file open that is none of its own.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                labels, pixels, logits = arrays["labels"], arrays["pixels"], arrays["logits"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ModelError(f"can't be read ({error})", value=path, remedy="train again") from error
+            with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+                labels, pixels, logits = (_read_array(archive, name, most) for name, most in limits.items())
+            found = cls(tuple(map(str, labels)), pixels, logits.astype(np.float32))
+        except OSError as error:
+            raise system_error(error, ModelError, value=path) from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            # zipfile and numpy raise what their many fields make them raise.
+            raise ModelError(f"can't be read ({error})", value=path, remedy="restore it, or train again") from error
         fitting = pixels.ndim == 4 and len(pixels) and pixels.shape[1:] == (pixels.shape[1], pixels.shape[1], 3)
-        if not fitting or pixels.dtype != np.uint8 or logits.shape != (len(pixels), len(labels)):
-            shapes = f"{pixels.dtype} {pixels.shape}, {logits.shape}, {labels.shape}"
-            raise ModelError(f"holds no reference pictures ({shapes})", value=path, remedy="train again")
-        return cls(tuple(map(str, labels)), pixels, logits.astype(np.float32))
+        kinds = (labels.dtype.kind, pixels.dtype.name, logits.dtype.kind)
+        if not fitting or kinds != ("U", "uint8", "f") or logits.shape != (len(pixels), len(labels)):
+            arrays = ", ".join(f"{array.dtype} {array.shape}" for array in (labels, pixels, logits))
+            problem = f"holds no labels, pictures and logits ({arrays})"
+            raise ModelError(problem, value=path, remedy="restore it, or train again")
+        if not np.isfinite(found.logits).all():
+            raise ModelError("holds logits that are no numbers", value=path, remedy="restore it, or train again")
+        return found
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, most: int) -> NDArray[Any]:
+    """An array of an .npz that takes at most so many bytes."""
+    with archive.open(f"{name}.npy") as member:
+        # What numpy.savez writes; the heads of other versions can be gigabytes long themselves.
+        if np.lib.format.read_magic(member) != (1, 0):
+            raise ValueError(f"{name} has another format")
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(member)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or min(shape, default=0) < 0 or size > most:
+            raise ValueError(f"{name}, {dtype} {shape}, would take {size:,} bytes, of at most {most:,}")
+        # One byte more, because the checksum is looked at where the file ends.
+        data = member.read(size + 1)
+    if len(data) != size:
+        raise ValueError(f"{name} has another size than its head says")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
 
 
 def measure_reference(

@@ -224,6 +224,17 @@ def test_weights_in_other_files_are_refused_by_every_reader(reader: str, tmp_pat
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("format", [name for name, format in FORMATS.items() if format.is_derived])
+def test_a_model_without_a_card_is_exported_as_nothing(format: str, tmp_path: Path) -> None:
+    model = onnx.load(write_tiny_model(tmp_path / "bare.onnx"))
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    for to in (None, tmp_path / "new"):
+        with pytest.raises(ModelError, match=r"bare\.onnx: carries no fruitcnn model card; export it with"):
+            fruitcnn.export_checkpoint(tmp_path / "bare.onnx", formats=[format], to=to)
+    assert [path.name for path in tmp_path.iterdir()] == ["bare.onnx"]
+
+
 def test_nothing_in_the_package_opens_an_onnx_file_past_the_check() -> None:
     opening = re.compile(r"onnx\.load|InferenceSession\(|check_model\([^)]*(path|file)")
     package = Path(fruitcnn.__file__).parent
