@@ -45,6 +45,11 @@ class DataConfig(_Section):
         description="parts of the training pictures, each answered by a network that was trained without it, for "
         "calibration: nothing is set aside, and training takes about as many times longer; 0: none",
     )
+    near_duplicates: Literal["group", "warn", "off"] = Field(
+        "group",
+        description="group: pictures that look alike stay on one side of the split; warn: they are only warned of, "
+        "where pictures of all classes look alike; off: they are not looked for",
+    )
     outside: str | None = Field(
         None, description="folder of pictures of no class, which network and familiarity learn to tell from the others"
     )

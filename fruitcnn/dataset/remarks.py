@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 
+from fruitcnn.arrays import IntArray
 from fruitcnn.dataset.records import Listing, Record
 
 _COPY = "exact copy of "
@@ -47,11 +48,11 @@ def copies_left_out(records: list[Record]) -> list[str]:
     return [f"left out {count}, {copies[0].path} ({copies[0].error}) first"]
 
 
-def groups_torn_apart(pictures: list[Record]) -> list[str]:
-    """Warnings of near-duplicates that lie in several splits, or under several labels."""
-    groups: dict[str | None, list[Record]] = collections.defaultdict(list)
-    for record in pictures:
-        groups[record.group].append(record)
+def groups_torn_apart(pictures: list[Record], group_of: IntArray) -> list[str]:
+    """Warnings of near-duplicates, N pictures in groups [N], that lie in several splits, or under several labels."""
+    groups: dict[int, list[Record]] = collections.defaultdict(list)
+    for record, group in zip(pictures, group_of.tolist(), strict=True):
+        groups[group].append(record)
     across = [members for members in groups.values() if len({record.split for record in members}) > 1]
     torn = [members for members in groups.values() if len({record.label for record in members}) > 1]
     lines = []

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fruitcnn.dataset.duplicates import duplicate_groups
+from fruitcnn.arrays import IntArray
+from fruitcnn.dataset.duplicates import duplicate_groups, named_groups
 from fruitcnn.dataset.layout import folder_to_give
 from fruitcnn.dataset.pictures import read_pictures
-from fruitcnn.dataset.records import CALIBRATION, VALIDATION, Dataset, Record
+from fruitcnn.dataset.records import VALIDATION, Dataset, Record
 from fruitcnn.dataset.remarks import copies_left_out, groups_torn_apart, left_out, without_copies
 from fruitcnn.dataset.sources import read_listing
-from fruitcnn.dataset.split import SplitRules, set_aside, split_pictures
+from fruitcnn.dataset.split import GROUP, OFF, SplitRules, split_pictures
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import DatasetError
 from fruitcnn.listing import find_pictures
@@ -46,17 +47,14 @@ def scan(
         report += copies_left_out(records)
     good = [record for record in records if not record.error]
     _check_classes(data, listing.labels, records)
-    groups = duplicate_groups(np.array([r.hashes for r in good], np.uint64), known=[r.group for r in good])
-    splits = split_pictures(data, good, groups, rules)
-    if rules.calibration and CALIBRATION not in splits:
-        splits = set_aside([record.label for record in good], groups, splits, rules)
-        if CALIBRATION not in splits:
-            report.append("too few pictures to set some aside for calibration: it is done on the validation split")
+    near, known = _groups(good, rules)
+    split = split_pictures(data, good, near if rules.near_duplicates == GROUP else known, rules)
     named = {
-        record.file: dataclasses.replace(record, split=split, group=good[group].file)
-        for record, split, group in zip(good, splits, groups.tolist(), strict=True)
+        record.file: dataclasses.replace(record, split=name, group=good[group].file)
+        for record, name, group in zip(good, split.names, split.groups.tolist(), strict=True)
     }
-    report += groups_torn_apart(list(named.values()))
+    report += split.remarks
+    report += groups_torn_apart(list(named.values()), split.groups if rules.near_duplicates == GROUP else near)
     return Dataset(
         [named.get(record.file, record) for record in records],
         listing.labels,
@@ -64,6 +62,15 @@ def scan(
         lambda chosen, size: store.rows((record.sha256 for record in chosen), size),
         [record for record in of_no_class if not record.error],
     )
+
+
+def _groups(pictures: list[Record], rules: SplitRules) -> tuple[IntArray, IntArray]:
+    """The groups [N] of near-duplicates, where they are looked for, and those that the data set itself names [N]."""
+    names = [picture.group for picture in pictures]
+    known = named_groups(names)
+    if rules.near_duplicates == OFF:
+        return known, known
+    return duplicate_groups(np.array([picture.hashes for picture in pictures], np.uint64), known=names), known
 
 
 def _outside(folder: Path) -> list[Record]:

@@ -65,10 +65,12 @@ def _read_data(config: Config, folder: Path) -> Dataset:
     """The data set; of a run that has whole epochs with the split that they were trained on."""
     if config.data.path is None:
         raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
+    data = config.data
+    rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates)
     dataset = scan(
         Path(config.data.path),
         sizes={config.data.size, config.data.training_size or config.data.size},
-        rules=SplitRules(config.data.validation_share, config.data.calibration_share, config.seed),
+        rules=rules,
         outside=Path(config.data.outside) if config.data.outside else None,
     )
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset

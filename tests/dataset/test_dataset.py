@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
-from fruitcnn.dataset.duplicates import duplicate_groups
+from fruitcnn.dataset import duplicates
+from fruitcnn.dataset.duplicates import NEAR, duplicate_groups, near_pairs
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.saved_split import apply_split, write_split
@@ -43,7 +44,7 @@ def make_classes(root: Path, counts: dict[str, int], *, first: int = 0) -> Path:
 
 def read(data: Path, **options: object) -> Dataset:
     """Scanned at 32 px, a quarter of it for validation; options: of `scan` and of `SplitRules`."""
-    rules = {name: options.pop(name) for name in ("calibration", "seed") if name in options}
+    rules = {name: options.pop(name) for name in ("calibration", "seed", "near_duplicates") if name in options}
     return scan(data, **{"sizes": [32], "rules": SplitRules(0.25, **rules), **options})
 
 
@@ -391,3 +392,50 @@ def test_a_group_that_the_data_set_names_stays_together(tmp_path: Path) -> None:
     for record, fold in zip(data.in_split("train"), training_folds(data, 3, seed=0), strict=True):
         folds[record.group].add(int(fold))
     assert len(folds) == 6 and all(len(found) == 1 for found in folds.values())
+
+
+@pytest.mark.parametrize("many", [10**6, 0])
+def test_near_duplicates_are_those_of_comparing_all_pairs(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "_MANY", many)
+    monkeypatch.setattr(duplicates, "_PAIRS", 1000)
+    rng = np.random.default_rng(4)
+    hashes = rng.integers(0, 1 << 64, (600, 2), np.uint64)
+    for row in range(300):
+        # Up to ten bits from another picture, or with its mirror image so.
+        flipped = sum(1 << int(bit) for bit in rng.choice(64, rng.integers(0, 11), replace=False))
+        hashes[300 + row, row % 2] = hashes[row, 0] ^ np.uint64(flipped)
+    distance = np.bitwise_count(hashes[:, None, 0, None] ^ hashes[None]).min(-1)
+    expected = {(int(one), int(other)) for one, other in np.argwhere(distance <= NEAR) if one < other}
+    found = [pair for one, other in near_pairs(hashes) for pair in zip(one.tolist(), other.tolist(), strict=True)]
+    assert set(found) == expected and 200 < len(expected) < 300
+
+
+@pytest.mark.parametrize("rule", ["group", "warn", "off"])
+def test_near_duplicates_are_kept_together_warned_of_or_not_looked_for(rule: str, tmp_path: Path) -> None:
+    root = make_classes(tmp_path, {"apple": 2, "pear": 12})
+    for number in range(1, 12):
+        picture(1, 48 + number).save(root / f"apple/same_{number}.png")
+    for seed in range(4):
+        data = read(root, near_duplicates=rule, seed=seed)
+        names = {record.file: record.split for record in data.records if record.label == "apple"}
+        sides = {split for file, split in names.items() if file != "apple/apple_1.png"}
+        said = "warning: 12 pictures in 1 group of near-duplicates lie in several splits, apple/apple_0.png first"
+        assert len(names) == 13 and len(sides) == (1 if rule == "group" else 2)
+        assert data.report == ([said] if rule == "warn" else [])
+
+
+def test_a_class_of_one_group_is_divided_and_that_is_said(tmp_path: Path) -> None:
+    """Discs of two colours in the middle of a white picture: all the same to a grey hash."""
+    for label, colour in {"ripe": (220, 40, 30), "unripe": (60, 160, 40)}.items():
+        (tmp_path / label).mkdir()
+        for number in range(8):
+            image = Image.new("RGB", (64, 64), "white")
+            ImageDraw.Draw(image).ellipse((12 + number % 3, 14, 50 + number % 3, 50), colour)
+            image.putpixel((0, number), (0, 0, 0))
+            image.save(tmp_path / label / f"{number}.png")
+    make_classes(tmp_path, {"pear": 8})
+    data = read(tmp_path)
+    assert data.counts("train") == [6, 6, 6] and data.counts("validation") == [2, 2, 2]
+    said = "all 8 pictures of {} count as near-duplicates of one another; they are divided between the splits"
+    for label, line in zip(("ripe", "unripe"), data.report, strict=True):
+        assert line.startswith(f"warning: {said.format(label)}")
