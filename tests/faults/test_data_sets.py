@@ -17,6 +17,7 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import DatasetError
+from fruitcnn.locks import LOCK
 from tests.dataset.test_dataset import make_classes, picture
 
 CLASSES = {"grape": 4, "pineapple": 4}
@@ -58,8 +59,8 @@ def test_what_fruitcnn_has_written_is_no_class(tmp_path: Path) -> None:
     root = make_classes(tmp_path / "set", CLASSES)
     before = [record.file for record in read(root).pictures]
     made = {
-        "checkpoints/begun": [".lock"],
-        "checkpoints/stopped": [checkpoint.CONFIG, checkpoint.SPLIT, ".lock"],
+        "checkpoints/begun": [LOCK],
+        "checkpoints/stopped": [checkpoint.CONFIG, checkpoint.SPLIT, LOCK],
         "checkpoints/finished": [checkpoint.CARD, checkpoint.ONNX, checkpoint.CONFUSION, checkpoint.CURVES],
         "exported": [checkpoint.CARD, checkpoint.ONNX],
         "report": [checkpoint.REPORT, checkpoint.PREDICTIONS],
@@ -83,7 +84,7 @@ def test_what_fruitcnn_has_written_is_no_class(tmp_path: Path) -> None:
     for number, name in enumerate(("train", "val")):
         make_classes(split / name, CLASSES, first=100 * number)
     (split / "checkpoints" / "first").mkdir(parents=True)
-    (split / "checkpoints" / "first" / ".lock").touch()
+    (split / "checkpoints" / "first" / LOCK).touch()
     assert read(split).labels == ["grape", "pineapple"]
     # Pictures that somebody put beside runs are a class, and no longer passed over.
     picture(999).save(root / "checkpoints" / "mine.png")
