@@ -1,14 +1,23 @@
 """Colours of every mode as RGB with 8 bits a channel, transparency over white."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from fruitcnn.errors import ImageError
+from fruitcnn.image.icc import ToSrgb
 
 # Rows that are turned into RGB at once.
 STRIP = 256
+
+
+class Levels(NamedTuple):
+    """What the values of a greyscale picture with more than 8 bits mean: from 0, black, to `white`, or inverted."""
+
+    white: int = 65535
+    inverted: bool = False
 
 
 def is_plain(image: Image.Image) -> bool:
@@ -16,16 +25,41 @@ def is_plain(image: Image.Image) -> bool:
     return image.mode == "RGB" and not image.has_transparency_data
 
 
-def rgb_strips(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
-    """The picture from top to bottom, so many rows at a time, as (first row, RGB over white)."""
+class Colours(NamedTuple):
+    """What the numbers of a picture mean."""
+
+    levels: Levels = Levels()
+    to_srgb: ToSrgb | None = None
+
+
+def rgb_strips(image: Image.Image, rows: int, colours: Colours) -> Iterator[tuple[int, Image.Image]]:
+    """The picture from top to bottom, so many rows at a time, as (first row, sRGB over white)."""
     if image.mode == "F":
         raise ImageError("a floating-point picture has no agreed brightness", remedy="save it with 8 bits a channel")
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
         if strip.mode.startswith("I"):
-            # 16-bit greyscale: Pillow's own conversion clips at 255 instead of scaling.
-            strip = Image.fromarray((np.asarray(strip).clip(0, 65535) // 257).astype(np.uint8))
-        if strip.has_transparency_data:
-            strip = strip.convert("RGBA")
-            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
-        yield top, strip.convert("RGB")
+            strip = _eight_bits(strip, colours.levels)
+        yield top, _over_white(strip, colours.to_srgb)
+
+
+def _eight_bits(strip: Image.Image, levels: Levels) -> Image.Image:
+    # Pillow's own conversion clips at 255 instead of scaling.
+    values = np.asarray(strip).clip(0, levels.white).astype(np.uint32)
+    if levels.inverted:
+        values = levels.white - values
+    return Image.fromarray((values * 255 // levels.white).astype(np.uint8))
+
+
+def _over_white(strip: Image.Image, to_srgb: ToSrgb | None) -> Image.Image:
+    if strip.mode == "La":
+        strip = strip.convert("LA")
+    alpha = strip.convert("RGBA").getchannel("A") if to_srgb and strip.has_transparency_data else None
+    if to_srgb is not None:
+        strip = to_srgb.convert(strip.convert(to_srgb.mode))
+    if alpha is not None:
+        strip.putalpha(alpha)
+    if strip.has_transparency_data:
+        strip = strip.convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
+    return strip.convert("RGB")

@@ -3,11 +3,13 @@
 import contextlib
 from collections.abc import Iterator
 
+import numpy as np
 from PIL import ExifTags, Image
 
 from fruitcnn.errors import ImageError
 from fruitcnn.image.budget import MEMORY_LIMIT, Budget
-from fruitcnn.image.colour import STRIP, is_plain, rgb_strips
+from fruitcnn.image.colour import STRIP, Colours, Levels, is_plain, rgb_strips
+from fruitcnn.image.icc import srgb_conversion
 from fruitcnn.image.kinds import JPEG, KINDS, TIFF
 from fruitcnn.image.resizing import Pixels, resize
 from fruitcnn.image.source import Source, image_errors, open_image
@@ -33,11 +35,16 @@ _budget = Budget(MEMORY_LIMIT)
 
 
 class Picture:
-    """A picture while its memory is held; what its methods return may be kept for longer, but for `rgb`'s."""
+    """A picture while its memory is held; what its methods return may be kept for longer, but for `rgb`'s.
 
-    def __init__(self, image: Image.Image, source: Source) -> None:
+    warning: what is wrong with a picture that can be read all the same, in one line; empty where nothing is.
+    """
+
+    def __init__(self, image: Image.Image, source: Source, colours: Colours, warning: str = "") -> None:
+        self.warning = warning
         self._image = image
         self._source = source
+        self._colours = colours
         self._rgb: Image.Image | None = None
 
     @property
@@ -52,7 +59,7 @@ class Picture:
         that is quicker.
         """
         with image_errors(self._source):
-            if self._image.width * self._image.height > _COPIED and not is_plain(self._image):
+            if self._image.width * self._image.height > _COPIED and not self._is_plain():
                 return resize(self._narrow(size), size, rule=rule, filter=filter)
             return resize(self.rgb(), size, rule=rule, filter=filter)
 
@@ -63,7 +70,7 @@ class Picture:
         """
         with image_errors(self._source):
             if self._rgb is None:
-                self._rgb = self._image if is_plain(self._image) else self._reduced()
+                self._rgb = self._image if self._is_plain() else self._reduced()
             return self._rgb
 
     def thumbnail(self, side: int) -> Image.Image:
@@ -90,9 +97,12 @@ class Picture:
         if self._rgb is not None:
             self._rgb.close()
 
+    def _is_plain(self) -> bool:
+        return is_plain(self._image) and self._colours.to_srgb is None
+
     def _narrow(self, width: int) -> Image.Image:
         result = Image.new("RGB", (width, self._image.height))
-        for top, strip in rgb_strips(self._image, STRIP):
+        for top, strip in rgb_strips(self._image, STRIP, self._colours):
             result.paste(strip.resize((width, strip.height), Image.Resampling.BILINEAR), (0, top))
         return result
 
@@ -102,7 +112,7 @@ class Picture:
         while -(-width // factor) * -(-height // factor) > _COPIED:
             factor += 1
         result = Image.new("RGB", (-(-width // factor), -(-height // factor)))
-        for top, strip in rgb_strips(self._image, STRIP // factor * factor or factor):
+        for top, strip in rgb_strips(self._image, STRIP // factor * factor or factor, self._colours):
             result.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
         return result
 
@@ -130,8 +140,11 @@ def opened(source: Source, *, at_least: float = 0) -> Iterator[Picture]:
             whole = image.size
             if at_least:
                 _scale(image, at_least)
-            stack.enter_context(_budget.holding(_needed(image, whole)))
-            picture = Picture(_upright(image.copy() if image is source else image), source)
+            colours = _colours(image)
+            stack.enter_context(_budget.holding(_needed(image, whole, colours)))
+            deep = _is_deep(image)
+            upright = _upright(image.copy() if image is source else image)
+            picture = Picture(upright, source, colours, _darkness(upright, colours.levels) if deep else "")
             # Its memory goes before its place in the budget does.
             stack.callback(picture.close)
         yield picture
@@ -184,7 +197,32 @@ def _scale(image: Image.Image, at_least: float) -> None:
         image.draft(None, (image.width // factor, image.height // factor))
 
 
-def _needed(image: Image.Image, whole: tuple[int, int]) -> int:
+def _colours(image: Image.Image) -> Colours:
+    levels = Levels()
+    if image.format == TIFF.decoder and image.mode.startswith("I"):
+        from fruitcnn.image.tiff import tiff_levels
+
+        levels = tiff_levels(image)
+    return Colours(levels, srgb_conversion(image))
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a picture that is still to be decoded has 16 bits a channel: of those Pillow keeps the upper 8."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())[:1])
+
+
+def _darkness(image: Image.Image, levels: Levels) -> str:
+    """A warning where a picture with 16 bits uses only a few, as 12 bits in 16 do, which is nearly black."""
+    grey = image.mode.startswith("I")
+    white = levels.white if grey else 255
+    bands = [image] if grey else [image.getchannel(band) for band in image.getbands() if band not in "Aa"]
+    brightest = max(int(np.asarray(band).max()) for band in bands)
+    if levels.inverted or image.mode == "CMYK" or not 0 < 4 * brightest <= white:
+        return ""
+    return f"its brightest value is {brightest / white:.1%} of white: it may hold fewer bits than it says"
+
+
+def _needed(image: Image.Image, whole: tuple[int, int], colours: Colours) -> int:
     """Bytes that decoding takes at most, by what the header says; raises ImageError where they exceed the budget."""
     pixels = image.width * image.height
     # What has no format lies in memory already, and is copied.
@@ -196,7 +234,7 @@ def _needed(image: Image.Image, whole: tuple[int, int]) -> int:
         from fruitcnn.image.tiff import tile_bytes
 
         needed += tile_bytes(image)
-    if not is_plain(image):
+    if not is_plain(image) or colours.to_srgb is not None:
         needed += 4 * min(pixels, _COPIED) + _STRIP_BYTES * image.width * min(STRIP, image.height)
     # A PNG's orientation may stand behind its pixels; asking for it would decode them.
     if (image.format != "PNG" or "exif" in image.info) and _orientation(image) in _TURNS:

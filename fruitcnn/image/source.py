@@ -57,13 +57,18 @@ def open_image(source: Source) -> Iterator[Image.Image]:
         with _file(source) as file:
             kind = _kind(file)
             _import_decoder(kind)
-            if kind is TIFF:
-                from fruitcnn.image.tiff import check_tiff
-
-                check_tiff(file)
-            file.seek(0)
-            with Image.open(file, formats=(str(kind.decoder),)) as image:
+            with _open_tiff(file) if kind is TIFF else Image.open(file, formats=(str(kind.decoder),)) as image:
                 yield image
+
+
+def _open_tiff(file: BinaryIO) -> Image.Image:
+    from fruitcnn.image.tiff import check_tiff, unknown_tiff
+
+    check_tiff(file)
+    try:
+        return Image.open(file, formats=(str(TIFF.decoder),))
+    except UnidentifiedImageError:
+        raise unknown_tiff(file) from None
 
 
 @contextlib.contextmanager
