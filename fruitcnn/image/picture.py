@@ -9,7 +9,9 @@ from PIL import ExifTags, Image
 from fruitcnn.errors import ImageError
 from fruitcnn.image.budget import MEMORY_LIMIT, Budget
 from fruitcnn.image.colour import STRIP, Colours, Levels, is_plain, rgb_strips
+from fruitcnn.image.frames import ANIMATED, LARGEST, show_first
 from fruitcnn.image.icc import srgb_conversion
+from fruitcnn.image.jpeg import JpegWatch
 from fruitcnn.image.kinds import JPEG, KINDS, TIFF
 from fruitcnn.image.resizing import Pixels, resize
 from fruitcnn.image.source import Source, image_errors, open_image
@@ -20,7 +22,11 @@ SCALED_MARGIN = 2.5
 _COPIED = 16_000_000
 # Bytes per pixel while a strip of rows is turned into RGB.
 _STRIP_BYTES = 16
-_DECODER_BYTES = {kind.decoder: kind.bytes_per_pixel for kind in KINDS} | {"MPO": JPEG.bytes_per_pixel}
+# Pillow's names of JPEGs; the second holds several pictures, as those of phones and drones do.
+_JPEGS = ("JPEG", "MPO")
+_DECODER_BYTES = {kind.decoder: kind.bytes_per_pixel for kind in KINDS if kind.decoder} | dict.fromkeys(
+    _JPEGS, JPEG.bytes_per_pixel
+)
 # What the EXIF orientations stand for, 1 being upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -142,9 +148,11 @@ def opened(source: Source, *, at_least: float = 0) -> Iterator[Picture]:
                 _scale(image, at_least)
             colours = _colours(image)
             stack.enter_context(_budget.holding(_needed(image, whole, colours)))
+            watch = _watched(image) if image is not source else None
             deep = _is_deep(image)
-            upright = _upright(image.copy() if image is source else image)
-            picture = Picture(upright, source, colours, _darkness(upright, colours.levels) if deep else "")
+            upright = _upright(image.copy() if image is source else image, colours)
+            warning = watch.warning if watch else _darkness(upright, colours.levels) if deep else ""
+            picture = Picture(upright, source, colours, warning)
             # Its memory goes before its place in the budget does.
             stack.callback(picture.close)
         yield picture
@@ -172,9 +180,11 @@ def decoded_size(source: Source, *, at_least: float) -> tuple[int, int]:
         return image.size
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, colours: Colours) -> Image.Image:
     try:
         image.load()
+        if image.format in ANIMATED:
+            show_first(image, colours)
         turn = _TURNS.get(_orientation(image))
         upright = image if turn is None else image.transpose(turn)
     except BaseException:
@@ -206,6 +216,12 @@ def _colours(image: Image.Image) -> Colours:
     return Colours(levels, srgb_conversion(image))
 
 
+def _watched(image: Image.Image) -> JpegWatch | None:
+    if image.format not in _JPEGS:
+        return None
+    return JpegWatch(image)
+
+
 def _is_deep(image: Image.Image) -> bool:
     """Whether a picture that is still to be decoded has 16 bits a channel: of those Pillow keeps the upper 8."""
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())[:1])
@@ -226,7 +242,7 @@ def _needed(image: Image.Image, whole: tuple[int, int], colours: Colours) -> int
     """Bytes that decoding takes at most, by what the header says; raises ImageError where they exceed the budget."""
     pixels = image.width * image.height
     # What has no format lies in memory already, and is copied.
-    needed = pixels * _DECODER_BYTES.get(image.format, 4)
+    needed = pixels * _DECODER_BYTES.get(image.format or "", 4)
     if image.info.get("progressive"):
         # All coefficients of all colours, two bytes each, whatever size is asked for.
         needed += whole[0] * whole[1] * 6
@@ -236,6 +252,9 @@ def _needed(image: Image.Image, whole: tuple[int, int], colours: Colours) -> int
         needed += tile_bytes(image)
     if not is_plain(image) or colours.to_srgb is not None:
         needed += 4 * min(pixels, _COPIED) + _STRIP_BYTES * image.width * min(STRIP, image.height)
+    if image.format in ANIMATED and pixels <= LARGEST:
+        # The frame before, and what it left.
+        needed += 8 * pixels
     # A PNG's orientation may stand behind its pixels; asking for it would decode them.
     if (image.format != "PNG" or "exif" in image.info) and _orientation(image) in _TURNS:
         needed += 4 * pixels
