@@ -24,9 +24,7 @@ _COPIED = 16_000_000
 _STRIP_BYTES = 16
 # Pillow's names of JPEGs; the second holds several pictures, as those of phones and drones do.
 _JPEGS = ("JPEG", "MPO")
-_DECODER_BYTES = {kind.decoder: kind.bytes_per_pixel for kind in KINDS if kind.decoder} | dict.fromkeys(
-    _JPEGS, JPEG.bytes_per_pixel
-)
+_DECODER_BYTES = {kind.decoder: kind.bytes_per_pixel for kind in KINDS if kind.decoder}
 # What the EXIF orientations stand for, 1 being upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -241,8 +239,8 @@ def _darkness(image: Image.Image, levels: Levels) -> str:
 def _needed(image: Image.Image, whole: tuple[int, int], colours: Colours) -> int:
     """Bytes that decoding takes at most, by what the header says; raises ImageError where they exceed the budget."""
     pixels = image.width * image.height
-    # What has no format lies in memory already, and is copied.
-    needed = pixels * _DECODER_BYTES.get(image.format or "", 4)
+    # The others are MPO, which is JPEG, and what lies in memory already, and is copied.
+    needed = pixels * _DECODER_BYTES.get(image.format or "", JPEG.bytes_per_pixel)
     if image.info.get("progressive"):
         # All coefficients of all colours, two bytes each, whatever size is asked for.
         needed += whole[0] * whole[1] * 6
