@@ -31,6 +31,7 @@ class _Picture:
     hashes: Hashes = (0, 0)
     pixels: dict[int, Pixels] = dataclasses.field(default_factory=dict)
     error: str = ""
+    warning: str = ""
 
 
 def read_pictures(records: list[Record], store: PixelStore) -> list[Record]:
@@ -47,8 +48,8 @@ def read_pictures(records: list[Record], store: PixelStore) -> list[Record]:
         for record, picture in zip(records, read_so_far, strict=True):
             if not picture.error:
                 store.add(bytes.fromhex(picture.sha256), picture.hashes, picture.pixels)
-            found = dataclasses.replace(record, sha256=picture.sha256, hashes=picture.hashes, error=picture.error)
-            read.append(found)
+            found = dataclasses.replace(record, sha256=picture.sha256, hashes=picture.hashes)
+            read.append(dataclasses.replace(found, error=picture.error, warning=picture.warning))
     return read
 
 
@@ -75,15 +76,15 @@ def _read(record: Record, store: PixelStore) -> _Picture:
         hashes, missing = store.find(bytes.fromhex(sha256))
         if hashes is not None and not missing:
             return _Picture(sha256, hashes)
-        return _Picture(sha256, *_decode(data, missing))
+        return _decode(sha256, data, missing)
     except TransientError as error:
         raise TransientError(error.problem, value=record.path, remedy=error.remedy) from error
     except ImageError as error:
         return _Picture(sha256, error=f"{error.problem}; {error.remedy}")
 
 
-def _decode(data: bytes, sizes: Collection[int]) -> tuple[Hashes, dict[int, Pixels]]:
-    """Hashes, and pixels uint8 [S, S, 3] by size: the same as `load_pixels` gives.
+def _decode(sha256: str, data: bytes, sizes: Collection[int]) -> _Picture:
+    """With hashes, and pixels uint8 [S, S, 3] by size: the same as `load_pixels` gives.
 
     A large JPEG is decoded at a fraction of its size, and only once for all that ask for the same fraction.
     """
@@ -91,10 +92,11 @@ def _decode(data: bytes, sizes: Collection[int]) -> tuple[Hashes, dict[int, Pixe
     for size in dict.fromkeys((HASHED_SIZE, *sizes)):
         groups.setdefault(decoded_size(data, at_least=SCALED_MARGIN * size), []).append(size)
     hashes: Hashes = (0, 0)
-    pixels = {}
+    pixels, warning = {}, ""
     for group in groups.values():
         with opened(data, at_least=SCALED_MARGIN * group[0]) as picture:
             if HASHED_SIZE in group:
                 hashes = perceptual_hashes(picture.rgb())
             pixels.update({size: picture.pixels(size) for size in group if size in sizes})
-    return hashes, pixels
+            warning = picture.warning
+    return _Picture(sha256, hashes, pixels, warning=warning)

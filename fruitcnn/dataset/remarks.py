@@ -7,6 +7,8 @@ from fruitcnn.arrays import IntArray
 from fruitcnn.dataset.records import Listing, Record
 
 _COPY = "exact copy of "
+# So many pictures are named in a line.
+_NAMED = 5
 
 
 def left_out(listing: Listing, records: list[Record]) -> list[str]:
@@ -26,6 +28,15 @@ def left_out(listing: Listing, records: list[Record]) -> list[str]:
     if listing.hidden:
         lines.append(f"left out {counted(listing.hidden, 'hidden and system file', 'hidden and system files')}")
     return lines
+
+
+def damaged(records: list[Record]) -> list[str]:
+    """The pictures that take part although something is wrong with them, as their decoder says."""
+    warned = [record for record in records if record.warning]
+    if not warned:
+        return []
+    count = counted(len(warned), "picture was decoded with damage", "pictures were decoded with damage")
+    return [f"warning: {count}, {', '.join(str(record.path) for record in warned[:_NAMED])} ({warned[0].warning})"]
 
 
 def without_copies(records: list[Record]) -> list[Record]:

@@ -12,7 +12,7 @@ from fruitcnn.dataset.duplicates import duplicate_groups, named_groups
 from fruitcnn.dataset.layout import folder_to_give
 from fruitcnn.dataset.pictures import read_pictures
 from fruitcnn.dataset.records import VALIDATION, Dataset, Record
-from fruitcnn.dataset.remarks import copies_left_out, groups_torn_apart, left_out, without_copies
+from fruitcnn.dataset.remarks import copies_left_out, damaged, groups_torn_apart, left_out, without_copies
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import GROUP, OFF, SplitRules, split_pictures
 from fruitcnn.dataset.store import PixelStore
@@ -39,7 +39,7 @@ def scan(
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
     records = read_pictures(sorted(listing.records, key=lambda record: record.file), store)
     of_no_class = read_pictures(_outside(outside), store) if outside else []
-    report = left_out(listing, records + of_no_class)
+    report = left_out(listing, records + of_no_class) + damaged(records + of_no_class)
     if store.failure:
         report.append(f"warning: decoded pictures are not kept in {store.folder}: {store.failure}")
     if not any(record.split == VALIDATION for record in records):

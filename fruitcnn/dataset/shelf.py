@@ -29,7 +29,7 @@ from fruitcnn.regular_files import NOT_THROUGH_LINKS, WITHOUT_WAITING, open_regu
 _FORMAT = 2
 _ENDING = ".pixels"
 # Everything beside the file's content that decides its pixels and hashes. Raise the last number when they change.
-_DECODER = f"{PIL.__version__} {features.version_codec('jpg')} {SCALED_MARGIN} 2"
+_DECODER = f"{PIL.__version__} {features.version_codec('jpg')} {SCALED_MARGIN} 3"
 ENTRY = np.dtype([("sha256", "u1", 32), ("hashes", "<u8", 2), ("crc", "<u4")])
 # What it is, by which decoder, side of a picture, number of rows, checksum of the table.
 _FOOTER = struct.Struct("<16s16sIQI")

@@ -1,10 +1,11 @@
 """A loaded model: from pictures to typed results."""
 
+import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,15 @@ Observer: TypeAlias = Callable[[bytes, Picture], T]
 _BATCH = 16
 # How far the probabilities of a picture may be from summing to 1: a model in half precision is within it.
 _SUM_TOLERANCE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loaded(Generic[T]):
+    """A picture at the model's size, what is wrong with it all the same, and what an observer made of it."""
+
+    pixels: Pixels
+    warning: str
+    observed: T | None
 
 
 class Identifier:
@@ -72,8 +82,8 @@ class Identifier:
 
         evidence: with where the answer comes from; only for a model that `has_evidence`.
         """
-        pixels, _ = self._load(source, None)
-        return self._results([source_name(source)], [pixels], evidence)[0]
+        loaded: _Loaded[None] = self._load(source, None)
+        return self._results([source_name(source)], [loaded], evidence)[0]
 
     def identify_many(
         self, sources: Iterable[Source], *, evidence: bool = False
@@ -113,20 +123,20 @@ class Identifier:
     ) -> Iterator[tuple[Identification | Rejection, T | None]]:
         for group, loaded in self._loaded(sources, observe):
             named = list(zip(map(source_name, group), loaded, strict=True))
-            good = [(name, item[0]) for name, item in named if not isinstance(item, ImageError)]
-            results = iter(self._results([name for name, _ in good], [pixels for _, pixels in good], evidence))
+            good = [(name, item) for name, item in named if not isinstance(item, ImageError)]
+            results = iter(self._results([name for name, _ in good], [item for _, item in good], evidence))
             for name, item in named:
                 if isinstance(item, ImageError):
                     yield Rejection.of(name, item), None
                 else:
-                    yield next(results), item[1]
+                    yield next(results), item.observed
 
     def _loaded(
         self, sources: Iterator[Source], observe: Observer[T] | None
-    ) -> Iterator[tuple[list[Source], list[tuple[Pixels, T | None] | ImageError]]]:
+    ) -> Iterator[tuple[list[Source], list[_Loaded[T] | ImageError]]]:
         """The sources in groups, each with its pixels and observation, or what is wrong with it."""
 
-        def load(source: Source) -> tuple[Pixels, T | None] | ImageError:
+        def load(source: Source) -> _Loaded[T] | ImageError:
             try:
                 return self._load(source, observe)
             except ImageError as error:
@@ -154,34 +164,38 @@ class Identifier:
                 yield group, loaded
                 group = following
 
-    def _load(self, source: Source, observe: Observer[T] | None) -> tuple[Pixels, T | None]:
+    def _load(self, source: Source, observe: Observer[T] | None) -> _Loaded[T]:
         card = self.card
         if observe is not None and isinstance(source, str | os.PathLike):
             source = read_bytes(Path(source))
         with opened(source, at_least=SCALED_MARGIN * card.size) as picture:
             pixels = picture.pixels(card.size, rule=card.resize, filter=card.filter)
             if observe is None:
-                return pixels, None
-            return pixels, observe(source if isinstance(source, bytes) else b"", picture)
+                return _Loaded(pixels, picture.warning, None)
+            observed = observe(source if isinstance(source, bytes) else b"", picture)
+            return _Loaded(pixels, picture.warning, observed)
 
-    def _results(self, names: list[str], pixels: list[Pixels], evidence: bool) -> list[Identification]:
+    def _results(self, names: list[str], loaded: Sequence[_Loaded[Any]], evidence: bool) -> list[Identification]:
         if not names:
             return []
         optional = {FAMILIARITY: self.has_familiarity, EVIDENCE: evidence}
         wanted = [PROBABILITIES, *(name for name, there in optional.items() if there)]
-        answers: dict[str, Any] = dict(zip(wanted, self._answers(np.stack(pixels), wanted), strict=True))
+        answers: dict[str, Any] = dict(
+            zip(wanted, self._answers(np.stack([item.pixels for item in loaded]), wanted), strict=True)
+        )
         nothing = [None] * len(names)
         rows = zip(
             names,
             answers[PROBABILITIES].tolist(),
             answers[FAMILIARITY].tolist() if self.has_familiarity else nothing,
             answers.get(EVIDENCE, nothing),
+            [item.warning for item in loaded],
             strict=True,
         )
         refuse_below = self.refuse_below or 0.0
         return [
-            Identification(name, self.card.labels, tuple(row), familiarity, refuse_below, places)
-            for name, row, familiarity, places in rows
+            Identification(name, self.card.labels, tuple(row), familiarity, refuse_below, places, warning)
+            for name, row, familiarity, places, warning in rows
         ]
 
     def _answers(self, pixels: Pixels, names: list[str]) -> list[Float32Array]:

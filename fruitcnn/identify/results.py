@@ -19,7 +19,7 @@ class Identification:
     probabilities: they sum to 1 and stand in the order of `labels`. familiarity: the share of known pictures that are
     at most as familiar, None where the model does not say; below `refuse_below` the picture is unknown. evidence:
     where the answer comes from, on request: float32 [C, h, w] for all classes of the model, whose mean over h and w is
-    each one's logit.
+    each one's logit. warning: what is wrong with a picture that could be read all the same, "" where nothing is.
     """
 
     file: str
@@ -28,6 +28,7 @@ class Identification:
     familiarity: float | None = None
     refuse_below: float = 0.0
     evidence: Float32Array | None = dataclasses.field(default=None, compare=False, repr=False)
+    warning: str = ""
 
     @property
     def identify_label(self) -> str:
@@ -61,7 +62,7 @@ class Identification:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """`file`, the original system's three keys, and as numbers the probabilities and (if any) the familiarity."""
+        """`file`, the original system's three keys, probabilities and (if any) familiarity as numbers, a warning."""
         familiarity = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
             "file": self.file,
@@ -70,6 +71,7 @@ class Identification:
             "prediction": self.prediction,
             "probabilities": dict(zip(self.labels, self.probabilities, strict=True)),
             **familiarity,
+            **({"warning": self.warning} if self.warning else {}),
         }
 
 

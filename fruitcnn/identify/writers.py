@@ -40,19 +40,19 @@ def json_lines(results: Results, columns: Columns) -> Iterator[str]:
 
 
 def csv_lines(results: Results, columns: Columns) -> Iterator[str]:
-    """A header, then a row a picture: file, label, rate, a probability a label (empty below --top), error.
+    """A header, then a row a picture: file, label, rate, a probability a label (empty below --top), error, warning.
 
     Where the model says how familiar a picture is, a column of it stands before the error.
     """
     labels, more = columns.labels, ["familiarity"] if columns.familiarity else []
-    yield _csv_row(["file", "identify_label", "identify_rate", *labels, *more, "error"])
+    yield _csv_row(["file", "identify_label", "identify_rate", *labels, *more, "error", "warning"])
     for result in results:
         if isinstance(result, Rejection):
-            yield _csv_row([result.file, "", "", *("" for _ in (*labels, *more)), result.error])
+            yield _csv_row([result.file, "", "", *("" for _ in (*labels, *more)), result.error, ""])
         else:
             known = dict(zip(result.labels, result.probabilities, strict=True))
             cells = [*(known.get(label, "") for label in labels), *(result.familiarity for _ in more)]
-            yield _csv_row([result.file, result.identify_label, result.identify_rate, *cells, ""])
+            yield _csv_row([result.file, result.identify_label, result.identify_rate, *cells, "", result.warning])
 
 
 def table(results: Results, columns: Columns) -> Iterator[str]:
@@ -65,7 +65,8 @@ def table(results: Results, columns: Columns) -> Iterator[str]:
             ranked = sorted(result.prediction.items(), key=lambda item: -float(item[1][:-1]))
             others = ", ".join(f"{printable(label)} {rate}" for label, rate in ranked if label != result.identify_label)
             head = f"{result.identify_rate:>7}  {printable(result.identify_label):<{width}}  {printable(result.file)}"
-            yield head + (f"  ({others})" if others else "") + "\n"
+            warning = f"  warning: {printable(result.warning)}" if result.warning else ""
+            yield head + (f"  ({others})" if others else "") + warning + "\n"
 
 
 def _json_escape(error: UnicodeError) -> tuple[str, int]:

@@ -1,6 +1,8 @@
 """Pictures of every kind: their right pixels, or the reason why not; damage that a decoder passes over is told."""
 
+import csv
 import io
+import json
 import struct
 import sys
 from pathlib import Path
@@ -12,9 +14,7 @@ from PIL import Image, ImageCms
 from fruitcnn.errors import ImageError
 from fruitcnn.image import decode, is_picture, load_pixels, opened, picture
 from fruitcnn.image.budget import Budget
-from tests.faults.conftest import SAMPLE
-
-Grey = np.ndarray
+from tests.faults.conftest import SAMPLE, Command
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:
@@ -273,6 +273,28 @@ def test_a_jpeg_with_data_to_spare_or_without_a_restart_marker_is_told() -> None
     first = marked.index(b"\xff\xd0", marked.index(b"\xff\xda"))
     assert warning(marked) == ""
     assert "part of it" in warning(marked[:first] + marked[first + 2 :])
+
+
+def test_damage_is_a_rows_warning_and_a_line_of_a_scan(command: Command, tmp_path: Path) -> None:
+    from fruitcnn.dataset.scan import scan
+
+    for number in range(12):
+        folder = tmp_path / "set" / ("grape" if number % 2 else "pear")
+        folder.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(np.random.default_rng(number).integers(0, 256, (9, 12, 3), np.uint8))
+        data = encoded(image.resize((240, 160), Image.Resampling.BICUBIC), "JPEG")
+        whole = data[: data.rindex(b"\xff\xd9")]
+        (folder / f"{number}.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9" if number == 3 else whole)
+    done = command("identify", "set", "--format", "json")
+    rows = {Path(row["file"]).name: row.get("warning", "") for row in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 0 and len(rows) == 12
+    assert "part of it is missing" in rows.pop("3.jpg") and set(rows.values()) == {""}
+    done = command("identify", "set/grape/3.jpg", "set/grape/5.jpg", "--format", "csv")
+    damaged, whole_one = csv.DictReader(io.StringIO(done.stdout))
+    assert "part of it is missing" in damaged["warning"] and whole_one["warning"] == "" == damaged["error"]
+    assert "warning: its data end" in command("identify", "set/grape/3.jpg").stdout
+    (line,) = (line for line in scan(tmp_path / "set", sizes=[16]).report if "damage" in line)
+    assert line.startswith("warning: 1 picture was decoded with damage") and "3.jpg (its data end" in line
 
 
 def test_pictures_from_open_files_and_buffers_and_nothing_else(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def test_command_csv_table_top_and_output(cli: Run, finished: Path, drawn: Path,
         "strawberry",
         "familiarity",
         "error",
+        "warning",
     ]
     assert rows[0]["file"] == str(strange) and rows[1]["error"].startswith("no such file")
     assert [rows[0][label] != "" for label in ("grape", "pineapple", "strawberry")].count(True) == 1

@@ -60,7 +60,7 @@ def test_the_threshold_can_be_given(cli: Run, model: Path, pictures: list[Path],
     done = cli("identify", *pictures, "--model", plain, "--format", "json")
     assert "familiarity" not in done.stdout and "unknown" not in done.stdout
     header = cli("identify", pictures[0], "--model", plain, "--format", "csv").stdout.splitlines()[0]
-    assert header == "file,identify_label,identify_rate,red,green,blue,error"
+    assert header == "file,identify_label,identify_rate,red,green,blue,error,warning"
     done = cli("identify", *pictures, "--model", plain, "--explain", tmp_path / "maps")
     assert done.returncode == 2 and not (tmp_path / "maps").exists()
 
