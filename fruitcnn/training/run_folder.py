@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,8 +83,11 @@ def _unfinished(config: Config, name: str | None, root: Path) -> Path:
         for folder in begun:
             # Of a process that was killed when all was done.
             remove_abandoned_lock(folder)
-        problem = "is finished already" if begun else "no such run"
-        raise UsageError(problem, value=root / (name or config.name), remedy="start one without --resume")
+        if not begun:
+            raise UsageError("no such run", value=root / (name or config.name), remedy="start one without --resume")
+        newest = max(begun, key=_begun_at)
+        remedy = f"to train it further, start a run from its weights: --set {shlex.quote(f'model.weights={newest}')}"
+        raise UsageError("is finished already", value=newest, remedy=remedy)
     return max(unfinished, key=_begun_at)
 
 

@@ -1,6 +1,8 @@
 """What `train`, `export`, the cache and `identify --output` leave behind when they are killed."""
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +75,17 @@ def test_a_full_disk_in_the_middle_of_a_training(command: Command, tmp_path: Pat
             assert folder == runs / "full"
     finally:
         subprocess.run(["umount", runs], check=True)
+
+
+def test_a_finished_run_says_how_to_train_it_further(
+    command: Command, finished: Path, drawn: Path, tmp_path: Path
+) -> None:
+    """What it says works, from a folder with a blank in its name, too."""
+    shutil.copytree(finished, tmp_path / "checkpoints" / "well done")
+    run = ("train", "quick", "--data", drawn, "--set", "data.size=32", "--set", "train.epochs=1")
+    done = command(*run, "--resume", "--name", "well done")
+    assert done.returncode == 2 and "checkpoints/well done: is finished already; to train it further" in done.stderr
+    setting = shlex.split(done.stderr.strip().rpartition(": ")[2])
+    assert setting == ["--set", "model.weights=checkpoints/well done"]
+    further = command(*run, *setting, "--name", "further")
+    assert further.returncode == 0 and "finished: checkpoints/further" in further.stdout, further.stderr
