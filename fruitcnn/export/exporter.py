@@ -15,7 +15,7 @@ from fruitcnn.export.reference import Reference
 from fruitcnn.export.source import KerasSource, OnnxSource
 from fruitcnn.locks import held_folder
 from fruitcnn.model import keras
-from fruitcnn.model.archive import check_keras_file
+from fruitcnn.model.archive import load_keras
 from fruitcnn.outputs import remove_temporaries, written_together, written_whole
 
 # What is written beside the formats that are made from the trained network.
@@ -83,21 +83,12 @@ def _export_again(formats: Sequence[Format], folder: Path, target: Path) -> list
     except OSError as error:
         raise system_error(error, ModelError, value=card_file) from error
     reference = Reference.load(folder / checkpoint.REFERENCE, size=card.size)
-    model = _load_keras(folder / checkpoint.KERAS)
+    with on_cpu():
+        model = load_keras(folder / checkpoint.KERAS)
     target.mkdir(parents=True, exist_ok=True)
     with held_folder(target):
         remove_temporaries(target)
         return _export_trained(formats, model, card, target, reference=reference)
-
-
-def _load_keras(file: Path) -> keras.Model:
-    check_keras_file(file)
-    try:
-        with on_cpu():
-            return keras.saving.load_model(file, compile=False)
-    except Exception as error:
-        # Keras raises what its many readers raise.
-        raise ModelError(f"can't be loaded ({error})", value=file, remedy="train again") from error
 
 
 def _export_trained(

@@ -10,6 +10,7 @@ from fruitcnn.export.gate import Outputs, Parity, Tolerance
 from fruitcnn.export.source import KerasSource
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
+from fruitcnn.model.archive import load_keras
 from fruitcnn.runtime import batches
 
 TOLERANCE = Tolerance(logit=1e-5, probability=1e-5)
@@ -23,7 +24,7 @@ def write_keras(source: KerasSource, file: Path) -> None:
 
 def prove_keras(source: KerasSource, file: Path) -> Parity:
     """Load the file again and compare its answers, by Keras' own layers. Raises ExportError."""
-    model = keras.saving.load_model(file, compile=False)
+    model = load_keras(file)
     return source.gate.check(KERAS.file, keras_outputs(model, source.gate.reference.pixels), TOLERANCE)
 
 

@@ -11,6 +11,7 @@ from fruitcnn import checkpoint
 from fruitcnn.architectures import APPLICATIONS, ARCHITECTURES, resolve
 from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.model.answer import LOGIT_MAPS
+from fruitcnn.model.archive import load_keras
 from fruitcnn.model.keras_graph import operation_of
 
 IMAGENET, NONE = "imagenet", "none"
@@ -112,12 +113,7 @@ def _preprocess(build: Any, pixels: keras.KerasTensor) -> keras.KerasTensor:
 
 def _from_model(model: keras.Model, path: Path) -> None:
     file = path / checkpoint.KERAS if path.is_dir() else path
-    try:
-        start = keras.saving.load_model(file, compile=False)
-    except Exception as error:
-        # Keras raises what its many readers raise.
-        problem = f"can't be loaded as weights to start from ({error})"
-        raise ModelError(problem, value=file, remedy="name a checkpoint directory or a .keras file") from error
+    start = load_keras(file)
     given = {layer.name: layer.get_weights() for layer in start.layers}
     if LOGIT_MAPS in given:
         kernel, *bias = given[LOGIT_MAPS]

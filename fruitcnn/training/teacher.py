@@ -15,6 +15,7 @@ from fruitcnn import checkpoint
 from fruitcnn.card import INPUT, PROBABILITIES, ModelCard
 from fruitcnn.errors import ModelError
 from fruitcnn.model import TorchForward, keras
+from fruitcnn.model.archive import load_keras
 from fruitcnn.model.keras_graph import operation_of
 from fruitcnn.onnx_file import check_onnx
 from fruitcnn.runtime import Session
@@ -60,7 +61,7 @@ def _graph(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _network(folder: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    model = keras.saving.load_model(folder / checkpoint.KERAS, compile=False)
+    model = load_keras(folder / checkpoint.KERAS)
     logits = operation_of(model.outputs[0]).input
     net = TorchForward(keras.Model(model.inputs[0], logits)).eval().to(device)
     return lambda pixels: net(pixels).float().log_softmax(1)

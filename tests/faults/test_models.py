@@ -2,7 +2,6 @@
 
 import json
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,20 +158,6 @@ def test_the_default_model_never_changes_in_silence(command: Command, photo: Pat
     assert command("identify", photo, "--model", run).stderr == ""
     row = json.loads(command("identify", photo, "--format", "json", "--verbose").stdout)
     assert row["model"]["name"] == "mine" and len(row["model"]["sha256"]) == 12
-
-
-def test_a_keras_file_whose_configuration_is_huge_is_refused_unread(tmp_path: Path) -> None:
-    from fruitcnn.model.archive import check_keras_file
-
-    path = tmp_path / "model.keras"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("config.json", b"{" + b" " * (64 << 20) + b"}")
-    with pytest.raises(ModelError, match=r"config.json .* takes 67,108,866 bytes"):
-        check_keras_file(path)
-    path.write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(ModelError, match=r"not a \.keras file"):
-        check_keras_file(path)
-    check_keras_file(SHIPPED / "model.keras")
 
 
 def test_a_model_for_which_there_is_no_memory_is_not_called_damaged(
