@@ -39,7 +39,7 @@ def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Pat
 
 def test_importing_fruitcnn_loads_nothing_else(tmp_path: Path) -> None:
     loaded = loaded_after("import fruitcnn\nfruitcnn.__version__\ndir(fruitcnn)", tmp_path)
-    assert loaded & {"numpy", "PIL", "onnxruntime", "typer", *HEAVY} == set()
+    assert loaded & {"numpy", "PIL", "onnxruntime", "click", *HEAVY} == set()
 
 
 def test_public_names_resolve() -> None:
