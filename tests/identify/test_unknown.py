@@ -40,7 +40,7 @@ def test_what_is_unlike_the_known_is_unknown(cli: Run, model: Path, pictures: li
     assert dark["identify_rate"] == dark["prediction"]["red"]
     rows = list(csv.DictReader(io.StringIO(cli("identify", *pictures, "--model", model, "--format", "csv").stdout)))
     assert list(rows[0]) == [
-        *("file", "identify_label", "identify_rate", "red", "green", "blue", "familiarity", "error")
+        *("file", "identify_label", "identify_rate", "red", "green", "blue", "familiarity", "error", "warning")
     ]
     assert rows[1]["identify_label"] == "unknown" and float(rows[1]["familiarity"]) == dark["familiarity"]
     line = cli("identify", pictures[1], "--model", model).stdout

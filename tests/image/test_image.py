@@ -78,8 +78,12 @@ def test_exif_orientation(orientation: int, wanted: list[tuple[int, ...]]) -> No
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_damaged_exif_block_is_no_reason_to_refuse() -> None:
-    image = decode(encoded(quarters(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"))
-    assert image.size == (40, 20)
+    cut = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"
+    # An orientation that is the text "up".
+    text = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x02\0\0\0up\0\0\0\0\0\0"
+    for exif in (cut, text, b"Exif\0\0XX"):
+        image = decode(encoded(quarters(), "JPEG", exif=exif))
+        assert image.size == (40, 20) and close(corners(image), [RED, GREEN, BLUE, WHITE], tolerance=60), "as it lies"
 
 
 def test_transparency_lies_over_white() -> None:
