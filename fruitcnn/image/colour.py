@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from fruitcnn.errors import ImageError
-from fruitcnn.image.icc import ToSrgb
+from fruitcnn.image.icc import ToSrgb, srgb_conversion
+from fruitcnn.image.kinds import TIFF
 
 # Rows that are turned into RGB at once.
 STRIP = 256
@@ -30,6 +31,32 @@ class Colours(NamedTuple):
 
     levels: Levels = Levels()
     to_srgb: ToSrgb | None = None
+
+
+def colours_of(image: Image.Image) -> Colours:
+    """What the numbers of a picture mean, as its header says."""
+    levels = Levels()
+    if image.format == TIFF.decoder and image.mode.startswith("I"):
+        from fruitcnn.image.tiff import tiff_levels
+
+        levels = tiff_levels(image)
+    return Colours(levels, srgb_conversion(image))
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether a picture that is still to be decoded has 16 bits a channel: of those Pillow keeps the upper 8."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())[:1])
+
+
+def darkness(image: Image.Image, levels: Levels) -> str:
+    """A warning where a picture with 16 bits uses only a few, as 12 bits in 16 do, which is nearly black."""
+    grey = image.mode.startswith("I")
+    white = levels.white if grey else 255
+    bands = [image] if grey else [image.getchannel(band) for band in image.getbands() if band not in "Aa"]
+    brightest = max(int(np.asarray(band).max()) for band in bands)
+    if levels.inverted or image.mode == "CMYK" or not 0 < 4 * brightest <= white:
+        return ""
+    return f"its brightest value is {brightest / white:.1%} of white: it may hold fewer bits than it says"
 
 
 def rgb_strips(image: Image.Image, rows: int, colours: Colours) -> Iterator[tuple[int, Image.Image]]:

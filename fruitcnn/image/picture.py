@@ -3,14 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 
-import numpy as np
 from PIL import ExifTags, Image
 
 from fruitcnn.errors import ImageError
 from fruitcnn.image.budget import MEMORY_LIMIT, Budget
-from fruitcnn.image.colour import STRIP, Colours, Levels, is_plain, rgb_strips
+from fruitcnn.image.colour import STRIP, Colours, colours_of, darkness, is_deep, is_plain, rgb_strips
 from fruitcnn.image.frames import ANIMATED, LARGEST, show_first
-from fruitcnn.image.icc import srgb_conversion
 from fruitcnn.image.jpeg import JpegWatch
 from fruitcnn.image.kinds import JPEG, KINDS, TIFF
 from fruitcnn.image.resizing import Pixels, resize
@@ -144,12 +142,12 @@ def opened(source: Source, *, at_least: float = 0) -> Iterator[Picture]:
             whole = image.size
             if at_least:
                 _scale(image, at_least)
-            colours = _colours(image)
+            colours = colours_of(image)
             stack.enter_context(_budget.holding(_needed(image, whole, colours)))
             watch = _watched(image) if image is not source else None
-            deep = _is_deep(image)
+            deep = is_deep(image)
             upright = _upright(image.copy() if image is source else image, colours)
-            warning = watch.warning if watch else _darkness(upright, colours.levels) if deep else ""
+            warning = watch.warning if watch else darkness(upright, colours.levels) if deep else ""
             picture = Picture(upright, source, colours, warning)
             # Its memory goes before its place in the budget does.
             stack.callback(picture.close)
@@ -205,35 +203,10 @@ def _scale(image: Image.Image, at_least: float) -> None:
         image.draft(None, (image.width // factor, image.height // factor))
 
 
-def _colours(image: Image.Image) -> Colours:
-    levels = Levels()
-    if image.format == TIFF.decoder and image.mode.startswith("I"):
-        from fruitcnn.image.tiff import tiff_levels
-
-        levels = tiff_levels(image)
-    return Colours(levels, srgb_conversion(image))
-
-
 def _watched(image: Image.Image) -> JpegWatch | None:
     if image.format not in _JPEGS:
         return None
     return JpegWatch(image)
-
-
-def _is_deep(image: Image.Image) -> bool:
-    """Whether a picture that is still to be decoded has 16 bits a channel: of those Pillow keeps the upper 8."""
-    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())[:1])
-
-
-def _darkness(image: Image.Image, levels: Levels) -> str:
-    """A warning where a picture with 16 bits uses only a few, as 12 bits in 16 do, which is nearly black."""
-    grey = image.mode.startswith("I")
-    white = levels.white if grey else 255
-    bands = [image] if grey else [image.getchannel(band) for band in image.getbands() if band not in "Aa"]
-    brightest = max(int(np.asarray(band).max()) for band in bands)
-    if levels.inverted or image.mode == "CMYK" or not 0 < 4 * brightest <= white:
-        return ""
-    return f"its brightest value is {brightest / white:.1%} of white: it may hold fewer bits than it says"
 
 
 def _needed(image: Image.Image, whole: tuple[int, int], colours: Colours) -> int:
