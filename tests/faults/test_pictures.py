@@ -214,6 +214,11 @@ def test_colours_are_what_their_profile_says(mode: str) -> None:
     stored = other.convert(mode) if mode != "P" else other.quantize(64)
     data = encoded(stored, "PNG", icc_profile=swapped(profile_of("sRGB")))
     assert np.abs(np.asarray(decode(data), int) - np.asarray(image)).max() <= 2
+    if mode == "RGBA":
+        clear = stored.copy()
+        clear.putalpha(0)
+        found = decode(encoded(clear, "PNG", icc_profile=swapped(profile_of("sRGB"))))
+        assert found.getpixel((3, 3)) == (255, 255, 255), "transparency stays"
     plain = encoded(stored, "PNG")
     for harmless in (profile_of("sRGB"), b"broken", b"", profile_of("sRGB")[:200], profile_of("LAB")):
         assert np.array_equal(
