@@ -56,7 +56,8 @@ class Dataset:
     """Records in the order of their file names, those that take no part among them; labels: the names of the classes.
 
     report: lines for people, on what was left out and why. rows: finds the pixels of records at a size. outside:
-    records of pictures of no class, which have no label and no split.
+    records of pictures of no class, which have no label and no split. listed: all records as the set lists them, in its
+    order, with the splits and groups that it gives.
     """
 
     records: list[Record]
@@ -64,6 +65,7 @@ class Dataset:
     report: list[str]
     rows: Callable[[list[Record], int], PixelRows]
     outside: list[Record] = dataclasses.field(default_factory=list)
+    listed: list[Record] = dataclasses.field(default_factory=list)
 
     @property
     def pictures(self) -> list[Record]:

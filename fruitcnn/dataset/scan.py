@@ -61,6 +61,7 @@ def scan(
         [printable(line) for line in report],
         lambda chosen, size: store.rows((record.sha256 for record in chosen), size),
         [record for record in of_no_class if not record.error],
+        listing.records,
     )
 
 

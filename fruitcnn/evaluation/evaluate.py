@@ -1,6 +1,6 @@
 """From a model and labelled pictures to an Evaluation, and to its files where they are wanted."""
 
-import dataclasses
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -9,14 +9,14 @@ from fruitcnn import checkpoint
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.errors import DatasetError, UsageError
+from fruitcnn.evaluation.album import Album
+from fruitcnn.evaluation.answering import Answering
 from fruitcnn.evaluation.choice import check_labels, choose_split, outside_pictures
-from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
-from fruitcnn.evaluation.leaks import leak_warnings, training_pictures
-from fruitcnn.evaluation.predictions import Prediction, Predictions, is_predictions, write_predictions
+from fruitcnn.evaluation.evaluation import Evaluation
+from fruitcnn.evaluation.leaks import training_pictures
+from fruitcnn.evaluation.predictions import Predictions, is_predictions, write_predictions
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.identify.results import Rejection
 from fruitcnn.outputs import write_text
-from fruitcnn.progress import tracked
 
 # What an evaluation leaves in its folder; a folder that holds anything else belongs to someone else.
 FILES = (checkpoint.REPORT, checkpoint.PREDICTIONS, checkpoint.METRICS)
@@ -48,23 +48,23 @@ def evaluate(
     chosen, photos = choose_split(data, listing, split)
     check_labels(data, photos, identifier.card.labels)
     others = [] if outside is None else outside_pictures(Path(outside))
-    training = training_pictures(file.with_name(checkpoint.SPLIT))
-    predictions = _predict(identifier, photos)
-    if not predictions.readable().rows:
-        raise DatasetError("none of the pictures can be read", value=data, remedy=f"see: {predictions.rows[0].error}")
-    few = few_training_pictures(identifier.card.labels, training.counts) if training else ()
-    seen = leak_warnings((photo.path for photo in photos), training) if training else ()
-    evaluation = Evaluation.of(
-        checkpoint.model_name(file),
-        identifier.card,
-        chosen,
-        predictions,
-        outside=_predict(identifier, others),
-        refuse_below=identifier.card.refuse_below,
-        warnings=(*few, *seen),
-    )
-    if folder is not None:
-        _write(evaluation, folder, identifier, data, listing, {photo.file: photo.path for photo in photos + others})
+    with contextlib.closing(Answering(identifier, training_pictures(file.with_name(checkpoint.SPLIT)))) as answering:
+        predictions = answering.predict(photos, keep=folder is not None)
+        if not predictions.readable().rows:
+            remedy = f"see: {predictions.rows[0].error}"
+            raise DatasetError("none of the pictures can be read", value=data, remedy=remedy)
+        warnings = answering.warnings()
+        evaluation = Evaluation.of(
+            checkpoint.model_name(file),
+            identifier.card,
+            chosen,
+            predictions,
+            outside=answering.predict(others, keep=folder is not None),
+            refuse_below=identifier.card.refuse_below,
+            warnings=warnings,
+        )
+        if folder is not None:
+            _write(evaluation, folder, answering.album, data, listing)
     return evaluation
 
 
@@ -78,34 +78,12 @@ def _check_report(folder: Path) -> None:
         raise UsageError("no such folder", value=folder.parent, remedy="make it first")
 
 
-def _predict(identifier: Identifier, photos: list[Record]) -> Predictions:
-    paths = tracked([photo.path for photo in photos], "reading pictures", total=len(photos))
-    results = identifier.identify_many(paths) if photos else iter(())
-    rows = []
-    for photo, result in zip(photos, results, strict=True):
-        row = Prediction(photo.file, photo.split, photo.label)
-        if isinstance(result, Rejection):
-            rows.append(dataclasses.replace(row, error=result.error))
-        else:
-            rows.append(
-                dataclasses.replace(row, probabilities=result.probabilities, familiarity=result.familiarity)
-            )  # fmt: skip
-    return Predictions(identifier.card.labels, tuple(rows))
-
-
-def _write(
-    evaluation: Evaluation,
-    folder: Path,
-    identifier: Identifier,
-    data: Path,
-    listing: list[Record],
-    paths: dict[str, Path],
-) -> None:
+def _write(evaluation: Evaluation, folder: Path, album: Album, data: Path, listing: list[Record]) -> None:
     folder.mkdir(exist_ok=True)
     rows = (*evaluation.predictions.rows, *evaluation.outside.rows)
     write_predictions(Predictions(evaluation.predictions.labels, rows), folder / checkpoint.PREDICTIONS)
     text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False)
     write_text(folder / checkpoint.METRICS, text + "\n")
-    from fruitcnn.report import write_report
+    from fruitcnn.report.page import write_report
 
-    write_report(folder / checkpoint.REPORT, evaluation, paths, data=data, listing=listing, identifier=identifier)
+    write_report(folder / checkpoint.REPORT, evaluation, album, data=data, listing=listing)

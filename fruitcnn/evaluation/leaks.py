@@ -5,20 +5,20 @@ import csv
 import dataclasses
 import hashlib
 import io
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fruitcnn.dataset.duplicates import NEAR
-from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
+from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import TRAIN
 from fruitcnn.dataset.saved_split import NAMES
-from fruitcnn.errors import DatasetError, ImageError
-from fruitcnn.image import SCALED_MARGIN, opened
+from fruitcnn.errors import DatasetError
+from fruitcnn.image import Picture
 from fruitcnn.regular_files import open_regular
+
+SAME, NEARLY = "training pictures of the model", "near-duplicates of its training pictures"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,32 +51,24 @@ def training_pictures(split_csv: Path) -> TrainingPictures | None:
         raise DatasetError(f"can't be read ({error})", value=split_csv, remedy="restore it, or remove it") from error
 
 
-def leak_warnings(paths: Iterable[Path], training: TrainingPictures) -> tuple[str, ...]:
-    """A warning where files are training pictures of the model, byte for byte, or near-duplicates of those."""
-    with ThreadPoolExecutor() as pool:
-        found = collections.Counter(pool.map(lambda path: _likeness(path, training), paths))
-    kinds = [f"{found[kind]} are {kind}" for kind in (_SAME, _NEAR) if found[kind]]
+def likeness(data: bytes, picture: Picture, training: TrainingPictures) -> str:
+    """What a picture is to the training pictures: one of them, byte for byte; a near-duplicate of one; "" for neither.
+
+    data: the bytes of its file. picture: decoded, at whatever size it was answered at.
+    """
+    if hashlib.sha256(data).hexdigest() in training.sha256:
+        return SAME
+    if not len(training.hashes):
+        return ""
+    # A picture, or its mirror image.
+    hashes = np.array(perceptual_hashes(picture.rgb()), np.uint64)
+    bits = np.bitwise_count(training.hashes[:, None] ^ hashes)
+    return NEARLY if bits.min() <= NEAR else ""
+
+
+def leak_warnings(found: collections.Counter[str]) -> tuple[str, ...]:
+    """A warning where pictures have a `likeness`. found: how many have which."""
+    kinds = [f"{found[kind]} are {kind}" for kind in (SAME, NEARLY) if found[kind]]
     if not kinds:
         return ()
     return (f"of these pictures {' and '.join(kinds)}: on new ones expect less",)
-
-
-_SAME, _NEAR = "training pictures of the model", "near-duplicates of its training pictures"
-
-
-def _likeness(path: Path, training: TrainingPictures) -> str:
-    try:
-        with open_regular(path) as file:
-            data = file.read()
-        if hashlib.sha256(data).hexdigest() in training.sha256:
-            return _SAME
-        if not len(training.hashes):
-            return ""
-        with opened(data, at_least=SCALED_MARGIN * HASHED_SIZE) as picture:
-            hashes = perceptual_hashes(picture.rgb())
-    except (OSError, ImageError):
-        # What can't be read has its row already.
-        return ""
-    # A picture, or its mirror image.
-    bits = np.bitwise_count(training.hashes[:, None] ^ np.array(hashes, np.uint64))
-    return _NEAR if bits.min() <= NEAR else ""

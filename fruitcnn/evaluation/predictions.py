@@ -68,18 +68,18 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     ):
         # Nine digits hold a float32 exactly: whoever reads them finds the same likeliest label.
         writer = csv.writer(file, lineterminator="\n")
-        labels, judged = predictions.labels, any(row.held_out for row in predictions.rows)
-        more = [_HELD_OUT + label for label in labels] if judged else []
+        labels, with_held_out = predictions.labels, any(row.held_out for row in predictions.rows)
+        more = [_HELD_OUT + label for label in labels] if with_held_out else []
         writer.writerow([*_BEFORE, *(_PROBABILITY + label for label in labels), "error", *more])
         for row in predictions.rows:
             familiarity = "" if row.familiarity is None else f"{row.familiarity:.9g}"
             before = [row.file, row.split, row.label, predictions.answer(row), familiarity]
-            held_out = _cells(row.held_out, labels) if judged else []
+            held_out = _cells(row.held_out, labels) if with_held_out else []
             writer.writerow([*before, *_cells(row.probabilities, labels), row.error, *held_out])
 
 
-def _cells(shares: tuple[float, ...], labels: tuple[str, ...]) -> list[str]:
-    return [f"{share:.9g}" for share in shares] or [""] * len(labels)
+def _cells(probabilities: tuple[float, ...], labels: tuple[str, ...]) -> list[str]:
+    return [f"{probability:.9g}" for probability in probabilities] or [""] * len(labels)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -20,12 +20,21 @@ _COVER = 0.6
 
 
 def overlay(image: Image.Image, evidence: FloatArray, index: int) -> Image.Image:
-    """`image` (RGB) with orange where evidence [C, h, w] speaks for class `index`, and blue where it speaks against it.
+    """`image` (RGB) with orange where evidence [C, h, w] speaks for class `index`, blue where it speaks against."""
+    return shade(image, evidence_for(evidence, index))
 
-    For and against is counted from the mean of all classes, since only differences of logits decide. The strongest
-    place gets the full colour.
+
+def evidence_for(evidence: FloatArray, index: int) -> FloatArray:
+    """Where evidence [C, h, w] speaks for class `index` (above 0) and against it: [h, w].
+
+    Counted from the mean of all classes, since only differences of logits decide.
     """
-    places = evidence[index] - evidence.mean(axis=0)  # [h, w]
+    places: FloatArray = evidence[index] - evidence.mean(axis=0)
+    return places
+
+
+def shade(image: Image.Image, places: FloatArray) -> Image.Image:
+    """`image` (RGB) in grey, orange where `places` [h, w] is above 0 and blue below: the strongest in full colour."""
     strength = places / max(float(np.abs(places).max()), 1e-9)
     # The bicubic filter can overshoot.
     smooth = Image.fromarray(strength.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,14 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from fruitcnn import __version__, checkpoint
-from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
-from fruitcnn.dataset.sources import read_listing
-from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence, few_training_pictures
-from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions
+from fruitcnn import __version__
+from fruitcnn.dataset.records import TRAIN, Record
+from fruitcnn.evaluation.album import Album
+from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence
+from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.refusal import risk_coverage
 from fruitcnn.evaluation.suspects import suspicious_labels
 from fruitcnn.evaluation.text import METHODS, confusions
-from fruitcnn.identify.identifier import Identifier
 from fruitcnn.outputs import write_text
 from fruitcnn.report.charts import heat_map, reliability_diagram, risk_coverage_chart
 from fruitcnn.report.pictures import LIMIT, Shown, picture_pool
@@ -33,24 +31,23 @@ _IN_A_CELL = 24
 def write_report(
     target: Path,
     evaluation: Evaluation,
-    paths: Mapping[str, Path],
+    album: Album,
     *,
     data: Path,
     listing: list[Record],
-    identifier: Identifier,
-    judged: Predictions | None = None,
+    unseen: Predictions | None = None,
 ) -> None:
     """Write the page.
 
-    paths: where each picture of the predictions lies. data, listing: the whole set, for a corrected list of it.
-    judged: the answers by which labels are looked at, none by a model that has learned from the picture; by default
-    those of the evaluation.
+    album: the pictures of the predictions. data, listing: the whole set, for a corrected list of it. unseen: the
+    answers by which labels are looked at, each by a model that has not learned from the picture; by default those of
+    the evaluation.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fruitcnn.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["zip"] = zip
-    page = _Page(evaluation, judged or evaluation.predictions)
+    page = _Page(evaluation, unseen or evaluation.predictions)
     suspects = page.suspects()
     content = {
         "evaluation": evaluation,
@@ -59,7 +56,7 @@ def write_report(
         "version": __version__,
         "mistakes": page.mistakes(),
         "suspects": suspects,
-        "judged": judged and (len(judged.rows), len(listing)),
+        "unseen": unseen and (len(unseen.rows), len(listing)),
         "refused": page.refused(),
         "accepted": page.accepted(),
         "cells": page.cells(),
@@ -70,49 +67,14 @@ def write_report(
         "matrix": len(page.labels) <= MATRIX_CLASSES,
         "charts": _charts(evaluation),
         # Last: by now all pictures have been asked for.
-        "pictures": picture_pool(page.shown, evaluation.predictions, paths, identifier),
+        "pictures": picture_pool(page.shown, evaluation.predictions, album),
         "relabel": relabel_table(data, listing, list(page.labels), [row.file for row in suspects.rows]),
     }
     text = environment.get_template("page.html").render(content)
     write_text(target, text.encode(errors="replace").decode())
 
 
-def write_run_report(folder: Path, data: Path, *, chose_epoch: bool) -> None:
-    """Write report.html of a finished run, from its predictions.csv and model.onnx and the pictures in `data`.
-
-    The figures are of the test split, or of the validation split where there is none. Labels of all pictures are
-    looked at that have an answer by a model which has not learned from them. chose_epoch: whether the validation did.
-    """
-    predictions, identifier = read_predictions(folder / checkpoint.PREDICTIONS), Identifier.load(folder)
-    listing = read_listing(data).records
-    splits = {row.split for row in predictions.rows}
-    split = TEST if TEST in splits else VALIDATION
-    training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
-    warnings = few_training_pictures(predictions.labels, training)
-    if split == VALIDATION and chose_epoch:
-        warnings += ("these pictures chose the epoch: on new ones expect a little less",)
-    evaluation = Evaluation.of(
-        folder.name,
-        identifier.card,
-        split,
-        Predictions(predictions.labels, tuple(row for row in predictions.rows if row.split == split)),
-        refuse_below=identifier.card.refuse_below,
-        warnings=warnings,
-    )
-    paths = {photo.file: photo.path for photo in listing}
-    target = folder / checkpoint.REPORT
-    write_report(
-        target,
-        evaluation,
-        paths,
-        data=data,
-        listing=listing,
-        identifier=identifier,
-        judged=_not_learned_from(predictions),
-    )
-
-
-def _not_learned_from(predictions: Predictions) -> Predictions:
+def not_learned_from(predictions: Predictions) -> Predictions:
     """Each picture as a model answers it that has not learned from it; without those that have no such answer."""
     rows = (dataclasses.replace(row, probabilities=row.held_out or row.probabilities) for row in predictions.rows)
     return Predictions(predictions.labels, tuple(row for row in rows if row.held_out or row.split != TRAIN))
@@ -131,8 +93,8 @@ class _Gallery:
 class _Page:
     """Which pictures stand in which section. Each is in the page once; those that are asked for first are in it."""
 
-    def __init__(self, evaluation: Evaluation, judged: Predictions) -> None:
-        self.evaluation, self.judged = evaluation, judged.readable()
+    def __init__(self, evaluation: Evaluation, unseen: Predictions) -> None:
+        self.evaluation, self.unseen = evaluation, unseen.readable()
         self.labels = evaluation.predictions.labels
         self.index = {label: number for number, label in enumerate(self.labels)}
         self.rows = evaluation.predictions.readable().rows
@@ -146,9 +108,9 @@ class _Page:
 
     def suspects(self) -> _Gallery:
         """Labels that look wrong, with what they may be."""
-        probabilities, targets = self.judged.arrays()
+        probabilities, targets = self.unseen.arrays()
         found = suspicious_labels(probabilities, targets)
-        gallery = self._gallery([self.judged.rows[suspect.index] for suspect in found], explained=True)
+        gallery = self._gallery([self.unseen.rows[suspect.index] for suspect in found], explained=True)
         suggested = [self.labels[suspect.suggested] for suspect in found]
         return dataclasses.replace(gallery, notes=suggested[: len(gallery.ids)])
 

@@ -16,7 +16,7 @@ from fruitcnn.export.gate import Parity
 from fruitcnn.export.reference import measure_reference
 from fruitcnn.model import answer_model, keras
 from fruitcnn.outputs import write_text
-from fruitcnn.report import write_run_report
+from fruitcnn.report.run_report import write_run_report
 from fruitcnn.terminal import printable
 from fruitcnn.training.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
 from fruitcnn.training.history import write_history
@@ -78,7 +78,8 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
 def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
     """metrics, predictions.csv, curves.png, report.html and, at the end, confusion.png: then a run is finished."""
     config, folder = run.config, run.folder
-    write_predictions(evaluated.predictions(run.dataset), folder / checkpoint.PREDICTIONS)
+    predictions = evaluated.predictions(run.dataset)
+    write_predictions(predictions, folder / checkpoint.PREDICTIONS)
     by_split = {split: metrics.to_dict() for split, metrics in evaluated.metrics.items()}
     summary = {"temperature": evaluated.calibration.temperature, **by_split}
     if trained.epoch is not None:
@@ -88,7 +89,8 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
     write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     if config.data.path is not None:
         chose = config.head is None and config.train.best != "last"
-        write_run_report(folder, Path(config.data.path), chose_epoch=chose)
+        data, listing = Path(config.data.path), run.dataset.listed
+        write_run_report(folder, predictions, evaluated.metrics, data=data, listing=listing, chose_epoch=chose)
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown['accuracy']:.1%} of {shown.images} right"
     plot_confusion(shown.confusion, run.dataset.labels, folder / checkpoint.CONFUSION, title=title)

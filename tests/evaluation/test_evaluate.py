@@ -17,13 +17,14 @@ from PIL import Image
 
 from fruitcnn import checkpoint
 from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
-from fruitcnn.evaluation.leaks import leak_warnings, training_pictures
+from fruitcnn.evaluation.leaks import NEARLY, SAME, leak_warnings, likeness, training_pictures
 from fruitcnn.evaluation.measured import measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions
 from fruitcnn.evaluation.refusal import auroc, risk_coverage
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.evaluation.suspects import Suspect, suspicious_labels
 from fruitcnn.evaluation.text import summary
+from fruitcnn.image import opened
 from tests.conftest import Run
 from tests.tiny import CARD, write_picture, write_tiny_model
 
@@ -155,14 +156,18 @@ def test_near_duplicates_of_training_pictures_are_found(finished: Path, drawn: P
     first.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.jpg", quality=80)
     noise = np.random.default_rng(8).integers(256, size=(8, 8, 3), dtype=np.uint8)
     Image.fromarray(noise).resize((64, 64)).save(tmp_path / "other.png")
-    (tmp_path / "broken.png").write_bytes(b"x")
-    paths = [
-        drawn / rows[1]["file"],
-        *(tmp_path / name for name in ("mirrored.jpg", "other.png", "broken.png", "gone")),
-    ]
-    (warning,) = leak_warnings(paths, training)
+    paths = [drawn / rows[1]["file"], tmp_path / "mirrored.jpg", tmp_path / "other.png"]
+    kinds = []
+    for path in paths:
+        data = path.read_bytes()
+        # At whatever size a picture is decoded for its answer.
+        for at_least in (0, 80, 240):
+            with opened(data, at_least=at_least) as picture:
+                kinds.append(likeness(data, picture, training))
+    assert kinds == [SAME] * 3 + [NEARLY] * 3 + [""] * 3
+    (warning,) = leak_warnings(Counter(kinds[::3]))
     assert "1 are training pictures of the model and 1 are near-duplicates of its training pictures" in warning
-    assert leak_warnings(paths[2:], training) == ()
+    assert leak_warnings(Counter(kinds[6:])) == ()
 
 
 def test_only_the_light_world_is_imported(model: Path, data: Path) -> None:

@@ -1,5 +1,6 @@
 """The page in a real browser: what it shows, what its clicks and keys do, and that it asks nobody for anything."""
 
+import contextlib
 import csv
 import dataclasses
 import re
@@ -13,11 +14,15 @@ import pytest
 from fruitcnn import checkpoint
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.sources import read_listing
-from fruitcnn.evaluation.evaluation import Evaluation
-from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
+from fruitcnn.evaluation.album import Album
+from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence
+from fruitcnn.evaluation.measured import measure
+from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions, write_predictions
+from fruitcnn.evaluation.sample import Sample
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.report import write_report, write_run_report
+from fruitcnn.report.page import write_report
 from fruitcnn.report.relabel import relabel_table
+from fruitcnn.report.run_report import write_run_report
 from tests.chromium import CHROMIUM, Page
 from tests.tiny import CARD, write_picture, write_tiny_model
 
@@ -57,14 +62,26 @@ def report(data: Path) -> Path:
         write_picture(data.parent / "night.png", (2, 2, 2)),
         write_picture(data.parent / "snow.png", (250, 250, 250)),
     ]
-    strangers = [Record(str(path), path, "", "outside") for path in others]
-    known, unknown = (_predictions(identifier, some) for some in (photos, strangers))
+    outsiders = [Record(str(path), path, "", "outside") for path in others]
+    known, unknown = (_predictions(identifier, some) for some in (photos, outsiders))
     evaluation = Evaluation.of("tiny", CARD, "validation", known, outside=unknown, refuse_below=0.4)
-    paths = {photo.file: photo.path for photo in photos + strangers}
-    listing = read_listing(data).records
     target = folder / checkpoint.REPORT
-    write_report(target, evaluation, paths, data=data, listing=listing, identifier=identifier)
+    _write_report(target, evaluation, identifier, photos + outsiders, data=data, listing=read_listing(data).records)
     return target
+
+
+def _write_report(
+    target: Path,
+    evaluation: Evaluation,
+    identifier: Identifier,
+    photos: list[Record],
+    *,
+    data: Path,
+    listing: list[Record],
+) -> None:
+    paths = {(photo.file, photo.split): photo.path for photo in photos}
+    with contextlib.closing(Album(identifier, paths)) as album:
+        write_report(target, evaluation, album, data=data, listing=listing)
 
 
 def _predictions(identifier: Identifier, photos: list[Record]) -> Predictions:
@@ -176,13 +193,22 @@ def test_the_page_is_one_small_file_and_names_no_other(report: Path) -> None:
     assert "<img src=x" not in text and report.stat().st_size < 400_000
 
 
-def test_a_run_has_the_same_report_from_its_folder_alone(data: Path, tmp_path: Path) -> None:
+def _write_run_report(folder: Path, predictions: Predictions, data: Path, *, chose_epoch: bool) -> str:
+    metrics = {}
+    for split in ("train", "validation"):
+        rows = predictions.readable(split)
+        scores = familiarity_or_confidence(rows)
+        metrics[split] = measure(Sample.of(*rows.arrays(), scores=scores, refuse_below=0.4), predictions.labels)
+    listing = read_listing(data).records
+    write_run_report(folder, predictions, metrics, data=data, listing=listing, chose_epoch=chose_epoch)
+    return (folder / checkpoint.REPORT).read_text()
+
+
+def test_a_run_has_the_same_report_from_what_its_training_knows(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     identifier = Identifier.load(write_tiny_model(folder / checkpoint.ONNX))
-    write_predictions(_predictions(identifier, read_listing(data).records), folder / checkpoint.PREDICTIONS)
-    write_run_report(folder, data, chose_epoch=True)
-    text = (folder / checkpoint.REPORT).read_text()
+    text = _write_run_report(folder, _predictions(identifier, read_listing(data).records), data, chose_epoch=True)
     assert "of 45 pictures of the validation split" in " ".join(text.split())
     assert "these pictures chose the epoch" in text and "fewer than 10 training pictures of: red (5)" in text
 
@@ -199,9 +225,10 @@ def test_labels_are_judged_by_answers_of_models_that_have_not_learned_from_them(
         own = (0.45, 0.5, 0.05) if photo.file == "3.png" else sure[CARD.labels.index(photo.label)]
         held_out = (other if photo.file == "45.png" else own) if out_of_fold and photo.split == "train" else ()
         rows.append(Prediction(photo.file, photo.split, photo.label, own, 0.5, held_out=held_out))
-    write_predictions(Predictions(identifier.card.labels, tuple(rows)), tmp_path / checkpoint.PREDICTIONS)
-    write_run_report(tmp_path, data, chose_epoch=False)
-    text = " ".join((tmp_path / checkpoint.REPORT).read_text().split())
+    predictions = Predictions(identifier.card.labels, tuple(rows))
+    write_predictions(predictions, tmp_path / checkpoint.PREDICTIONS)
+    assert read_predictions(tmp_path / checkpoint.PREDICTIONS) == predictions
+    text = " ".join(_write_run_report(tmp_path, predictions, data, chose_epoch=False).split())
     assert f"Looked at: {'60' if out_of_fold else '45'} of 60 pictures" in text
     assert ('"suggested": ["blue"]' in text) == out_of_fold
     assert text.count('"map": "data:image/jpeg') == 1 + out_of_fold, "what spoke for the mistake, and for the label"
@@ -228,8 +255,8 @@ def test_300_pictures_stay_below_5_mb_and_many_classes_have_pairs_instead_of_a_t
     evaluation = Evaluation.of("many", card, "", Predictions(labels, tuple(rows)))
     plain = dataclasses.replace(CARD, outputs=CARD.outputs[:1])
     identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx", plain))
-    paths, target = {photo.file: photo.path for photo in photos}, tmp_path / "report.html"
-    write_report(target, evaluation, paths, data=tmp_path / "data", listing=photos, identifier=identifier)
+    target = tmp_path / "report.html"
+    _write_report(target, evaluation, identifier, photos, data=tmp_path / "data", listing=photos)
     assert target.stat().st_size < 5_000_000
     text = target.read_text()
     assert 'class="matrix"' not in text
@@ -255,8 +282,8 @@ def test_names_of_runs_and_classes_are_shown_and_not_obeyed(count: int, tmp_path
     shares = np.roll(np.eye(count), 1, axis=0)
     rows = [Prediction(photo.file, "", photo.label, tuple(row)) for photo, row in zip(photos, shares, strict=True)]
     evaluation = Evaluation.of(HOSTILE, card, "", Predictions(labels, tuple(rows)), warnings=(HOSTILE,))
-    paths, target = {photo.file: photo.path for photo in photos}, tmp_path / "report.html"
-    write_report(target, evaluation, paths, data=tmp_path, listing=photos, identifier=identifier)
+    target = tmp_path / "report.html"
+    _write_report(target, evaluation, identifier, photos, data=tmp_path, listing=photos)
     text = target.read_text()
     assert "<img src=x" not in text and text.count("&lt;img src=x") > count
 

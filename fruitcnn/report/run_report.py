@@ -1,0 +1,58 @@
+"""The page of a finished run, from what its training knows."""
+
+import collections
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from fruitcnn import checkpoint
+from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
+from fruitcnn.evaluation.album import Album, key_of
+from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
+from fruitcnn.evaluation.measured import Metrics
+from fruitcnn.evaluation.predictions import Predictions
+from fruitcnn.identify.identifier import Identifier
+from fruitcnn.report.page import not_learned_from, write_report
+
+
+def write_run_report(
+    folder: Path,
+    predictions: Predictions,
+    metrics: Mapping[str, Metrics],
+    *,
+    data: Path,
+    listing: list[Record],
+    chose_epoch: bool,
+) -> None:
+    """Write report.html of a run whose model.onnx is in `folder`; only pictures that the page shows are opened.
+
+    predictions: of all splits. metrics: by split; the page shows those of the test split, or of the validation split
+    where there is none. data, listing: the whole set. Labels of all pictures are looked at that have an answer by a
+    model which has not learned from them. chose_epoch: whether the validation split did.
+    """
+    identifier = Identifier.load(folder)
+    split = TEST if TEST in metrics else VALIDATION
+    training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
+    warnings = few_training_pictures(predictions.labels, training)
+    if split == VALIDATION and chose_epoch:
+        warnings += ("these pictures chose the epoch: on new ones expect a little less",)
+    evaluation = Evaluation.of(
+        folder.name,
+        identifier.card,
+        split,
+        Predictions(predictions.labels, tuple(row for row in predictions.rows if row.split == split)),
+        refuse_below=identifier.card.refuse_below,
+        warnings=warnings,
+        metrics=metrics[split],
+    )
+    by_file = {record.file: record.path for record in listing}
+    paths = {key_of(row): by_file[row.file] for row in predictions.rows if row.file in by_file}
+    with contextlib.closing(Album(identifier, paths)) as album:
+        write_report(
+            folder / checkpoint.REPORT,
+            evaluation,
+            album,
+            data=data,
+            listing=listing,
+            unseen=not_learned_from(predictions),
+        )
