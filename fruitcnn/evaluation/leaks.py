@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def training_pictures(split_csv: Path) -> TrainingPictures | None:
         with open_regular(split_csv) as file:
             text = io.TextIOWrapper(file, encoding="utf-8", errors=NAMES, newline="")
             rows = [row for row in csv.DictReader(text, strict=True) if row["split"] == TRAIN]
-            hashes = [int(row["hash"], 16) for row in rows if row.get("hash")]
+            hashes = [_hash(row["hash"]) for row in rows if row.get("hash")]
             return TrainingPictures(
                 collections.Counter(row["label"] for row in rows),
                 frozenset(row["sha256"] for row in rows),
@@ -49,6 +50,13 @@ def training_pictures(split_csv: Path) -> TrainingPictures | None:
         return None
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DatasetError(f"can't be read ({error})", value=split_csv, remedy="restore it, or remove it") from error
+
+
+def _hash(text: str) -> int:
+    # int() would take a sign, blanks, underscores and any length.
+    if not re.fullmatch("[0-9a-fA-F]{1,16}", text):
+        raise ValueError(f"{text[:40]!r} is no hash of 64 bits")
+    return int(text, 16)
 
 
 def likeness(data: bytes, picture: Picture, training: TrainingPictures) -> str:

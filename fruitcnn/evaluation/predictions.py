@@ -7,6 +7,7 @@ answered its training pictures out of fold, `held_out_<label>` for each label, t
 
 import csv
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from fruitcnn.errors import DatasetError
 from fruitcnn.outputs import written_whole
+from fruitcnn.regular_files import open_regular
 
 _BEFORE = ("file", "split", "label", "answer", "familiarity")
 _PROBABILITY, _HELD_OUT = "probability_", "held_out_"
@@ -85,22 +87,22 @@ def _cells(probabilities: tuple[float, ...], labels: tuple[str, ...]) -> list[st
 def read_predictions(path: Path) -> Predictions:
     """Read predictions.csv; columns that this version does not know are ignored. Raises DatasetError."""
     try:
-        with path.open(encoding="utf-8", errors=_NAMES, newline="") as file:
-            reader = csv.DictReader(file, strict=True)
+        with open_regular(path) as file:
+            reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", errors=_NAMES, newline=""), strict=True)
             columns = reader.fieldnames or []
             missing = [name for name in _BEFORE if name not in columns]
             if missing:
                 raise DatasetError(f"has no column {', '.join(missing)}", value=path, remedy="write it again")
             labels = tuple(name.removeprefix(_PROBABILITY) for name in columns if name.startswith(_PROBABILITY))
             return Predictions(labels, tuple(_row(fields, labels) for fields in reader))
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         raise DatasetError(f"can't be read as predictions ({error})", value=path, remedy="write it again") from error
 
 
 def is_predictions(path: Path) -> bool:
     """Whether a file is a predictions.csv, by its first line."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(100).startswith(",".join(_BEFORE).encode())
     except OSError:
         return False

@@ -1,5 +1,6 @@
 """The figures of an evaluation as a person reads them in a terminal."""
 
+import collections
 from collections.abc import Iterator
 
 from fruitcnn.evaluation.evaluation import Evaluation
@@ -9,6 +10,8 @@ from fruitcnn.terminal import printable
 # A wider matrix does not fit a terminal; then the largest confusions are listed.
 _MATRIX_CLASSES = 12
 _CONFUSIONS = 10
+# Reasons why pictures could not be read, the most frequent first: all have their line on standard error.
+_ERRORS = 5
 METHODS = (
     "Ranges are 95 % intervals: Wilson's for shares, the bootstrap (1,000 resamples, a fixed seed) for the rest; for "
     "the calibration error, what a perfectly calibrated model shows on as many pictures (1,000 simulations)."
@@ -22,6 +25,8 @@ def summary(evaluation: Evaluation) -> str:
     lines = [f"{evaluation.name} on {metrics.images:,} labelled pictures{split}"]
     if len(rows) > metrics.images:
         lines.append(f"{len(rows) - metrics.images} more could not be read")
+        alike = collections.Counter(row.error for row in rows if row.error)
+        lines += [f"{count:>6}  {error}" for error, count in alike.most_common(_ERRORS)]
     lines += [f"warning: {warning}" for warning in evaluation.warnings]
     lines += ["", *metrics_lines(metrics), "", METHODS]
     return "\n".join(map(printable, lines))

@@ -85,8 +85,14 @@ function relabelled() {
   return [columns, ...kept.filter(Boolean)].map((row) => row.map(quote).join(",") + "\n").join("");
 }
 
+// A file's name may hold bytes that are no text: each stands as half a character alone, and is written as it was.
+function bytes(text) {
+  const raw = /^[\udc80-\udcff]$/u;
+  return text.split(/([\udc80-\udcff])/u).map((part) => (raw.test(part) ? Uint8Array.of(part.charCodeAt(0) - 0xdc00) : part));
+}
+
 download.addEventListener("click", () => {
-  const link = element("a", {href: URL.createObjectURL(new Blob([relabelled()], {type: "text/csv"})), download: "relabelled.csv"});
+  const link = element("a", {href: URL.createObjectURL(new Blob(bytes(relabelled()), {type: "text/csv"})), download: "relabelled.csv"});
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 });

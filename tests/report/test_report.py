@@ -299,3 +299,25 @@ def test_a_list_finds_its_pictures_from_the_folder_of_the_set(tmp_path: Path) ->
     assert table["suspects"] == [1, None] and table["folder"] == "set"
     beside = relabel_table(tmp_path / "set.csv", photos, ["a", "b"], [])
     assert list(csv.reader([",".join(row) for row in beside["rows"]])) == [["set/a/1.png", "a"], ["set/b/2.png", "b"]]
+
+
+@needs_chromium
+def test_names_with_blanks_or_bytes_that_are_no_text_come_back_in_the_saved_list(tmp_path: Path) -> None:
+    names = [" 1 .png", "na\udcefve\udc80.png", "\U0001f347.png", 'a, "b".png', "4.png"]
+    data, target = tmp_path / "set", tmp_path / "report.html"
+    identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx"))
+    for number, name in enumerate(names):
+        label = CARD.labels[number % 2]
+        write_picture(data / label / f"{number}.png", (40, 200, 40)).rename(data / label / name)
+    write_picture(data / "blue" / "5.png", (40, 40, 200))
+    listing = read_listing(data).records
+    known = _predictions(identifier, listing)
+    # The labels of the red ones look wrong.
+    _write_report(target, Evaluation.of("m", CARD, "", known), identifier, listing, data=data, listing=listing)
+    with Page() as page:
+        page.open(target)
+        page.run("document.querySelector('#labels input').click()")
+        (data / "relabelled.csv").write_bytes(page.download("#download", tmp_path).read_bytes())
+    after = read_listing(data / "relabelled.csv").records
+    assert sorted(photo.file for photo in after) == sorted(photo.file for photo in listing)
+    assert all(photo.path.is_file() for photo in after)
