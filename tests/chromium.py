@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+import playwright.sync_api
 from playwright.sync_api import ConsoleMessage, Request, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -13,24 +14,50 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 class Page:
     """One page and its workers: what they asked the network for is in `requests`, their complaints in `errors`."""
 
-    def __init__(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        forced_colours: bool = False,
+        first: str = "",
+        host: str = "",
+    ) -> None:
+        """Start it. first: a script that runs before the page's own; host: a name that stands for this machine."""
         assert CHROMIUM
         self.requests: list[str] = []
         self.errors: list[str] = []
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        self._browser = self._playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", *([f"--host-resolver-rules=MAP {host} 127.0.0.1"] if host else [])],
+        )
         phone = width < 600
         context = self._browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
+            forced_colors="active" if forced_colours else "none",
             is_mobile=phone,
             has_touch=phone,
         )
-        self._page = context.new_page()
-        self._page.on("pageerror", lambda error: self.errors.append(str(error)))
+        if first:
+            context.add_init_script(first)
+        self._context = context
+        self._page = self._new_tab()
         # Workers, the service worker too, are heard by the context.
         context.on("console", self._console)
         context.on("request", self._request)
+
+    def _new_tab(self) -> playwright.sync_api.Page:
+        page = self._context.new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        return page
+
+    def come_again(self) -> None:
+        """Close the tab and have a new one, as a visitor who comes back."""
+        self._page.close()
+        self._page = self._new_tab()
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -67,9 +94,18 @@ class Page:
     def wait(self, condition: str, seconds: float = 60) -> None:
         """Wait until a JavaScript expression is true; Playwright's own waiting evaluates where a page may forbid it."""
         until = time.monotonic() + seconds
-        while not self.run(condition):
+        while not self._holds(condition):
             assert time.monotonic() < until, f"not within {seconds} s: {condition}; errors: {self.errors}"
             self._page.wait_for_timeout(50)
+
+    def _holds(self, condition: str) -> bool:
+        try:
+            return bool(self.run(condition))
+        except playwright.sync_api.Error as error:
+            # While another page takes its place it can't be asked.
+            if "Execution context was destroyed" not in error.message:
+                raise
+            return False
 
     def drop(self, files: list[Path], *, x: int = 400, y: int = 300) -> None:
         """Drag files into the page and let go of them."""

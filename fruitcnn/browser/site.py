@@ -6,6 +6,8 @@ The page's own files are kept in assets; the runtime is too large to keep (see `
 import dataclasses
 import hashlib
 import json
+import re
+import shutil
 from pathlib import Path
 
 from fruitcnn.browser.npm import fetch_runtime
@@ -13,55 +15,74 @@ from fruitcnn.card import METADATA_KEY
 from fruitcnn.checkpoint import CARD
 from fruitcnn.errors import ExportError
 from fruitcnn.export.gate import Parity
-from fruitcnn.export.image_graph import prove_image_graph, write_image_graph
+from fruitcnn.export.image_graph import image_graph, prove_image_graph
 from fruitcnn.export.source import OnnxSource
 from fruitcnn.onnx_file import check_onnx
-from fruitcnn.outputs import write_text, written_whole
+from fruitcnn.outputs import written_whole
 
 _ASSETS = Path(__file__).parent / "assets"
-_SERVICE_WORKER = "service-worker.js"
+# The two names that stay the same from version to version.
+_START, _SERVICE_WORKER = "index.html", "service-worker.js"
 _GRAPH = "image.onnx"
 _RUNTIME_FOLDER = "onnxruntime"
+_VERSION = re.compile("v-[0-9a-f]{16}")
 
 
 def write_site(source: OnnxSource, folder: Path) -> None:
-    """Write the page of a model.onnx to `folder`.
+    """Write the page of a model.onnx to `folder`: two files, and a folder named by the version that holds the others.
 
-    Raises ExportError where `folder` holds something that is not an earlier page, or the runtime can't be had.
+    So no file of one version has the name of another's, however long both lie side by side. Raises ExportError where
+    `folder` holds something that is not an earlier page, or the runtime can't be had.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / _SERVICE_WORKER).is_file():
         raise ExportError("holds something else", value=folder, remedy="name a folder that is not there yet")
     # First, because it may fail: then there is no half of a page.
     runtime = fetch_runtime()
-    (folder / _RUNTIME_FOLDER).mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / _GRAPH) as temporary:
-        write_image_graph(source, temporary)
-    write_text(folder / CARD, check_onnx(source.file).metadata[METADATA_KEY])
-    assets = [path for path in sorted(_ASSETS.iterdir()) if path.name != _SERVICE_WORKER]
-    for path in assets:
-        write_text(folder / path.name, path.read_text(encoding="utf-8"))
-    for name, content in runtime.items():
-        with written_whole(folder / _RUNTIME_FOLDER / name) as temporary:
-            temporary.write_bytes(content)
-    names = [_GRAPH, CARD, *(path.name for path in assets), *(f"{_RUNTIME_FOLDER}/{name}" for name in runtime)]
-    _write_service_worker(folder, names)
+    files = {
+        **{path.name: path.read_bytes() for path in sorted(_ASSETS.iterdir())},
+        **{f"{_RUNTIME_FOLDER}/{name}": content for name, content in runtime.items()},
+        _GRAPH: image_graph(source.graph).SerializeToString(deterministic=True),
+        CARD: check_onnx(source.file).metadata[METADATA_KEY].encode(),
+    }
+    digests = {name: _digest(content) for name, content in files.items()}
+    version = f"v-{_digest(json.dumps(digests).encode())[:16]}"
+    start = files.pop(_START).decode().replace("{version}", version)
+    worker = files.pop(_SERVICE_WORKER).decode().replace("{version}", version)
+    for name, content in files.items():
+        _write(folder / version / name, content)
+    kept = {f"{version}/{name}": digests[name] for name in files}
+    listed = json.dumps({_START: _digest(start.encode()), **kept}, indent=1)
+    # When all that they name is there.
+    _write(folder / _START, start.encode())
+    _write(folder / _SERVICE_WORKER, worker.replace('{ "{files}": "" }', listed).encode())
+    for other in folder.iterdir():
+        if _VERSION.fullmatch(other.name) and other.name != version:
+            shutil.rmtree(other)
 
 
 def prove_site(source: OnnxSource, folder: Path) -> Parity:
-    """Compare the answers of the page's graph with the model's, and say how to look at it. Raises ExportError."""
-    parity = prove_image_graph(source, folder / _GRAPH)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Compare the answers of the page's graph with the model's, and its files with their digests.
+
+    Says how to look at the page. Raises ExportError.
+    """
+    worker = (folder / _SERVICE_WORKER).read_text(encoding="utf-8")
+    listed = re.search(r"^const FILES = (\{.*?\});", worker, re.MULTILINE | re.DOTALL)
+    digests = json.loads(listed[1]) if listed else {}
+    wrong = [name for name, digest in digests.items() if _digest((folder / name).read_bytes()) != digest]
+    if wrong or not digests:
+        raise ExportError(f"its files {wrong} are not those listed", value=folder, remedy="export it again")
+    (graph,) = (name for name in digests if name.endswith(f"/{_GRAPH}"))
+    parity = prove_image_graph(source, folder / graph)
+    size = sum((folder / name).stat().st_size for name in digests)
     command = f"python -m http.server --bind 127.0.0.1 --directory {folder}"
-    details = f"{size / 1e6:.1f} MB for any web server; to look at it: {command}"
-    return dataclasses.replace(parity, details=details)
+    return dataclasses.replace(parity, details=f"{size / 1e6:.1f} MB for any web server; to look at it: {command}")
 
 
-def _write_service_worker(folder: Path, names: list[str]) -> None:
-    """With the list of files and a version that changes with any of them, so that browsers take the new ones."""
-    text = (_ASSETS / _SERVICE_WORKER).read_text(encoding="utf-8")
-    version = hashlib.sha256(text.encode())
-    for name in names:
-        version.update(hashlib.sha256((folder / name).read_bytes()).digest())
-    files = json.dumps(["./", *names])
-    text = text.replace('"{version}"', json.dumps(version.hexdigest()[:16])).replace('["{files}"]', files)
-    write_text(folder / _SERVICE_WORKER, text)
+def _write(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(file) as temporary:
+        temporary.write_bytes(content)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

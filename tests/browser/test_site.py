@@ -1,7 +1,6 @@
 """The page in a real browser: the answers of `identify`, nothing sent anywhere, no network needed, bad files named."""
 
-import functools
-import http.server
+import hashlib
 import json
 import os
 import re
@@ -9,7 +8,6 @@ import shutil
 import stat
 import struct
 import subprocess
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +16,22 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fruitcnn.browser.site import write_site
+from fruitcnn.browser.site import prove_site, write_site
 from fruitcnn.checkpoint import ONNX, SHIPPED
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
 from fruitcnn.export.source import OnnxSource
-from fruitcnn.identify.identifier import Identifier
-from fruitcnn.identify.results import UNKNOWN
+from tests.browser.visits import (
+    SAMPLE,
+    SMALL,
+    TOLERANCE,
+    Server,
+    answers,
+    check_against_identify,
+    export_page,
+    give,
+    load,
+)
 from tests.chromium import CHROMIUM, Page
 from tests.conftest import REPOSITORY
 
@@ -32,42 +39,8 @@ assert SHIPPED is not None
 ASSETS = REPOSITORY / "fruitcnn/browser/assets"
 NODE = shutil.which("node")
 GOLDEN = REPOSITORY / "examples/golden"
-SAMPLE = REPOSITORY / "dataset/sample"
-SMALL = REPOSITORY / "checkpoints/fruits-small"
-# Both graphs and Pillow's decoders agree to this, says the gate of the image graph.
-TOLERANCE = 1e-3
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not looked at")
-
-
-class Server:
-    """A web server on the loopback that can be stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        handler = functools.partial(_Quiet, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.address = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def export_page(checkpoint: Path, folder: Path) -> Path:
-    try:
-        write_site(OnnxSource(checkpoint / ONNX), folder)
-    except ExportError as error:
-        # Anything else is a defect, wrong bytes above all.
-        if not error.problem.startswith(("needs npm", "can't be fetched")):
-            raise
-        pytest.skip(f"the page can't be made here: {error}")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -93,36 +66,8 @@ def page(server: Server) -> Iterator[Page]:
         assert foreign(page.requests, server) == []
 
 
-def load(page: Page, server: Server) -> None:
-    page.open(server.address)
-    page.wait("document.documentElement.dataset.model === 'ready'")
-
-
 def foreign(requests: list[str], server: Server) -> list[str]:
     return [url for url in requests if not url.removeprefix("blob:").startswith(server.address)]
-
-
-def answers(page: Page) -> list:
-    """By card, in the order of the page: probabilities, familiarity and label; None for what has no answer."""
-    page.wait("document.documentElement.dataset.open === '0'")
-    return page.run("[...document.querySelectorAll('.card')].map(card => card.answer ?? null)")  # type: ignore[no-any-return]
-
-
-def give(page: Page, files: list[Path]) -> list:
-    """The answers to files that an empty page is given."""
-    page.choose("#files", files)
-    found = answers(page)
-    assert len(found) == len(files)
-    return found
-
-
-def check_against_identify(found: list, files: list[Path], tolerance: float = TOLERANCE) -> None:
-    identifier = Identifier.load(SMALL)
-    for answer, file in zip(found, files, strict=True):
-        expected = identifier.identify(file)
-        assert np.abs(np.subtract(answer["probabilities"], expected.probabilities)).max() <= tolerance, file.name
-        assert abs(answer["familiarity"] - expected.familiarity) <= 0.02, file.name
-        assert (answer["label"] or UNKNOWN) == expected.identify_label, file.name
 
 
 @needs_chromium
@@ -387,19 +332,28 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.runtimes
-def test_the_folder_is_whole_and_its_service_worker_keeps_all_of_it(folder: Path) -> None:
+def test_the_folder_is_whole_and_its_service_worker_keeps_all_of_it(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "page")
+    folder = tmp_path / "page"
     text = (folder / "service-worker.js").read_text()
-    files = json.loads(re.search(r"const FILES = (.*);", text)[1])  # type: ignore[index]
+    files = json.loads(re.search(r"const FILES = ({[^}]*});", text)[1])  # type: ignore[index]
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert set(files) == there - {"service-worker.js"} | {"./"}
-    assert "Microsoft" in (folder / "onnxruntime/LICENSE").read_text()
-    wasm = folder / "onnxruntime/ort-wasm-simd-threaded.wasm"
+    assert set(files) == there - {"service-worker.js"}
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in files.items())
+    version = re.search(r'const VERSION = "(v-\w{16})"', text)[1]  # type: ignore[index]
+    assert {name.partition("/")[0] for name in files} == {"index.html", version}, "all but two names are the version's"
+    assert "Microsoft" in (folder / version / "onnxruntime/LICENSE").read_text()
+    wasm = folder / version / "onnxruntime/ort-wasm-simd-threaded.wasm"
     assert len(zlib.compress(wasm.read_bytes(), 9)) < 4e6
-    version = re.search(r'const VERSION = "(\w{16})"', text)[1]  # type: ignore[index]
-    (folder / "style.css").write_text("")
-    write_site(OnnxSource(SMALL / ONNX), folder)
+    source = OnnxSource(SMALL / ONNX)
+    (folder / version / "style.css").write_text("")
+    with pytest.raises(ExportError, match=r"its files \['v-\w+/style.css'\] are not those listed"):
+        prove_site(source, folder)
+    (folder / "v-0123456789abcdef").mkdir()
+    write_site(source, folder)
     assert (folder / "service-worker.js").read_text() == text, "the same page again"
-    assert version in text and (folder / "style.css").read_text()
+    assert {path.name for path in folder.iterdir()} == {"index.html", "service-worker.js", version}
+    assert prove_site(source, folder).images == 10
 
 
 def node(script: str, given: object) -> list:

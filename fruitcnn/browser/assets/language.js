@@ -1,8 +1,10 @@
 // What the page says, in the language that was chosen: all of it stands in strings.json.
 
-const strings = await (await fetch("strings.json")).json();
+import { fetchJson } from "./files.js";
+
+const strings = await fetchJson("strings.json");
 const known = Object.keys(strings);
-const wished = [localStorage.getItem("language"), ...navigator.languages].map((tag) => tag?.split("-")[0]);
+const wished = [remembered(), ...navigator.languages].map((tag) => tag?.split("-")[0]);
 let language = wished.find((tag) => known.includes(tag)) ?? "en";
 
 // A string by its key, with {names} replaced by values.
@@ -36,7 +38,24 @@ export function currentLanguage() {
 
 export function setLanguage(tag) {
   language = tag;
-  localStorage.setItem("language", tag);
+  remember(tag);
   document.documentElement.lang = tag;
   for (const element of document.querySelectorAll("[data-said]")) element.update();
+}
+
+// Where cookies are blocked, a browser refuses to remember anything, and throws.
+function remembered() {
+  try {
+    return localStorage.getItem("language");
+  } catch {
+    return null;
+  }
+}
+
+function remember(tag) {
+  try {
+    localStorage.setItem("language", tag);
+  } catch {
+    // Then it is asked again the next time.
+  }
 }

@@ -2,41 +2,62 @@
 
 import { currentLanguage, labelText, list, percent, say, setLanguage, text } from "./language.js";
 import { showAnswer, showError, waitingCard } from "./card.js";
+import { fetchJson, fileUrl } from "./files.js";
+import { keepVersions } from "./versions.js";
 
 const $ = (id) => document.getElementById(id);
-const card = await (await fetch("card.json")).json();
+const card = await fetchJson("card.json");
 const refuseBelow = card.outputs?.find((output) => output.name === "familiarity")?.refuse_below ?? 0;
 // id -> { file, element, label }; label: once it is there, null for a file that can't be read.
 const pictures = new Map();
 let next = 0;
+// The picture that the worker is at.
+let sent = null;
 let loaded = "loading";
+let reason = "";
 let worker = startWorker();
 
 // The worker's first line comes from a blob, because such a worker keeps this page's content security policy.
 function startWorker() {
-  const line = `import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`;
+  const line = `import ${JSON.stringify(fileUrl("worker.js"))};`;
   const url = URL.createObjectURL(new Blob([line], { type: "text/javascript" }));
   const started = new Worker(url, { type: "module" });
   started.onmessage = ({ data }) => ("loaded" in data ? onLoaded(data) : onAnswer(data));
-  started.onerror = () => onLoaded({ loaded: false });
+  started.onerror = () => onLoaded({ loaded: false, missing: true, reason: "worker.js" });
   return started;
 }
 
-function onLoaded({ loaded: fine }) {
-  loaded = fine ? "ready" : "failed";
+function onLoaded({ loaded: fine, missing, reason: why }) {
+  loaded = fine ? "ready" : missing ? "missing" : "failed";
+  reason = why;
   document.documentElement.dataset.model = loaded;
   summarise();
 }
 
+function sendNext() {
+  if (sent !== null) return;
+  for (const [id, { file, label }] of pictures) {
+    if (label === undefined) {
+      sent = id;
+      worker.postMessage({ id, file });
+      return;
+    }
+  }
+}
+
 function onAnswer({ id, over, ...answer }) {
-  const picture = pictures.get(id);
+  sent = null;
   if (over) {
     worker.terminate();
     worker = startWorker();
-    // The others had been sent to the worker that is no more.
-    for (const [other, { file, label }] of pictures) if (label === undefined && other !== id) worker.postMessage({ id: other, file });
   }
-  if (!picture) return;
+  const picture = pictures.get(id);
+  if (picture) show(picture, answer);
+  sendNext();
+  summarise();
+}
+
+function show(picture, answer) {
   if (answer.error) {
     picture.label = null;
     showError(picture.element, answer);
@@ -44,7 +65,6 @@ function onAnswer({ id, over, ...answer }) {
     picture.label = showAnswer(picture.element, answer, { labels: card.labels, refuseBelow });
   }
   picture.file = null;
-  summarise();
 }
 
 function add(files) {
@@ -54,8 +74,8 @@ function add(files) {
     const element = waitingCard(file.name, () => remove(id));
     pictures.set(id, { file, element });
     elements.push(element);
-    worker.postMessage({ id, file });
   }
+  sendNext();
   $("results").prepend(...elements);
   summarise();
 }
@@ -70,6 +90,15 @@ function remove(id) {
   summarise();
 }
 
+// At once: a picture at a time would lay the page out anew for each.
+function removeAll() {
+  for (const { element } of pictures.values()) element.release?.();
+  pictures.clear();
+  $("results").replaceChildren();
+  $("choose").focus();
+  summarise();
+}
+
 function summarise() {
   const all = [...pictures.values()];
   const open = all.filter(({ label }) => label === undefined).length;
@@ -81,7 +110,7 @@ function summarise() {
 }
 
 function summary(all, open) {
-  if (loaded !== "ready") return text(loaded);
+  if (loaded !== "ready") return text(loaded, { reason });
   if (!all.length) return "";
   if (open) return text("working", { done: all.length - open + 1, all: all.length });
   const counts = new Map();
@@ -99,10 +128,7 @@ function listen() {
       target.value = "";
     };
   }
-  $("clear").onclick = () => {
-    for (const id of [...pictures.keys()]) remove(id);
-    $("choose").focus();
-  };
+  $("clear").onclick = removeAll;
   addEventListener("paste", ({ clipboardData }) => add(clipboardData.files));
   listenToDrops();
 }
@@ -139,4 +165,4 @@ write();
 listen();
 summarise();
 document.documentElement.classList.add("started");
-navigator.serviceWorker?.register("service-worker.js");
+keepVersions();

@@ -1,23 +1,24 @@
 // One picture after the other through image.onnx, beside the page's own thread, so that the page stays awake.
 
 import * as ort from "./onnxruntime/ort.wasm.bundle.min.js";
+import { fetchBytes, fetchJson, FileError } from "./files.js";
 import { readPhoto } from "./photo.js";
 
 // Long side of the picture that the page shows.
 const SHOWN = 720;
 
 ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmPaths = { wasm: new URL("onnxruntime/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 const loading = load();
 loading.then(
   () => postMessage({ loaded: true }),
-  (error) => postMessage({ loaded: false, reason: String(error) }),
+  (error) => postMessage({ loaded: false, reason: error.message, missing: error instanceof FileError }),
 );
 
 async function load() {
-  const session = await ort.InferenceSession.create(new URL("image.onnx", import.meta.url).href);
-  const card = await (await fetch(new URL("card.json", import.meta.url))).json();
-  return { session, size: card.input.size };
+  // Its own loading would want the right type from the server, and not say which file was missing.
+  ort.env.wasm.wasmBinary = await fetchBytes("onnxruntime/ort-wasm-simd-threaded.wasm");
+  const [graph, card] = await Promise.all([fetchBytes("image.onnx"), fetchJson("card.json")]);
+  return { session: await ort.InferenceSession.create(graph), size: card.input.size };
 }
 
 let last = Promise.resolve();
