@@ -134,7 +134,7 @@ def train(
     loaded = load_config(config, list(overrides), data=data)
     from fruitcnn.training import train_config
 
-    train_config(loaded, name=name, device=device, resume=resume)
+    train_config(loaded, name=name, device=device, resume=resume, inputs=[Path(config)])
 
 
 @app.command(help=export_help(), short_help="Export a finished run again.")

@@ -109,7 +109,13 @@ def written_together(*paths: Path, replace: bool = True) -> Iterator[list[Path]]
 
 @contextlib.contextmanager
 def written_whole(path: Path, *, replace: bool = True) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, of an empty file to be written into; else as `written_together`."""
+    """Yield a temporary name beside `path`, of an empty file to be written into; else as `written_together`.
+
+    A path that is such a temporary is yielded itself: it gets its name with the others that it is written with.
+    """
+    if path in _unfinished:
+        yield path
+        return
     with written_together(path, replace=replace) as (temporary,):
         yield temporary
 
@@ -136,6 +142,20 @@ def create_temporary(path: Path) -> tuple[Path, int]:
             # A file system without locks: there nobody takes it for abandoned.
             return name, descriptor
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder where there is none; where what follows fails, it is not left behind with nothing in it."""
+    there = folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if not there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def is_temporary(path: Path) -> bool:

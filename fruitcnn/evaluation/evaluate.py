@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import stat
 from pathlib import Path
 
 from fruitcnn import checkpoint
@@ -16,10 +17,10 @@ from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.leaks import training_pictures
 from fruitcnn.evaluation.predictions import Predictions, is_predictions, write_predictions
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.outputs import write_text
+from fruitcnn.outputs import check_inputs_stay, made_folder, written_together
 
 # What an evaluation leaves in its folder; a folder that holds anything else belongs to someone else.
-FILES = (checkpoint.REPORT, checkpoint.PREDICTIONS, checkpoint.METRICS)
+FILES = (checkpoint.PREDICTIONS, checkpoint.METRICS, checkpoint.REPORT)
 
 
 def evaluate(
@@ -48,6 +49,9 @@ def evaluate(
     chosen, photos = choose_split(data, listing, split)
     check_labels(data, photos, identifier.card.labels)
     others = [] if outside is None else outside_pictures(Path(outside))
+    if folder is not None:
+        read = (file, file.with_name(checkpoint.SPLIT), data, *(photo.path for photo in listing + others))
+        check_inputs_stay([folder / name for name in FILES], read)
     with contextlib.closing(Answering(identifier, training_pictures(file.with_name(checkpoint.SPLIT)))) as answering:
         predictions = answering.predict(photos, keep=folder is not None)
         if not predictions.readable().rows:
@@ -71,19 +75,27 @@ def evaluate(
 def _check_report(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError("is no folder", value=folder, remedy="name a folder to write to (--report)")
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if names and not (names <= set(FILES) and is_predictions(folder / checkpoint.PREDICTIONS)):
+    there = list(folder.iterdir()) if folder.exists() else []
+    ours = all(path.name in FILES and stat.S_ISREG(path.lstat().st_mode) for path in there)
+    if there and not (ours and is_predictions(folder / checkpoint.PREDICTIONS)):
         raise UsageError("holds other files", value=folder, remedy="name a new folder, or that of an earlier report")
     if not folder.absolute().parent.is_dir():
         raise UsageError("no such folder", value=folder.parent, remedy="make it first")
 
 
 def _write(evaluation: Evaluation, folder: Path, album: Album, data: Path, listing: list[Record]) -> None:
-    folder.mkdir(exist_ok=True)
-    rows = (*evaluation.predictions.rows, *evaluation.outside.rows)
-    write_predictions(Predictions(evaluation.predictions.labels, rows), folder / checkpoint.PREDICTIONS)
-    text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False)
-    write_text(folder / checkpoint.METRICS, text + "\n")
-    from fruitcnn.report.page import write_report
-
-    write_report(folder / checkpoint.REPORT, evaluation, album, data=data, listing=listing)
+    names: tuple[str, ...] = FILES
+    missing: ModuleNotFoundError | None = None
+    try:
+        from fruitcnn.report.page import write_report
+    except ModuleNotFoundError as error:
+        # The page alone needs an extra: what was found is kept without it.
+        names, missing = FILES[:-1], error
+    with made_folder(folder), written_together(*(folder / name for name in names)) as (predictions, metrics, *page):
+        rows = (*evaluation.predictions.rows, *evaluation.outside.rows)
+        write_predictions(Predictions(evaluation.predictions.labels, rows), predictions)
+        metrics.write_text(json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for report in page:
+            write_report(report, evaluation, album, data=data, listing=listing)
+    if missing is not None:
+        raise missing

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from fruitcnn.export.source import KerasSource, OnnxSource
 from fruitcnn.locks import held_folder
 from fruitcnn.model import keras
 from fruitcnn.model.archive import load_keras
-from fruitcnn.outputs import remove_temporaries, written_together, written_whole
+from fruitcnn.outputs import check_inputs_stay, remove_temporaries, written_together, written_whole
 
 # What is written beside the formats that are made from the trained network.
 _BESIDE = (checkpoint.CARD, checkpoint.REFERENCE)
@@ -62,14 +63,15 @@ def export_formats(
         # These come from one model and are proven together.
         trained += [format for format in of_every_run() if not format.is_derived and format not in trained]
     names = [format.file for format in (*trained, *derived)] + ([*_BESIDE] if trained else [])
-    _check_free(target, names, own=own, force=force)
+    replace = force or _is_same(target, own)
+    _check_free(target, names, own=own, replace=replace)
     if trained:
-        yield from _export_again(trained, folder, target)
+        yield from _export_again(trained, folder, target, replace=replace)
     if derived:
-        yield from _export_derived(derived, checkpoint.find_model(folder), target)
+        yield from _export_derived(derived, checkpoint.find_model(folder), target, replace=replace)
 
 
-def _export_again(formats: Sequence[Format], folder: Path, target: Path) -> list[Parity]:
+def _export_again(formats: Sequence[Format], folder: Path, target: Path, *, replace: bool) -> list[Parity]:
     """From the files of a finished run."""
     needed = (checkpoint.KERAS, checkpoint.CARD, checkpoint.REFERENCE)
     missing = [name for name in needed if not (folder / name).is_file()]
@@ -88,19 +90,25 @@ def _export_again(formats: Sequence[Format], folder: Path, target: Path) -> list
     target.mkdir(parents=True, exist_ok=True)
     with held_folder(target):
         remove_temporaries(target)
-        return _export_trained(formats, model, card, target, reference=reference)
+        return _export_trained(formats, model, card, target, reference=reference, replace=replace)
 
 
 def _export_trained(
-    formats: Sequence[Format], model: keras.Model, card: ModelCard, folder: Path, *, reference: Reference
+    formats: Sequence[Format],
+    model: keras.Model,
+    card: ModelCard,
+    folder: Path,
+    *,
+    reference: Reference,
+    replace: bool = True,
 ) -> list[Parity]:
-    """All of them, with card and reference, or none."""
+    """All of them, with card and reference, or none. replace: what has these names already; else FileExistsError."""
     _check_same_model(model, card, reference)
     source = KerasSource(model, card, Gate(reference))
     with contextlib.ExitStack() as stack:
         stack.enter_context(on_cpu())
         names = [*(format.file for format in formats), *_BESIDE]
-        temporaries = stack.enter_context(written_together(*(folder / name for name in names)))
+        temporaries = stack.enter_context(written_together(*(folder / name for name in names), replace=replace))
         files = dict(zip(names, temporaries, strict=True))
         for format in formats:
             load_function(format.write)(source, files[format.file])
@@ -109,7 +117,7 @@ def _export_trained(
         return [_prove(format, source, files[format.file]) for format in formats]
 
 
-def _export_derived(formats: Iterable[Format], model: Path, target: Path) -> Iterator[Parity]:
+def _export_derived(formats: Iterable[Format], model: Path, target: Path, *, replace: bool = True) -> Iterator[Parity]:
     """One after the other, each whole or not at all; a folder's files each."""
     source = OnnxSource(model)
     for format in formats:
@@ -118,7 +126,7 @@ def _export_derived(formats: Iterable[Format], model: Path, target: Path) -> Ite
         target.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             path = target / format.file
-            place = path if format.is_folder else stack.enter_context(written_whole(path))
+            place = path if format.is_folder else stack.enter_context(written_whole(path, replace=replace))
             load_function(format.write)(source, place)
             parity = _prove(format, source, place)
         yield parity
@@ -159,14 +167,19 @@ def _probabilities_of(model: keras.Model) -> keras.KerasTensor:
     return model.outputs[names.index(PROBABILITIES)]
 
 
-def _check_free(target: Path, names: Iterable[str], *, own: Path, force: bool) -> None:
+def _is_same(target: Path, own: Path) -> bool:
+    return target.exists() and own.exists() and target.samefile(own)
+
+
+def _check_free(target: Path, names: Sequence[str], *, own: Path, replace: bool) -> None:
     """Raise UsageError where files of these names would be overwritten elsewhere than in the model's `own` folder."""
-    if not target.exists() or (own.exists() and target.samefile(own)):
+    if not target.exists() or _is_same(target, own):
         return
     if not target.is_dir():
         raise UsageError("is not a folder", value=target, remedy="name a folder, existing or new")
-    there = [name for name in names if (target / name).exists()]
-    if there and not force:
+    there = [name for name in names if os.path.lexists(target / name)]
+    if there and not replace:
         raise UsageError(
             f"holds {', '.join(there)} already", value=target, remedy="name another folder, or add --force"
         )
+    check_inputs_stay([target / name for name in names], [own / name for name in checkpoint.FILES])

@@ -73,7 +73,7 @@ class Explainer:
         """
         assert result.evidence is not None
         explained = overlay(image, result.evidence, self._labels.index(result.likeliest_label))
-        with written_whole(self._folder / self._name(result.file)) as temporary:
+        with written_whole(self._folder / self._name(result.file), replace=False) as temporary:
             explained.save(temporary, quality=90)
 
     def _name(self, file: str) -> str:

@@ -67,6 +67,9 @@ def _load(paths: list[str], request: Request) -> Identifier:
     """The model, after all that can be said about the request before it answers."""
     file = find_model(request.model)
     if request.output is not None:
+        if request.explain is not None and request.output.resolve().is_relative_to(request.explain.resolve()):
+            problem = "lies in the folder that is for the explained pictures alone"
+            raise UsageError(problem, value=request.output, remedy="name a file elsewhere")
         check_output(request.output, force=request.force, inputs=itertools.chain([file], _files(paths)))
     identifier = Identifier.load(file, once=is_one(paths))
     if request.refuse_below is not None:

@@ -76,5 +76,6 @@ def train(
         device=device,
         resume=resume,
         root=Path(folder) if folder else checkpoint.ROOT,
+        inputs=() if isinstance(data, Config) else [Path(recipe)],
     )
     return FinishedRun(finished)

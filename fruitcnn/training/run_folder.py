@@ -67,7 +67,9 @@ def _take(folder: Path, claim: contextlib.ExitStack) -> Path:
     with contextlib.ExitStack() as held:
         if folder.is_dir():
             held.enter_context(held_folder(folder))
-            if {path.name for path in folder.iterdir() if not is_temporary(path)} <= _BEGINNING:
+            there = [path for path in folder.iterdir() if not is_temporary(path)]
+            # A link leads to files that are not the run's.
+            if all(path.name in _BEGINNING and not path.is_symlink() for path in there):
                 claim.push(held.pop_all())
                 return folder
     raise UsageError("exists already", value=folder, remedy="choose another --name, or go on with --resume")

@@ -1,6 +1,6 @@
 """From a configuration to a finished checkpoint directory, stage by stage, resumable at every epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from fruitcnn import checkpoint
@@ -12,7 +12,7 @@ from fruitcnn.dataset.split import SplitRules
 from fruitcnn.device import on_cpu, training_device
 from fruitcnn.errors import UsageError
 from fruitcnn.model import TorchForward, keras
-from fruitcnn.outputs import write_text
+from fruitcnn.outputs import check_inputs_stay, write_text
 from fruitcnn.terminal import printable
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.folds import calibrated_by_folds
@@ -32,18 +32,21 @@ def train_config(
     device: str = "auto",
     resume: bool = False,
     root: Path = checkpoint.ROOT,
+    inputs: Iterable[Path] = (),
     print_line: Callable[[str], object] = print,
 ) -> Path:
     """Train, evaluate, calibrate and export; returns the finished checkpoint directory below `root`.
 
     name: of the run; default: the recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with
-    the run of that name (default: the newest unfinished one of the recipe). print_line: takes what people are told.
+    the run of that name (default: the newest unfinished one of the recipe). inputs: what was read for the recipe, which
+    no result replaces. print_line: takes what people are told.
     Raises UsageError, ConfigError, DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or
     SIGTERM.
     """
     chosen = training_device(device)
     with claimed_run(config, name, resume=resume, root=root) as folder, on_cpu():
         dataset = _read_data(config, folder)
+        check_inputs_stay(_outputs(config, folder), [*inputs, *_inputs(config, dataset)])
         epochs = 0 if config.head else config.train.epochs * (1 + config.data.calibration_folds)
         run = Run(
             config=config,
@@ -76,6 +79,23 @@ def _read_data(config: Config, folder: Path) -> Dataset:
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset
 
 
+def _outputs(config: Config, folder: Path) -> list[Path]:
+    """What is to be written. A run that goes on has its settings and, after an epoch, its split already."""
+    settings, kept = folder / checkpoint.CONFIG, set[str]()
+    if (folder / checkpoint.LAST).exists():
+        kept = {checkpoint.CONFIG, checkpoint.SPLIT}
+    elif settings.is_file() and settings.read_bytes() == config.to_yaml().encode():
+        kept = {checkpoint.CONFIG}
+    return [folder / name for name in checkpoint.FILES if name not in kept]
+
+
+def _inputs(config: Config, dataset: Dataset) -> Iterator[Path]:
+    settings = (config.data.path, config.train.teacher, config.model.weights)
+    for path in (Path(setting) for setting in settings if setting):
+        yield from (path, path / checkpoint.KERAS, path / checkpoint.CARD)
+    yield from (record.path for record in dataset.records)
+
+
 def _start(run: Run) -> keras.Model:
     """Say what is trained on, make the network, and leave in the folder what a resume needs."""
     config, dataset, folder = run.config, run.dataset, run.folder
@@ -83,8 +103,11 @@ def _start(run: Run) -> keras.Model:
         run.print_line(printable(line))
     keras.utils.set_random_seed(config.seed)
     model = starting_model(config, dataset)
-    write_text(folder / checkpoint.CONFIG, config.to_yaml())
-    write_split(dataset, folder / checkpoint.SPLIT)
+    outputs = _outputs(config, folder)
+    if folder / checkpoint.CONFIG in outputs:
+        write_text(folder / checkpoint.CONFIG, config.to_yaml())
+    if folder / checkpoint.SPLIT in outputs:
+        write_split(dataset, folder / checkpoint.SPLIT)
     run.print_line(f"training {config.model.architecture} on the {run.device.type} in {printable(str(folder))}")
     return model
 
