@@ -104,6 +104,8 @@ def test_what_fruitcnn_has_written_is_no_class(tmp_path: Path) -> None:
         (["", "test/"], "{root}/test: is beside classes and holds folders of classes itself: grape, pineapple"),
         (["", "augmented/"], "{root}/augmented: is beside classes and holds folders of classes itself"),
         (["train_set/", "extra/"], "{root}/train_set: is beside classes and holds folders of classes itself"),
+        (["train_set/", "test1/", "test2/", "test3/", "test4/"], "test1, test2, test3, test4, train_set; call them"),
+        (["train_set/", *(f"test{number}/" for number in range(7))], "test2, test3, test4 and 3 more; call them"),
         (["photos/"], "two classes or more (pictures: photos 8); give {root}/photos, if its folders are the classes"),
         (["deep/photos/"], "give {root}/deep/photos, if its folders are the classes"),
         (["wrap/train/", "wrap/test/"], "{root}/wrap: holds folders of splits: test, train; give {root}/wrap"),
@@ -229,6 +231,15 @@ def test_pictures_that_fail_alike_are_one_line(tmp_path: Path) -> None:
     assert f"no readable picture in: grape (pictures: grape 0, pineapple 4; {root}/grape/empty_0.jpg: empty" in refused(
         root
     )
+
+
+def test_pictures_of_kinds_that_are_not_read_here_are_counted_with_the_remedy(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, CLASSES)
+    for number in range(3):
+        (root / "grape" / f"IMG_{number}.jxl").write_bytes(b"\xff\x0a" + bytes(20))
+    (root / "pineapple" / "IMG_3.JXL").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20))
+    said = "is a JPEG XL picture, which is not read here; save it as JPEG or PNG"
+    assert read(root).report == [f"left out 4 pictures, {root / 'grape' / 'IMG_0.jxl'}: {said} (the first)"]
 
 
 def write_list(folder: Path, text: str, encoding: str = "utf-8") -> Path:
