@@ -85,7 +85,11 @@ def calibrate_out_of_fold(
 
 
 def assign_folds(targets: IntArray, groups: IntArray, *, folds: int, seed: int) -> IntArray:
-    """A fold 0..folds-1 for each of N pictures, stratified by class [N]; a group [N] of near-duplicates stays whole."""
+    """A fold 0..folds-1 for each of N pictures, stratified by class [N]; a group [N] of near-duplicates stays whole.
+
+    But a class that has nothing else would lie in one fold, and what is trained without that fold would answer for
+    pictures of a class that it never met: such a class is dealt out picture by picture.
+    """
     rng = np.random.default_rng(seed)
     names, first, sizes = np.unique(groups, return_index=True, return_counts=True)
     chosen = np.zeros(len(names), np.int64)
@@ -99,7 +103,12 @@ def assign_folds(targets: IntArray, groups: IntArray, *, folds: int, seed: int) 
         for member in members:
             fold = start[np.argmin(load[start])]
             chosen[member], load[fold] = fold, load[fold] + sizes[member]
-    return chosen[np.searchsorted(names, groups)]
+    fold_of = chosen[np.searchsorted(names, groups)]
+    for label in np.unique(targets):
+        pictures = np.flatnonzero(targets == label)
+        if len(np.unique(fold_of[pictures])) == 1:
+            fold_of[pictures] = rng.permutation(len(pictures)) % folds
+    return fold_of
 
 
 def held_out_logits(

@@ -15,7 +15,8 @@ from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.model import has_features, keras
 from fruitcnn.outputs import remove_temporaries
-from fruitcnn.training.answers import answers_of, training_folds
+from fruitcnn.terminal import printable
+from fruitcnn.training.answers import answers_of, remarks_on_folds, training_folds
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.run import Run
 from fruitcnn.training.start import starting_model
@@ -30,6 +31,8 @@ def calibrated_by_folds(trained: Trained, run: Run) -> Trained:
     """
     config, dataset, size = run.config, run.dataset, run.config.data.size
     folds = training_folds(dataset, config.data.calibration_folds, seed=config.seed)
+    for line in remarks_on_folds(dataset, folds):
+        run.print_line(printable(line))
     pixels = dataset.pixels(TRAIN, size)
     outside_pixels = dataset.outside_pixels(size) if has_features(trained.model) else None
     by_fold: list[Answers] = []

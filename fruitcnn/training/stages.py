@@ -58,7 +58,7 @@ def train_config(
         )
         model = _start(run)
         if config.head:
-            write_results(fit_head_only(model, config, dataset), run)
+            write_results(fit_head_only(model, run), run)
         else:
             _train_whole(model, run)
     return folder

@@ -14,7 +14,9 @@ from fruitcnn.features.extractor import Extractor
 from fruitcnn.model import TorchForward, build_model, features_model, has_features, keras
 from fruitcnn.model.keras_graph import operation_of
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
-from fruitcnn.training.answers import calibrate_head
+from fruitcnn.terminal import printable
+from fruitcnn.training.answers import calibrate_head, remarks_on_folds, training_folds
+from fruitcnn.training.run import Run
 from fruitcnn.training.trained import Trained
 
 
@@ -61,14 +63,17 @@ def _check_views(model: keras.Model, config: Config, size: int) -> None:
         raise ConfigError(problem, value="train.view_size", remedy="leave it out") from error
 
 
-def fit_head_only(model: keras.Model, config: Config, dataset: Dataset) -> Trained:
+def fit_head_only(model: keras.Model, run: Run) -> Trained:
     """Fit the last layer alone, in place, and calibrate it out of fold."""
-    head = config.head or HeadConfig()
+    config, dataset, head = run.config, run.dataset, run.config.head or HeadConfig()
     extractor = features_extractor(model)
     features, views = _fit_head_of(model, extractor, config, dataset)
     pixels = dataset.outside_pixels(config.data.size)
     outside = None if pixels is None else extractor.features(pixels)
-    calibration = calibrate_head(Features(features, outside), views, dataset, head, seed=config.seed)
+    folds = training_folds(dataset, head.folds, seed=config.seed)
+    for line in remarks_on_folds(dataset, folds):
+        run.print_line(printable(line))
+    calibration = calibrate_head(Features(features, outside), views, dataset, folds, head, seed=config.seed)
     last = Head(*operation_of(model.outputs[0]).get_weights())
     others = [split for split in dataset.splits if split != TRAIN]
     by_split = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in others}
