@@ -18,11 +18,11 @@ from fruitcnn.model import TorchForward, features_model, has_features, keras
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.epoch_progress import EpochProgress
 from fruitcnn.training.history import History
-from fruitcnn.training.last_checkpoint import LastCheckpoint, PlainCheckpointIO, find_last
+from fruitcnn.training.last_checkpoint import LastCheckpoint, PlainCheckpointIO, damaged, find_last
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.run import Run
 from fruitcnn.training.teacher import Teacher
-from fruitcnn.training.weights import AveragedWeights, BestWeights, Weights, current_weights
+from fruitcnn.training.weights import AveragedWeights, BestWeights, Weights, are_weights_of, current_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def fit_model(model: keras.Model, run: Run) -> Fitted:
     module = _module(model, run)
     start = [value.clone() for value in current_weights(module)]
     history, best = History(run.folder), BestWeights(run.config.train.best)
-    _run_epochs(module, [best, history], run)
+    _run_epochs(module, best, history, run)
     if not best.weights:
         problem, remedy = "the loss is not a number in any epoch", "lower train.learning_rate"
         raise FruitcnnError(problem, value=run.folder, remedy=remedy)
@@ -79,19 +79,19 @@ def _gate(model: keras.Model) -> nn.Linear:
     return gate
 
 
-def _run_epochs(module: ClassifierModule, watchers: list[Callback], run: Run) -> None:
-    """What is left of them. watchers: see each epoch after the average of the weights was put in place."""
+def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, run: Run) -> None:
+    """What is left of them. Raises ModelError for a last.ckpt that does not fit together."""
     settings, on_gpu = run.config.train, run.device.type == "cuda"
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
     averaged: list[Callback] = [AveragedWeights(settings.ema)] if settings.ema else []
-    last = find_last(run.folder, module)
+    last, keeper = find_last(run.folder, module), LastCheckpoint(run.folder, run.dataset.labels)
     with _silent_lightning(), EpochProgress(run.interruption) as progress:
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator="gpu" if on_gpu else "cpu",
             devices=1,
             precision="bf16-mixed" if on_gpu else "32-true",
-            callbacks=[*averaged, *watchers, LastCheckpoint(run.folder), run.interruption, progress],
+            callbacks=[*averaged, best, history, keeper, run.interruption, progress],
             plugins=PlainCheckpointIO(),
             logger=TensorBoardLogger(run.folder, name=None, version=checkpoint.LOGS),
             enable_model_summary=False,
@@ -107,6 +107,16 @@ def _run_epochs(module: ClassifierModule, watchers: list[Callback], run: Run) ->
             # Lightning's own answer to SIGTERM.
             run.interruption.check()
             raise
+        except (FruitcnnError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            # Lightning and torch raise what their many readers raise.
+            if last is None or keeper.is_restored:
+                raise
+            raise damaged(last) from error
+    whole = len(history.rows) == settings.epochs and (not best.weights or are_weights_of(module, best.weights))
+    if last is not None and not whole:
+        raise damaged(last)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from fruitcnn.checkpoint import METRICS_BY_EPOCH
 from fruitcnn.outputs import written_whole
 
 _MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+_COLUMNS = ("epoch", *_MEASURED, "learning_rate", "seconds")
 
 
 def write_history(rows: list[dict[str, float]], path: Path) -> None:
@@ -20,6 +21,10 @@ def write_history(rows: list[dict[str, float]], path: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class History(Callback):
@@ -36,10 +41,11 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Add the row and write the file anew, whole."""
-        measured = {name: round(float(trainer.callback_metrics[name]), 6) for name in _MEASURED}
+        measured = [round(float(trainer.callback_metrics[name]), 6) for name in _MEASURED]
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         seconds = round(time.perf_counter() - self._start, 2)
-        self.rows.append({"epoch": trainer.current_epoch + 1, **measured, "learning_rate": rate, "seconds": seconds})
+        row = [trainer.current_epoch + 1, *measured, rate, seconds]
+        self.rows.append(dict(zip(_COLUMNS, row, strict=True)))
         write_history(self.rows, self.path)
 
     def state_dict(self) -> dict[str, Any]:
@@ -47,5 +53,8 @@ class History(Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """From last.ckpt."""
-        self.rows = state["rows"]
+        """From last.ckpt. Raises ValueError for rows that are none."""
+        rows = state["rows"]
+        if any(row.keys() != set(_COLUMNS) or not all(map(_is_number, row.values())) for row in rows):
+            raise ValueError("the history is damaged")
+        self.rows = rows

@@ -14,6 +14,7 @@ from fruitcnn.checkpoint import LAST
 from fruitcnn.errors import ModelError, system_error
 from fruitcnn.outputs import written_whole
 from fruitcnn.regular_files import open_regular
+from fruitcnn.terminal import printable
 
 # What Lightning reads of it.
 _PARTS = {"epoch", "state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops"}
@@ -39,15 +40,41 @@ class LastCheckpoint(Checkpoint):
     """Writes last.ckpt whole and flushed. Lightning's own save is neither flushed nor always whole.
 
     It derives from Checkpoint because Lightning calls those after all other callbacks, when their state is complete.
+    is_restored: whether the training has begun, so that what fails is not what was read of a last.ckpt.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LAST
+    def __init__(self, folder: Path, labels: list[str]) -> None:
+        self.path, self.labels = folder / LAST, labels
+        self.is_restored = False
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Look at what Lightning restores without looking: a value of another shape would fail in the first step."""
+        (optimizer,) = trainer.optimizers
+        for parameter, state in optimizer.state.items():
+            tensors = [value for value in state.values() if isinstance(value, torch.Tensor) and value.ndim]
+            if any(value.shape != parameter.shape for value in tensors):
+                raise ValueError("the optimizer's state is of other weights")
+        if bool(trainer.global_step) != bool(optimizer.state):
+            raise ValueError("the optimizer's state and the number of steps disagree")
+        if not all(isinstance(group["lr"], float) for group in optimizer.param_groups):
+            raise ValueError("a learning rate is no number")
+        self.is_restored = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Save; only here, at an epoch's end, is a resume exact."""
         with written_whole(self.path) as temporary:
             trainer.save_checkpoint(temporary)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The order of the classes is that of the network's answers."""
+        return {"labels": self.labels}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ModelError where the run has learned other classes, or the same ones in another order."""
+        if state["labels"] != self.labels:
+            names = [printable(", ".join(labels)) for labels in (map(str, state["labels"]), self.labels)]
+            problem = f"the run has the classes {names[0]}, in this order; the data now give {names[1]}"
+            raise ModelError(problem, value=self.path, remedy="restore the data, or start another run")
 
 
 def find_last(folder: Path, module: lightning.LightningModule) -> Path | None:
@@ -64,10 +91,15 @@ def find_last(folder: Path, module: lightning.LightningModule) -> Path | None:
         raise system_error(error, ModelError, value=path) from error
     except Exception as error:
         # torch raises what its many readers raise, and advises to run whatever the file says.
-        raise _useless("is damaged, or was not written by fruitcnn", path) from error
+        raise damaged(path) from error
     if not fits:
         raise _useless("is of another network", path)
     return path
+
+
+def damaged(path: Path) -> ModelError:
+    """What to raise for a last.ckpt that nothing can be made of."""
+    return _useless("is damaged, or was not written by fruitcnn", path)
 
 
 def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:

@@ -22,6 +22,11 @@ def load_weights(module: lightning.LightningModule, weights: Weights) -> None:
     torch._foreach_copy_(current_weights(module), [value.to(module.device) for value in weights])
 
 
+def are_weights_of(module: lightning.LightningModule, weights: Weights) -> bool:
+    """Whether these, from a file, can be loaded into the net."""
+    return [getattr(value, "shape", None) for value in weights] == [value.shape for value in current_weights(module)]
+
+
 class AveragedWeights(Callback):
     """An exponential moving average of the weights (Polyak averaging), with which the net is evaluated."""
 
@@ -33,6 +38,8 @@ class AveragedWeights(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Start from the first weights, or from the average of the run that is resumed."""
+        if self.steps and not are_weights_of(module, self.average):
+            raise ValueError("the averaged weights are of another network")
         self.average = [value.to(module.device, copy=True) for value in self.average or current_weights(module)]
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *args: object) -> None:
@@ -56,7 +63,7 @@ class AveragedWeights(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From last.ckpt."""
-        self.average, self.steps = state["average"], state["steps"]
+        self.average, self.steps = state["average"], int(state["steps"])
 
 
 class BestWeights(Callback):
@@ -70,6 +77,11 @@ class BestWeights(Callback):
         self.score: list[float] = []
         self.epoch = 0
         self.weights: Weights = []
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Raise ValueError where a resume brought what can't be loaded into the net."""
+        if self.score and not are_weights_of(module, self.weights):
+            raise ValueError("the best weights are of another network")
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Compare, with the weights in place that were validated."""
@@ -88,4 +100,5 @@ class BestWeights(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From last.ckpt."""
-        self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
+        self.score, self.epoch = [float(score) for score in state["score"]], int(state["epoch"])
+        self.weights = state["weights"]
