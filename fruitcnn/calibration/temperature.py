@@ -6,6 +6,9 @@ from fruitcnn.arrays import FloatArray, IntArray
 from fruitcnn.calibration.minimize import Float64Array, minimize
 from fruitcnn.calibration.softmax import log_softmax
 
+# Beyond these nothing sensible lies: such a fit says that the pictures do not fit the network.
+LOWEST, HIGHEST = 0.05, 20.0
+
 
 def fit_temperature(logits: FloatArray, targets: IntArray) -> float:
     """The T that minimises the cross-entropy of logits [N, C] / T against class indices [N], softened.
@@ -28,4 +31,4 @@ def fit_temperature(logits: FloatArray, targets: IntArray) -> float:
 
     # In the inverse the problem is convex; its logarithm keeps it positive.
     log_inverse = minimize(loss, np.zeros(1))
-    return float(np.clip(np.exp(-log_inverse[0]), 0.05, 20))
+    return float(np.clip(np.exp(-log_inverse[0]), LOWEST, HIGHEST))

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from fruitcnn.errors import DatasetError
 from fruitcnn.terminal import printable
 
+# Columns of `identify`'s results, and what it calls a picture that is unlike all classes.
+RESERVED = ("file", "identify_label", "identify_rate", "familiarity", "warning", "error", "unknown")
 # Control characters, halves of characters (from names that are not UTF-8), line and paragraph separators.
 _NEVER_IN_LABELS = ("Cc", "Cs", "Zl", "Zp")
 # Fillers of Hangul, the empty Braille pattern, the joiner of graphemes; formats (Cf) and variation selectors besides.
@@ -38,6 +40,14 @@ def check_distinct(names: Iterable[str], *, value: object) -> None:
     if mixed:
         problem = f"classes differ only in letter case, blanks or invisible characters: {', '.join(mixed)}"
         raise DatasetError(problem, value=value, remedy="rename or join them")
+
+
+def check_not_reserved(names: Iterable[str], *, value: object) -> None:
+    """Refuse names that a model's answers use for something else. Raises DatasetError for `value`."""
+    taken = [_shown(name) for name in names if _folded(name) in RESERVED]
+    if taken:
+        problem = f"classes may not be called {', '.join(taken)}: the results have a column or an answer of that name"
+        raise DatasetError(problem, value=value, remedy="rename the class (the folder, or the label in the list)")
 
 
 def _folded(name: str) -> str:

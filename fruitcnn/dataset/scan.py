@@ -9,6 +9,7 @@ import numpy as np
 
 from fruitcnn.arrays import IntArray
 from fruitcnn.dataset.duplicates import duplicate_groups, named_groups
+from fruitcnn.dataset.labels import check_not_reserved
 from fruitcnn.dataset.layout import folder_to_give
 from fruitcnn.dataset.pictures import read_pictures
 from fruitcnn.dataset.records import VALIDATION, Dataset, Record
@@ -36,6 +37,7 @@ def scan(
     that can't be trained on, with the counts, and TransientError where the machine failed.
     """
     listing, store = read_listing(data), PixelStore(sizes)
+    check_not_reserved(listing.labels, value=data)
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
     records = read_pictures(sorted(listing.records, key=lambda record: record.file), store)
     of_no_class = read_pictures(_outside(outside), store) if outside else []

@@ -7,6 +7,7 @@ import numpy as np
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.held_out import Answers, Calibration
 from fruitcnn.calibration.softmax import softmax
+from fruitcnn.calibration.temperature import HIGHEST, LOWEST
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions
@@ -59,6 +60,8 @@ def evaluate_splits(trained: Trained, run: Run) -> Evaluated:
     """Calibrate a network where it is not calibrated yet, and measure it on every split."""
     dataset, answers = run.dataset, _answers(trained, run)
     calibration = trained.calibration or _calibrated(trained, run, answers)
+    if calibration.temperature in (LOWEST, HIGHEST):
+        run.print_line(_describe_bound(calibration.temperature))
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
     probabilities = {split: softmax(values) for split, values in logits.items()}
     fitted = calibration.familiarity
@@ -78,6 +81,12 @@ def evaluate_splits(trained: Trained, run: Run) -> Evaluated:
 def _sample(probabilities: Float32Array, targets: IntArray, familiarity: Float32Array | None) -> Sample:
     below = None if familiarity is None else REFUSE_BELOW
     return Sample.of(probabilities, targets, scores=familiarity, refuse_below=below)
+
+
+def _describe_bound(temperature: float) -> str:
+    wrong = "is wrong in most of them, and sure of it" if temperature == HIGHEST else "hardly tells them apart"
+    said = f"warning: calibration ends at its bound (temperature {temperature:g})"
+    return f"{said}: the network {wrong}; look at the labels, and don't rely on the percentages"
 
 
 def _answers(trained: Trained, run: Run) -> dict[str, Answers]:
