@@ -5,6 +5,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +109,27 @@ def test_a_list_of_any_names_reads_back_as_the_same_files(name: str, model: Path
     rows = read_predictions(tmp_path / "report" / checkpoint.PREDICTIONS).rows
     assert sorted(row.file for row in rows) == sorted(r.file for r in read_listing(tmp_path / "data").records)
     assert any(os.path.lexists(tmp_path / "data" / row.file) and row.file.endswith(name) for row in rows)
+
+
+@pytest.mark.long
+def test_pictures_of_177_megapixels_are_decoded_within_the_memory_that_is_promised(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    stripes = np.random.default_rng(0).integers(0, 256, (1, 13_312, 3), np.uint8)
+    Image.fromarray(np.repeat(stripes, 13_312, 0)).save(data / "red" / "large.png", compress_level=1)
+    for number in range(3):
+        os.link(data / "red" / "large.png", data / "green" / f"large{number}.png")
+    # Compared with what the model has learned from, too.
+    (model / checkpoint.SPLIT).write_text(f"file,sha256,label,split,hash\na,{'0' * 64},red,train,{'1' * 16}\n")
+    program = """
+import resource, sys
+from fruitcnn.cli import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    words = ["evaluate", str(model), "--data", str(data), "--report", str(tmp_path / "report")]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
+    assert "on 7 labelled pictures" in done.stdout, done.stderr
+    assert int(done.stdout.splitlines()[-1]) < 1_400, "MB"
