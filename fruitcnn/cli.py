@@ -1,105 +1,119 @@
 """The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
 
+import enum
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import click
+import typer
 
 from fruitcnn import __version__
 from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
 from fruitcnn.extras import missing_extra
+from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable, standard_output
 
-_PATH = click.Path(path_type=Path)
-_STYLE = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
+app = typer.Typer(cls=QuickGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@click.group(context_settings=_STYLE)
-@click.version_option(__version__, message="%(version)s", help="Print the version and stop.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def app(debug: bool) -> None:
+class Format(enum.StrEnum):
+    """How results are written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+class Device(enum.StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
     """From a folder of labelled photographs to a calibrated image classifier that any runtime can use."""
+    if version:
+        print(__version__)
+        raise typer.Exit
 
 
-@app.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="Checkpoint directory or .onnx file.",
-    show_default="newest in ./checkpoints, else shipped",
-)
-@click.option(
-    "--format",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    help="How to write the results; json is one object a line.",
-)
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    metavar="K",
-    help="Show only the K likeliest labels.",
-    show_default="5 in a table, else all",
-)
-@click.option("--output", type=_PATH, metavar="FILE", help="Write here instead of to standard output.")
-@click.option("--force", is_flag=True, help="Replace the output if it exists.")
-@click.option(
-    "--refuse-below",
-    type=click.FloatRange(0, 1),
-    metavar="0..1",
-    help="Call less familiar pictures unknown.",
-    show_default="the model's own",
-)
-@click.option(
-    "--explain", type=_PATH, metavar="FOLDER", help="Write each picture with what its answer comes from here."
-)
-@click.option("--verbose", is_flag=True, help="Say which model answers; in each row of json.")
-def identify(paths: tuple[str, ...], **options: Any) -> None:
+@app.command(cls=QuickCommand)
+def identify(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Picture, folder, glob, or - for standard input.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint directory or .onnx file.", show_default="newest in ./checkpoints, else shipped"),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to write the results; json is one object a line.")] = Format.table,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="K", help="Show only the K likeliest labels.", show_default="5 in a table, else all"
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")] = False,
+    refuse_below: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Call less familiar pictures unknown.", show_default="the model's own"),
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write each picture with what its answer comes from here.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")] = False,
+) -> None:
     """Say what is in pictures.
-
-    PATH is a picture, a folder, a pattern (* and ?), or - for standard input.
 
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected, 130 or 143 stopped by a signal.
     """
     from fruitcnn.identify.identify_paths import Request, identify_paths
 
-    sys.exit(identify_paths(list(paths), Request(**options)))
+    request = Request(
+        model=model,
+        format=format.value,
+        top=top,
+        output=output,
+        force=force,
+        verbose=verbose,
+        refuse_below=refuse_below,
+        explain=explain,
+    )
+    raise typer.Exit(identify_paths(paths, request))
 
 
-@app.command()
-@click.argument("model")
-def info(model: str) -> None:
-    """Show a model's card.
-
-    MODEL is a checkpoint directory or an .onnx file. Its card says labels, input, calibration, and where it comes from.
-    """
+@app.command(cls=QuickCommand)
+def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint directory or .onnx file.")]) -> None:
+    """Show the model card: labels, input, calibration, where the model comes from."""
     from fruitcnn.identify.info import describe
 
     with standard_output() as stream:
         print(describe(model), file=stream)
 
 
-@app.command()
-@click.argument("model")
-@click.option("--data", type=_PATH, required=True, metavar="PATH", help="Folder or CSV of labelled pictures.")
-@click.option(
-    "--split",
-    metavar="NAME",
-    help="Which split of it.",
-    show_default="test, else validation; all of a set without splits",
-)
-@click.option("--outside", type=_PATH, metavar="FOLDER", help="Folder of pictures of other things.")
-@click.option(
-    "--report", type=_PATH, metavar="FOLDER", help="Folder for report.html, predictions.csv and metrics.json."
-)
-def evaluate(model: str, data: Path, split: str | None, outside: Path | None, report: Path | None) -> None:
-    """Say what a model is worth on labelled pictures.
-
-    With 95 % intervals. MODEL is a checkpoint directory or an .onnx file.
+@app.command(cls=QuickCommand)
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint directory or .onnx file.")],
+    data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Which split of it.", show_default="test, else validation; all of a set without splits"),
+    ] = None,
+    outside: Annotated[Path | None, typer.Option(help="Folder of pictures of other things.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.html, predictions.csv and metrics.json.")
+    ] = None,
+) -> None:
+    """Say what a model is worth on labelled pictures, with 95 % intervals.
 
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some pictures could not be read.
     """
@@ -111,43 +125,37 @@ def evaluate(model: str, data: Path, split: str | None, outside: Path | None, re
     if report is not None:
         print(printable(f"\nreport: {report / 'report.html'}"))
     print(left_out(evaluation), end="", file=sys.stderr)
-    sys.exit(3 if evaluation.unreadable else 0)
+    raise typer.Exit(3 if evaluation.unreadable else 0)
 
 
-@app.command()
-@click.argument("config")
-@click.option("--data", type=_PATH, metavar="PATH", help="Folder or CSV of labelled pictures.")
-@click.option("--name", metavar="NAME", help="Name of the run below ./checkpoints.")
-@click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override, as train.epochs=3.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="Where to train.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@app.command(cls=QuickCommand)
 def train(
-    config: str, data: Path | None, name: str | None, overrides: tuple[str, ...], device: str, resume: bool
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="Recipe: a YAML file, or quick, features, ...")],
+    data: Annotated[Path | None, typer.Option(help="Folder or CSV of labelled pictures.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override, as train.epochs=3.")] = None,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
-    """Train a network and export it.
-
-    It is proven that the exported files agree with it. CONFIG is a recipe: a YAML file, or quick, features, ...
-    """
+    """Train a network, export it and prove that the exported files agree with it."""
     from fruitcnn.config import load_config
 
     # A mistake in the recipe is told before the seconds that importing torch takes.
-    loaded = load_config(config, list(overrides), data=data)
+    loaded = load_config(config, set_ or [], data=data)
     from fruitcnn.training import train_config
 
-    train_config(loaded, name=name, device=device, resume=resume, inputs=[Path(config)])
+    train_config(loaded, name=name, device=device.value, resume=resume, inputs=[Path(config)])
 
 
-@app.command(help=export_help(), short_help="Export a finished run again.")
-@click.argument("checkpoint", type=_PATH)
-@click.option("--to", type=_PATH, metavar="FOLDER", help="Folder to write to.", show_default="the checkpoint")
-@click.option("--force", is_flag=True, help="Overwrite what is in --to already.")
-@click.option(
-    "--format",
-    metavar="LIST",
-    default=",".join(format.name for format in of_every_run()),
-    help=f"Any of {', '.join(FORMATS)}, with commas between.",
-)
-def export(checkpoint: Path, to: Path | None, force: bool, format: str) -> None:
+@app.command(cls=QuickCommand, help=export_help())
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint directory of a finished run.")],
+    to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
+    format: Annotated[
+        str, typer.Option(metavar="LIST", help=f"Any of {', '.join(FORMATS)}, with commas between.")
+    ] = ",".join(format.name for format in of_every_run()),
+) -> None:
     """Export a finished run again; what the help says besides comes from the list of formats."""
     from fruitcnn.export.exporter import export_formats
 
@@ -155,10 +163,11 @@ def export(checkpoint: Path, to: Path | None, force: bool, format: str) -> None:
         print(parity)
 
 
-@app.command()
-@click.option("--clear", is_flag=True, help="Remove all of it; what is needed is computed again.")
-def cache(clear: bool) -> None:
-    """Show what was computed before and is kept, or clear it."""
+@app.command(cls=QuickCommand)
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is computed again.")] = False,
+) -> None:
+    """Show the folder of what was computed before, with a size for each kind, or clear it."""
     from fruitcnn.cache import describe_cache
 
     print(describe_cache(clear=clear))

@@ -34,7 +34,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 LISTS = sorted((REPOSITORY / "tests").rglob("mutants.toml"))
 LIBRARIES = (
-    *("numpy", "PIL.Image", "onnxruntime", "click", "pytest", "pydantic", "yaml", "matplotlib.figure"),
+    *("numpy", "PIL.Image", "onnxruntime", "typer", "pytest", "pydantic", "yaml", "matplotlib.figure"),
     *("torch", "torchvision.transforms.v2", "torchmetrics", "lightning", "onnx"),
 )
 KILLED, SURVIVED, SPOILED, STALE = "killed", "SURVIVED", "SPOILED", "STALE"

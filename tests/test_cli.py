@@ -8,7 +8,7 @@ import pytest
 
 from fruitcnn import __version__
 from fruitcnn.cli import main
-from tests.conftest import Run
+from tests.conftest import REPOSITORY, Run
 
 HEAVY = ["torch", "torchvision", "keras", "lightning", "onnx", "onnxscript", "torchmetrics", "matplotlib", "pydantic",
          "yaml", "imagehash", "scipy", "sklearn", "rich", "tensorboard"]  # fmt: skip
@@ -39,7 +39,7 @@ def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Pat
 
 def test_importing_fruitcnn_loads_nothing_else(tmp_path: Path) -> None:
     loaded = loaded_after("import fruitcnn\nfruitcnn.__version__\ndir(fruitcnn)", tmp_path)
-    assert loaded & {"numpy", "PIL", "onnxruntime", "click", *HEAVY} == set()
+    assert loaded & {"numpy", "PIL", "onnxruntime", "typer", *HEAVY} == set()
 
 
 def test_public_names_resolve() -> None:
@@ -52,7 +52,7 @@ def test_public_names_resolve() -> None:
 
 @pytest.mark.parametrize(
     ("command", "missing"),
-    [(("train", "quick"), "pydantic"), (("train", "quick"), "lightning"), (("export", "checkpoints/x"), "keras")],
+    [(("train", "quick"), "pydantic"), (("train", "quick"), "lightning"), (("export", str(REPOSITORY / "checkpoints/fruits"), "--to", "x"), "keras")],
 )
 def test_a_missing_extra_names_the_install_line(missing: str, command: tuple[str, ...], tmp_path: Path) -> None:
     # A finder that refuses the module, as if it had never been installed.
@@ -107,7 +107,7 @@ def test_mistakes_are_one_line(
         ((*train, str(drawn), "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
         ((*train, str(drawn), "--set", "data.outside=nowhere"), 1, "no such folder; mend data.outside"),
         ((*train, str(drawn), "--set", "data.outside=one"), 1, "no pictures in this folder; mend data.outside"),
-        (("export", "nowhere"), 1, "has no model.keras"),
+        (("export", "nowhere"), 1, "has no card.json, reference.npz"),
         (("export", str(finished), "--format", "onnx,onx"), 2, "onx: no such format; choose from"),
         (("export", str(finished), "--to", "list.txt"), 2, "list.txt: is not a folder"),
         ((*evaluate, "--outside", "nowhere"), 2, "no such folder"),
