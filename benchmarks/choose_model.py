@@ -26,7 +26,7 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.evaluation.refusal import auroc
 from fruitcnn.listing import find_pictures
-from fruitcnn.training import train_config
+from fruitcnn.runs.stages import train_config
 
 REFUSE_BELOW = 0.05
 
@@ -78,7 +78,7 @@ def run_fold(
     run = f"{recipe}-seed{seed}-fold{fold}"
     settings = [f"seed={seed}", *options.set, *([f"data.outside={strangers}"] if strangers else [])]
     folder: Path = options.root / run
-    if not (folder / checkpoint.CONFUSION).exists():
+    if not (folder / checkpoint.METRICS).exists():
         config = load_config(recipe, settings, data=file)
         train_config(config, name=run, root=options.root, device="cpu", print_line=lambda line: None)
     return folder

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fruitcnn.identify.identifier import Identifier as Identifier
     from fruitcnn.identify.results import Identification as Identification
     from fruitcnn.identify.results import Rejection as Rejection
-    from fruitcnn.training.finished import FinishedRun as FinishedRun
-    from fruitcnn.training.finished import train as train
+    from fruitcnn.runs.finished import FinishedRun as FinishedRun
+    from fruitcnn.runs.finished import train as train
 
 __version__ = "0.1.0"
 
@@ -38,7 +38,7 @@ _ERRORS = (
 _HOME = {
     "Config": "fruitcnn.config",
     "Evaluation": "fruitcnn.evaluation.evaluation",
-    "FinishedRun": "fruitcnn.training.finished",
+    "FinishedRun": "fruitcnn.runs.finished",
     **dict.fromkeys(_ERRORS, "fruitcnn.errors"),
     "Identification": "fruitcnn.identify.results",
     "Identifier": "fruitcnn.identify.identifier",
@@ -49,7 +49,7 @@ _HOME = {
     "export_checkpoint": "fruitcnn.export.exporter",
     "evaluate": "fruitcnn.evaluation.evaluate",
     "load_config": "fruitcnn.config",
-    "train": "fruitcnn.training.finished",
+    "train": "fruitcnn.runs.finished",
 }
 __all__ = sorted(_HOME)
 

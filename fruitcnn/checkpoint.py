@@ -20,11 +20,11 @@ REPORT = "report.html"
 CURVES = "curves.png"
 CONFUSION = "confusion.png"
 LAST = "last.ckpt"
-OF_EPOCHS = (METRICS_BY_EPOCH, CURVES, LAST)
+OF_EPOCHS = (METRICS_BY_EPOCH, CURVES, CONFUSION, LAST)
 # What a finished run holds, besides the folder of TensorBoard logs; one that has no epochs has none of theirs.
 FILES = (
     *(format.file for format in formats.of_every_run()),
-    *(CARD, REFERENCE, CONFIG, SPLIT, METRICS, PREDICTIONS, REPORT, CONFUSION),
+    *(CARD, REFERENCE, CONFIG, SPLIT, METRICS, PREDICTIONS, REPORT),
     *OF_EPOCHS,
 )
 LOGS = "logs"

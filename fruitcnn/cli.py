@@ -142,7 +142,7 @@ def train(
 
     # A mistake in the recipe is told before the seconds that importing torch takes.
     loaded = load_config(config, set_ or [], data=data)
-    from fruitcnn.training import train_config
+    from fruitcnn.runs.stages import train_config
 
     train_config(loaded, name=name, device=device.value, resume=resume, inputs=[Path(config)])
 

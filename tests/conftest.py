@@ -45,7 +45,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     """The checkpoint directory of a short finished run of fruit_net on the drawn set."""
     from fruitcnn import load_config
-    from fruitcnn.training import train_config
+    from fruitcnn.runs.stages import train_config
 
     root = tmp_path_factory.mktemp("runs")
     config = load_config("quick", TINY, data=drawn)
@@ -54,8 +54,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
 
 def skip_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on trainings write no model and no report: only what they answer, without most of a short one's time."""
-    for name in ("export_model", "write_run_report"):
-        monkeypatch.setattr(f"fruitcnn.training.results.{name}", lambda *_, **__: [])
+    for name in ("export_run", "write_run_report"):
+        monkeypatch.setattr(f"fruitcnn.runs.results.{name}", lambda *_, **__: [])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -10,7 +10,7 @@ from fruitcnn import load_config
 from fruitcnn.architectures import ARCHITECTURES, Architecture, choices, resolve
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ConfigError
-from fruitcnn.training import train_config
+from fruitcnn.runs.stages import train_config
 from tests.conftest import REPOSITORY, TINY
 
 

@@ -52,7 +52,11 @@ def test_public_names_resolve() -> None:
 
 @pytest.mark.parametrize(
     ("command", "missing"),
-    [(("train", "quick"), "pydantic"), (("train", "quick"), "lightning"), (("export", str(REPOSITORY / "checkpoints/fruits"), "--to", "x"), "keras")],
+    [
+        (("train", "quick"), "pydantic"),
+        (("train", "quick"), "lightning"),
+        (("export", str(REPOSITORY / "checkpoints/fruits"), "--to", "x"), "keras"),
+    ],
 )
 def test_a_missing_extra_names_the_install_line(missing: str, command: tuple[str, ...], tmp_path: Path) -> None:
     # A finder that refuses the module, as if it had never been installed.

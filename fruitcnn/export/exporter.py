@@ -8,30 +8,27 @@ from pathlib import Path
 
 from fruitcnn import checkpoint
 from fruitcnn.card import PROBABILITIES, ModelCard
-from fruitcnn.device import on_cpu
 from fruitcnn.errors import ExportError, ModelError, UsageError, system_error
 from fruitcnn.export.formats import Format, choose_formats, load_function, of_every_run
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import Reference
-from fruitcnn.export.source import KerasSource, OnnxSource
+from fruitcnn.export.source import KerasSource, OnnxSource, TrainedSource
 from fruitcnn.locks import held_folder
-from fruitcnn.model import keras
-from fruitcnn.model.archive import load_keras
+from fruitcnn.onnx_file import read_graph
 from fruitcnn.outputs import check_inputs_stay, remove_temporaries, written_together, written_whole
 
 # What is written beside the formats that are made from the trained network.
 _BESIDE = (checkpoint.CARD, checkpoint.REFERENCE)
 
 
-def export_model(model: keras.Model, card: ModelCard, folder: Path, *, reference: Reference) -> list[Parity]:
+def export_run(source: TrainedSource, folder: Path) -> list[Parity]:
     """Write the formats of every run to `folder`, with the card and the reference; or nothing.
 
-    model: what `answer_model` makes. Returns how closely each file agrees. Raises ExportError where one differs by
-    more than its tolerance, ModelError where card, reference and model don't fit together.
+    Returns how closely each file agrees. Raises ExportError where one differs by more than its tolerance, ModelError
+    where card, reference and model don't fit together.
     """
-    formats = of_every_run()
-    trained = [format for format in formats if not format.is_derived]
-    parities = _export_trained(trained, model, card, folder, reference=reference)
+    formats = [format for format in of_every_run() if format.name not in source.without]
+    parities = _export_trained([format for format in formats if not format.is_derived], source, folder)
     derived = [format for format in formats if format.is_derived]
     return [*parities, *_export_derived(derived, folder / checkpoint.ONNX, folder)]
 
@@ -73,8 +70,7 @@ def export_formats(
 
 def _export_again(formats: Sequence[Format], folder: Path, target: Path, *, replace: bool) -> list[Parity]:
     """From the files of a finished run."""
-    needed = (checkpoint.KERAS, checkpoint.CARD, checkpoint.REFERENCE)
-    missing = [name for name in needed if not (folder / name).is_file()]
+    missing = [name for name in _BESIDE if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"has no {', '.join(missing)}", value=folder, remedy="give the folder of a finished run")
     card_file = folder / checkpoint.CARD
@@ -84,36 +80,41 @@ def _export_again(formats: Sequence[Format], folder: Path, target: Path, *, repl
         raise ModelError(f"can't be read ({error})", value=card_file, remedy="restore it, or train again") from error
     except OSError as error:
         raise system_error(error, ModelError, value=card_file) from error
-    reference = Reference.load(folder / checkpoint.REFERENCE, size=card.size)
-    with on_cpu():
-        model = load_keras(folder / checkpoint.KERAS)
+    source = _source_of(folder, card, Gate(Reference.load(folder / checkpoint.REFERENCE, size=card.size)))
     target.mkdir(parents=True, exist_ok=True)
     with held_folder(target):
         remove_temporaries(target)
-        return _export_trained(formats, model, card, target, reference=reference, replace=replace)
+        return _export_trained(formats, source, target, replace=replace)
+
+
+def _source_of(folder: Path, card: ModelCard, gate: Gate) -> TrainedSource:
+    """A run whose last layer alone learned has all in its model.onnx; of the others model.keras has it."""
+    from fruitcnn.features.source import FeaturesSource, has_answer_head
+
+    onnx_file, keras_file = folder / checkpoint.ONNX, folder / checkpoint.KERAS
+    if onnx_file.is_file() and has_answer_head(graph := read_graph(onnx_file)):
+        return FeaturesSource(graph, card, gate)
+    if not keras_file.is_file():
+        raise ModelError(f"has no {checkpoint.KERAS}", value=folder, remedy="give the folder of a finished run")
+    from fruitcnn.device import on_cpu
+    from fruitcnn.model.archive import load_keras
+
+    with on_cpu():
+        return KerasSource(load_keras(keras_file), card, gate)
 
 
 def _export_trained(
-    formats: Sequence[Format],
-    model: keras.Model,
-    card: ModelCard,
-    folder: Path,
-    *,
-    reference: Reference,
-    replace: bool = True,
+    formats: Sequence[Format], source: TrainedSource, folder: Path, *, replace: bool = True
 ) -> list[Parity]:
     """All of them, with card and reference, or none. replace: what has these names already; else FileExistsError."""
-    _check_same_model(model, card, reference)
-    source = KerasSource(model, card, Gate(reference))
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(on_cpu())
-        names = [*(format.file for format in formats), *_BESIDE]
-        temporaries = stack.enter_context(written_together(*(folder / name for name in names), replace=replace))
+    _check_same_model(source)
+    names = [*(format.file for format in formats), *_BESIDE]
+    with written_together(*(folder / name for name in names), replace=replace) as temporaries:
         files = dict(zip(names, temporaries, strict=True))
         for format in formats:
             load_function(format.write)(source, files[format.file])
-        files[checkpoint.CARD].write_text(card.to_json(), encoding="utf-8")
-        reference.save(files[checkpoint.REFERENCE])
+        files[checkpoint.CARD].write_text(source.card.to_json(), encoding="utf-8")
+        source.gate.reference.save(files[checkpoint.REFERENCE])
         return [_prove(format, source, files[format.file]) for format in formats]
 
 
@@ -132,7 +133,7 @@ def _export_derived(formats: Iterable[Format], model: Path, target: Path, *, rep
         yield parity
 
 
-def _prove(format: Format, source: KerasSource | OnnxSource, place: Path) -> Parity:
+def _prove(format: Format, source: TrainedSource | OnnxSource, place: Path) -> Parity:
     # While it is proven a file has a temporary name.
     try:
         parity: Parity = load_function(format.prove)(source, place)
@@ -141,30 +142,26 @@ def _prove(format: Format, source: KerasSource | OnnxSource, place: Path) -> Par
     return dataclasses.replace(parity, name=format.file)
 
 
-def _check_same_model(model: keras.Model, card: ModelCard, reference: Reference) -> None:
+def _check_same_model(source: TrainedSource) -> None:
     """Labels, size and outputs must be the same everywhere."""
-    outputs = [output["name"] for output in card.outputs]
+    card, reference, found = source.card, source.gate.reference, source.outputs
+    if PROBABILITIES not in found:
+        problem = f"has outputs {list(found)}, no {PROBABILITIES}"
+        raise ModelError(problem, value=checkpoint.CARD, remedy="use answer_model")
     facts = {
         "labels": (card.labels, reference.labels),
-        "size": ((card.size, card.size, 3), tuple(model.inputs[0].shape[1:])),
+        "size": (card.size, source.size),
         "size of the reference pictures": ((card.size, card.size, 3), reference.pixels.shape[1:]),
-        "outputs": (sorted(outputs), sorted(model.output_names)),
-        "number of labels": (len(card.labels), _probabilities_of(model).shape[-1]),
+        "outputs": (sorted(output["name"] for output in card.outputs), sorted(found)),
+        "number of labels": (len(card.labels), found[PROBABILITIES][0]),
     }
-    for what, (said, found) in facts.items():
-        if said != found:
+    for what, (said, there) in facts.items():
+        if said != there:
             raise ModelError(
-                f"{what}: the card says {said}, the model has {found}",
+                f"{what}: the card says {said}, the model has {there}",
                 value=checkpoint.CARD,
                 remedy="restore the card that was written with the model, or train again",
             )
-
-
-def _probabilities_of(model: keras.Model) -> keras.KerasTensor:
-    names = list(model.output_names)
-    if PROBABILITIES not in names:
-        raise ModelError(f"has outputs {names}, no {PROBABILITIES}", value=model.name, remedy="use answer_model")
-    return model.outputs[names.index(PROBABILITIES)]
 
 
 def _is_same(target: Path, own: Path) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from fruitcnn.device import on_cpu
 from fruitcnn.export.formats import KERAS
 from fruitcnn.export.gate import Outputs, Parity, Tolerance
-from fruitcnn.export.source import KerasSource
+from fruitcnn.export.source import TrainedSource
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
 from fruitcnn.model.archive import load_keras
@@ -17,14 +17,16 @@ TOLERANCE = Tolerance(logit=1e-5, probability=1e-5)
 _BATCH = 64
 
 
-def write_keras(source: KerasSource, file: Path) -> None:
+def write_keras(source: TrainedSource, file: Path) -> None:
     """Write the model as Keras does."""
-    source.model.save(file)
+    with on_cpu():
+        source.model.save(file)
 
 
-def prove_keras(source: KerasSource, file: Path) -> Parity:
+def prove_keras(source: TrainedSource, file: Path) -> Parity:
     """Load the file again and compare its answers, by Keras' own layers. Raises ExportError."""
-    model = load_keras(file)
+    with on_cpu():
+        model = load_keras(file)
     return source.gate.check(KERAS.file, keras_outputs(model, source.gate.reference.pixels), TOLERANCE)
 
 

@@ -7,20 +7,19 @@ import onnx
 from fruitcnn.card import METADATA_KEY
 from fruitcnn.export.formats import ONNX
 from fruitcnn.export.gate import Parity, Tolerance
-from fruitcnn.export.onnx_graph import to_onnx
-from fruitcnn.export.source import KerasSource
+from fruitcnn.export.source import TrainedSource
 from fruitcnn.identify.identifier import Identifier
 
 TOLERANCE = Tolerance(logit=1e-4, probability=1e-4)
 
 
-def write_onnx(source: KerasSource, file: Path) -> None:
+def write_onnx(source: TrainedSource, file: Path) -> None:
     """Write the graph of the model. Raises ExportError where there is none."""
-    graph = to_onnx(source.model)
+    graph = source.graph
     onnx.helper.set_model_props(graph, {METADATA_KEY: source.card.to_json()})
     onnx.save(graph, file)
 
 
-def prove_onnx(source: KerasSource, file: Path) -> Parity:
+def prove_onnx(source: TrainedSource, file: Path) -> Parity:
     """Load the file as `identify` does and compare its answers. Raises ExportError."""
     return source.gate.check(ONNX.file, Identifier.load(file).outputs(source.gate.reference.pixels), TOLERANCE)

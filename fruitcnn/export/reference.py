@@ -3,19 +3,18 @@
 import dataclasses
 import math
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from fruitcnn.arrays import Float32Array
 from fruitcnn.dataset.store import PixelRows
-from fruitcnn.device import on_cpu
 from fruitcnn.errors import ModelError, system_error
 from fruitcnn.export.drawing import draw_squares
 from fruitcnn.image import Pixels
-from fruitcnn.model import TorchForward, keras
 from fruitcnn.regular_files import open_regular
 
 PICTURES = 64
@@ -85,19 +84,15 @@ def _read_array(archive: zipfile.ZipFile, name: str, most: int) -> NDArray[Any]:
 
 
 def measure_reference(
-    model: keras.Model, labels: list[str], rows: PixelRows | Pixels | None, *, size: int, temperature: float
+    logits: Callable[[Pixels], Float32Array], labels: list[str], rows: PixelRows | Pixels | None, *, size: int
 ) -> Reference:
-    """The reference of a trained network, from pixels to logits, on the CPU and in float32.
+    """The reference of a trained network.
 
-    rows: pictures uint8 [M, S, S, 3], of which up to 64 are taken, evenly spaced; None: drawn ones. size: S.
-    temperature: what the logits are divided by.
+    logits: its calibrated logits [N, C] of uint8 pixels [N, S, S, 3], in float32. rows: pictures uint8 [M, S, S, 3], of
+    which up to 64 are taken, evenly spaced; None: drawn ones. size: S.
     """
     if rows is None:
         pixels = draw_squares(size, PICTURES)
     else:
         pixels = rows[np.linspace(0, len(rows) - 1, min(PICTURES, len(rows))).astype(int)]
-    with on_cpu(), torch.no_grad():
-        net = TorchForward(model).eval()
-        image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()  # [N, 3, S, S]
-        logits = net(image.contiguous(memory_format=torch.channels_last)) / temperature
-    return Reference(tuple(labels), pixels, logits.numpy())
+    return Reference(tuple(labels), pixels, logits(pixels))

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from fruitcnn.card import ModelCard
 from fruitcnn.identify.identifier import Identifier
@@ -18,13 +18,66 @@ if TYPE_CHECKING:
     from fruitcnn.export.photographs import Photographs
 
 
+class TrainedSource(Protocol):
+    """A network as it was trained. Its model or its graph may be made when it is asked for."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Its card."""
+
+    @property
+    def gate(self) -> "Gate":
+        """What every file of it must pass."""
+
+    @property
+    def model(self) -> "keras.Model":
+        """The network in Keras, from pixels [N, S, S, 3] to the card's outputs."""
+
+    @property
+    def graph(self) -> "onnx.ModelProto":
+        """The same in ONNX, without the card."""
+
+    @property
+    def size(self) -> int:
+        """S of its input."""
+
+    @property
+    def outputs(self) -> dict[str, list[int]]:
+        """Shapes without the batch, by name."""
+
+    @property
+    def without(self) -> frozenset[str]:
+        """The formats that can't be made of it here, by name."""
+
+
 @dataclasses.dataclass(frozen=True)
 class KerasSource:
-    """A network as it was trained. model: what `answer_model` makes. gate: what every file must pass."""
+    """A network that was trained in Keras. model: what `answer_model` makes."""
 
     model: "keras.Model"
     card: ModelCard
     gate: "Gate"
+    without: ClassVar[frozenset[str]] = frozenset()
+
+    @functools.cached_property
+    def graph(self) -> "onnx.ModelProto":
+        """The model's graph. Raises ExportError where there is none."""
+        from fruitcnn.device import on_cpu
+        from fruitcnn.export import onnx_graph
+
+        with on_cpu():
+            return onnx_graph.to_onnx(self.model)
+
+    @property
+    def size(self) -> int:
+        """S of its input."""
+        return int(self.model.inputs[0].shape[1])
+
+    @property
+    def outputs(self) -> dict[str, list[int]]:
+        """Shapes without the batch, by name."""
+        shapes = (list(output.shape[1:]) for output in self.model.outputs)
+        return dict(zip(self.model.output_names, shapes, strict=True))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,8 @@ from fruitcnn.calibration.linear_probe import Head
 from fruitcnn.card import EVIDENCE, FAMILIARITY, PROBABILITIES
 from fruitcnn.features.backbone import FEATURES, MAPS, PLACES
 
+# Before the names of the last layer's weights, by which such a graph is known again.
+HEAD = "head"
 _SMALLEST_NORM = 1e-6
 
 
@@ -64,8 +66,8 @@ def answer_graph(
     kernel = (head.kernel / np.float32(temperature)).T[:, :, None, None]  # [C, D, 1, 1]
     maps = [
         MAPS,
-        write.constant(kernel, "head/kernel"),
-        write.constant(head.bias / np.float32(temperature), "head/bias"),
+        write.constant(kernel, f"{HEAD}/kernel"),
+        write.constant(head.bias / np.float32(temperature), f"{HEAD}/bias"),
     ]
     evidence = write.node("Conv", maps, EVIDENCE, kernel_shape=[1, 1])
     logits = write.node("ReduceMean", [evidence, PLACES], "logits", keepdims=0)

@@ -1,5 +1,1 @@
-"""Training: from a data set and a recipe to a finished checkpoint directory."""
-
-from fruitcnn.training.stages import train_config
-
-__all__ = ["train_config"]
+"""Learning with Keras, torch and Lightning: views, batches, epochs and what has to be remembered between them."""

@@ -20,7 +20,7 @@ from fruitcnn.training.epoch_progress import EpochProgress
 from fruitcnn.training.history import History
 from fruitcnn.training.last_checkpoint import LastCheckpoint, PlainCheckpointIO, damaged, find_last
 from fruitcnn.training.module import ClassifierModule
-from fruitcnn.training.run import Run
+from fruitcnn.training.run import NetworkRun
 from fruitcnn.training.teacher import Teacher
 from fruitcnn.training.weights import AveragedWeights, BestWeights, Weights, are_weights_of, current_weights
 
@@ -35,7 +35,7 @@ class Fitted:
     weights: Weights
 
 
-def fit_model(model: keras.Model, run: Run) -> Fitted:
+def fit_model(model: keras.Model, run: NetworkRun) -> Fitted:
     """Train for the recipe's epochs, or what is left of them after the last.ckpt in the run's folder.
 
     Raises InterruptedTrainingError, and FruitcnnError where no epoch's loss is a number.
@@ -55,7 +55,7 @@ def fit_model(model: keras.Model, run: Run) -> Fitted:
     return Fitted(module, history, best, final)
 
 
-def _module(model: keras.Model, run: Run) -> ClassifierModule:
+def _module(model: keras.Model, run: NetworkRun) -> ClassifierModule:
     """The network with its loss; with a unit that tells pictures of no class from the others, where there are such."""
     settings, dataset = run.config.train, run.dataset
     teacher = Teacher(settings.teacher, labels=dataset.labels, device=run.device) if settings.teacher else None
@@ -79,7 +79,7 @@ def _gate(model: keras.Model) -> nn.Linear:
     return gate
 
 
-def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, run: Run) -> None:
+def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, run: NetworkRun) -> None:
     """What is left of them. Raises ModelError for a last.ckpt that does not fit together."""
     settings, on_gpu = run.config.train, run.device.type == "cuda"
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.

@@ -10,22 +10,25 @@ import numpy as np
 
 from fruitcnn import checkpoint
 from fruitcnn.arrays import BoolArray, IntArray
-from fruitcnn.calibration.held_out import Answers, Features, calibrate_out_of_fold
+from fruitcnn.calibration.held_out import Answers, Calibration, Features, calibrate_out_of_fold
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.model import has_features, keras
 from fruitcnn.outputs import remove_temporaries
+from fruitcnn.runs.calibrate import remarks_on_folds, training_folds
 from fruitcnn.terminal import printable
-from fruitcnn.training.answers import answers_of, remarks_on_folds, training_folds
+from fruitcnn.training.answers import answers_of
 from fruitcnn.training.fit import fit_model
-from fruitcnn.training.run import Run
+from fruitcnn.training.run import NetworkRun
 from fruitcnn.training.start import starting_model
-from fruitcnn.training.trained import Trained
 from fruitcnn.training.weights import load_weights
 
+# Answers by split, and what makes them honest.
+Calibrated = tuple[dict[str, Answers], Calibration]
 
-def calibrated_by_folds(trained: Trained, run: Run) -> Trained:
-    """The trained network with its answers to every split, and the calibration by networks trained in its folder.
+
+def calibrated_by_folds(model: keras.Model, run: NetworkRun) -> Calibrated:
+    """A trained network's answers to every split, and its calibration by networks trained in its folder.
 
     A fold that has a last.ckpt there goes on from it. Raises what `fit_model` raises.
     """
@@ -34,26 +37,26 @@ def calibrated_by_folds(trained: Trained, run: Run) -> Trained:
     for line in remarks_on_folds(dataset, folds):
         run.print_line(printable(line))
     pixels = dataset.pixels(TRAIN, size)
-    outside_pixels = dataset.outside_pixels(size) if has_features(trained.model) else None
+    outside_pixels = dataset.outside_pixels(size) if has_features(model) else None
     by_fold: list[Answers] = []
     features: list[Features] = []
     for fold in range(config.data.calibration_folds):
-        model = _network_without(fold, folds, run)
-        by_fold.append(answers_of(model, pixels))
-        features.append(_features(model, by_fold[-1], outside_pixels))
-    answers = {split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits}
+        other = _network_without(fold, folds, run)
+        by_fold.append(answers_of(other, pixels))
+        features.append(_features(other, by_fold[-1], outside_pixels))
+    answers = {split: answers_of(model, dataset.pixels(split, size)) for split in dataset.splits}
     calibration = calibrate_out_of_fold(
-        _features(trained.model, answers[TRAIN], outside_pixels),
+        _features(model, answers[TRAIN], outside_pixels),
         dataset.targets(TRAIN),
         folds,
         np.stack([found.logits for found in by_fold])[folds, np.arange(len(folds))],
         by_fold=features,
         seed=config.seed,
     )
-    return dataclasses.replace(trained, calibration=calibration, answers=answers)
+    return answers, calibration
 
 
-def _network_without(fold: int, folds: IntArray, run: Run) -> keras.Model:
+def _network_without(fold: int, folds: IntArray, run: NetworkRun) -> keras.Model:
     """Train a network in a folder of its own, below the run's, on what is not in the fold. folds: [N]."""
     run.interruption.before += run.config.train.epochs
     folder = run.folder / checkpoint.FOLDS / str(fold + 1)
@@ -63,7 +66,7 @@ def _network_without(fold: int, folds: IntArray, run: Run) -> keras.Model:
     keras.utils.set_random_seed(run.config.seed)
     model = starting_model(rest.config, rest.dataset)
     fitted = fit_model(model, rest)
-    run.interruption.check()
+    run.check()
     load_weights(fitted.module, fitted.weights)
     return model
 

@@ -14,10 +14,11 @@ from fruitcnn.features.extractor import Extractor
 from fruitcnn.model import TorchForward, build_model, features_model, has_features, keras
 from fruitcnn.model.keras_graph import operation_of
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
+from fruitcnn.runs.calibrate import calibrate_head, remarks_on_folds, training_folds
+from fruitcnn.runs.run import Run
+from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
-from fruitcnn.training.answers import calibrate_head, remarks_on_folds, training_folds
-from fruitcnn.training.run import Run
-from fruitcnn.training.trained import Trained
+from fruitcnn.training.network import KerasNetwork
 
 
 def starting_model(config: Config, dataset: Dataset) -> keras.Model:
@@ -78,7 +79,7 @@ def fit_head_only(model: keras.Model, run: Run) -> Trained:
     others = [split for split in dataset.splits if split != TRAIN]
     by_split = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in others}
     answers = {split: Answers(found, last.logits(found)) for split, found in {TRAIN: features, **by_split}.items()}
-    return Trained(model, None, [], calibration, answers)
+    return Trained(KerasNetwork(model), calibration, answers)
 
 
 def _fit_head_of(

@@ -23,7 +23,7 @@ from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import SplitRules, assign_split
 from fruitcnn.errors import DatasetError
 from fruitcnn.image import load_pixels
-from fruitcnn.training.answers import training_folds
+from fruitcnn.runs.calibrate import training_folds
 from tests.conftest import REPOSITORY
 
 

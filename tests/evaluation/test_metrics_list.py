@@ -12,7 +12,7 @@ from fruitcnn import checkpoint, load_config
 from fruitcnn.evaluation.metrics import BOOTSTRAP, METRICS, OF_ALL, Metric
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.evaluation.text import summary
-from fruitcnn.training import train_config
+from fruitcnn.runs.stages import train_config
 from tests.conftest import TINY
 from tests.tiny import write_picture, write_tiny_model
 

@@ -20,19 +20,24 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from fruitcnn import checkpoint, export_checkpoint
+from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.familiarity import LEVELS, Familiarity, unit
+from fruitcnn.calibration.held_out import Calibration
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ExportError, ModelError, UsageError
 from fruitcnn.export import keras_model, onnx_model
 from fruitcnn.export.drawing import draw_squares
-from fruitcnn.export.exporter import export_model
+from fruitcnn.export.exporter import export_run
 from fruitcnn.export.formats import FORMATS, Format
-from fruitcnn.export.gate import Parity, Tolerance, compare_other_outputs, compare_probabilities
+from fruitcnn.export.gate import Gate, Parity, Tolerance, compare_other_outputs, compare_probabilities
 from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.export.onnx_graph import OPSET, to_onnx
 from fruitcnn.export.reference import Reference, measure_reference
+from fruitcnn.export.source import KerasSource
+from fruitcnn.image import Pixels
 from fruitcnn.model import answer_model, build_model, features_model, keras
+from fruitcnn.training.network import KerasNetwork
 from tests.model.test_model import SIZES, randomised
 
 # What familiarity adds: the features' length, three kinds of score, the distribution's straight pieces.
@@ -132,7 +137,7 @@ def test_nothing_is_written_where_the_numbers_differ(tmp_path: Path) -> None:
     answer = answer_model(model, temperature=1.0)
     for wrong in (np.roll(reference.logits, 1, axis=1), reference.logits * np.nan):
         with pytest.raises(ExportError, match=r"model\.keras: disagrees with the trained model"):
-            export_model(answer, CARD, tmp_path, reference=dataclasses.replace(reference, logits=wrong))
+            export_run(KerasSource(answer, CARD, Gate(dataclasses.replace(reference, logits=wrong))), tmp_path)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -142,9 +147,9 @@ def test_a_file_with_a_defect_of_its_own_is_refused(tmp_path: Path, monkeypatch:
     answer = answer_model(model, temperature=1.0)
 
     with monkeypatch.context() as patched:
-        patched.setattr("fruitcnn.export.onnx_model.to_onnx", lambda model: with_other_bias(to_onnx(model)))
+        patched.setattr("fruitcnn.export.onnx_graph.to_onnx", lambda model: with_other_bias(to_onnx(model)))
         with pytest.raises(ExportError, match=r"model\.onnx: disagrees"):
-            export_model(answer, CARD, tmp_path, reference=reference)
+            export_run(KerasSource(answer, CARD, Gate(reference)), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
     # Keras would compute on its own device, in TF32, were it let.
@@ -157,7 +162,7 @@ def test_a_file_with_a_defect_of_its_own_is_refused(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", rounding)
     with keras.device("cuda"):
-        parities = export_model(answer, CARD, tmp_path, reference=reference)
+        parities = export_run(KerasSource(answer, CARD, Gate(reference)), tmp_path)
     assert [parity.name for parity in parities] == ["model.keras", "model.onnx"]
     assert all(parity.images == 9 and parity.logit < 1e-5 and parity.probability < 1e-5 for parity in parities)
     assert {path.name for path in tmp_path.iterdir()} == {"card.json", "model.keras", "model.onnx", "reference.npz"}
@@ -241,9 +246,9 @@ def test_a_file_whose_evidence_is_elsewhere_is_refused(tmp_path: Path, monkeypat
             other.input[:] = ["upright" if name == "evidence" else name for name in other.input]
         return graph
 
-    monkeypatch.setattr("fruitcnn.export.onnx_model.to_onnx", mirrored)
+    monkeypatch.setattr("fruitcnn.export.onnx_graph.to_onnx", mirrored)
     with pytest.raises(ExportError, match=r"model\.onnx: its evidence differs from that of model\.keras"):
-        export_model(answer_model(model), CARD, tmp_path, reference=reference)
+        export_run(KerasSource(answer_model(model), CARD, Gate(reference)), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -298,7 +303,7 @@ def test_export_again_needs_no_photographs(finished: Path, tmp_path: Path) -> No
     assert (tmp_path / "new/card.json").read_text() == (finished / "card.json").read_text()
     with pytest.raises(UsageError, match="not a folder"):
         export_checkpoint(run, to=run / "card.json")
-    with pytest.raises(ModelError, match=r"has no model\.keras"):
+    with pytest.raises(ModelError, match=r"has no card\.json, reference\.npz"):
         export_checkpoint(tmp_path)
 
 
@@ -331,13 +336,17 @@ def test_the_reference_is_the_trained_model_on_pictures_of_the_validation(finish
 
 
 def test_at_most_64_pictures_evenly_spaced_or_drawn_ones() -> None:
-    net = randomised("fruit_net")
+    net = KerasNetwork(randomised("fruit_net"))
+
+    def calibrated(temperature: float) -> Callable[[Pixels], Float32Array]:
+        return net.calibrated(Calibration(temperature, None)).logits
+
     rows = np.repeat(np.arange(130, dtype=np.uint8)[:, None], 48 * 48 * 3, axis=1).reshape(130, 48, 48, 3)
-    found = measure_reference(net, ["a", "b", "c"], rows, size=48, temperature=2.0)
+    found = measure_reference(calibrated(2.0), ["a", "b", "c"], rows, size=48)
     assert len(found.pixels) == 64 and found.pixels[[0, 32, 63], 0, 0, 0].tolist() == [0, 65, 129]
-    hotter = measure_reference(net, ["a", "b", "c"], rows, size=48, temperature=4.0)
+    hotter = measure_reference(calibrated(4.0), ["a", "b", "c"], rows, size=48)
     assert np.allclose(found.logits, 2 * hotter.logits) and np.ptp(found.logits) > 0.1
-    drawn = measure_reference(net, ["a", "b", "c"], None, size=48, temperature=1.0)
+    drawn = measure_reference(calibrated(1.0), ["a", "b", "c"], None, size=48)
     assert drawn.pixels.shape == (64, 48, 48, 3) and len(np.unique(drawn.pixels.reshape(64, -1), axis=0)) == 64
     assert np.array_equal(drawn.pixels, draw_squares(48, 64)), "the same every time"
 

@@ -12,7 +12,7 @@ import pytest
 from dataset.drawing.draw import draw_dataset
 from fruitcnn import load_config
 from fruitcnn.outputs import opened_output
-from fruitcnn.training.run_folder import claimed_run
+from fruitcnn.runs.folder import claimed_run
 from tests.conftest import REPOSITORY
 from tests.faults.conftest import Command
 

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from fruitcnn import load_config
+from fruitcnn.calibration.held_out import Calibration
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ConfigError
-from fruitcnn.export.exporter import export_model
+from fruitcnn.export.exporter import export_run
+from fruitcnn.export.gate import Gate
 from fruitcnn.export.reference import measure_reference
+from fruitcnn.export.source import KerasSource
 from fruitcnn.model import answer_model, build_model
-from fruitcnn.training import train_config
+from fruitcnn.runs.stages import train_config
+from fruitcnn.training.network import KerasNetwork
 from tests.networks import APPLICATIONS, CLASSES, build
 
 # The rest of tests/networks.py is interpreted right too (test_interpreter.py); to export all takes minutes.
@@ -29,9 +33,10 @@ def test_its_files_pass_the_gate(name: str, tmp_path: Path) -> None:
     if "evidence" in answer.output_names:
         outputs[-1]["grid"] = list(answer.outputs[-1].shape[2:])
     card = ModelCard(labels=("a", "b", "c"), size=model.inputs[0].shape[1], outputs=tuple(outputs))
-    reference = measure_reference(model, list(card.labels), None, size=card.size, temperature=0.7)
+    logits = KerasNetwork(model).calibrated(Calibration(0.7, None)).logits
+    reference = measure_reference(logits, list(card.labels), None, size=card.size)
     assert reference.logits.std(axis=0).max() > 1e-3, "the comparison must be able to fail"
-    parities = export_model(answer, card, tmp_path, reference=reference)
+    parities = export_run(KerasSource(answer, card, Gate(reference)), tmp_path)
     assert [parity.name for parity in parities] == ["model.keras", "model.onnx"]
 
 

@@ -20,7 +20,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from fruitcnn import Identifier, checkpoint, load_config
 from fruitcnn.evaluation.predictions import Predictions, read_predictions
 from fruitcnn.model import TorchForward, build_model
-from fruitcnn.training import train_config
+from fruitcnn.runs.stages import train_config
 from fruitcnn.training.interruption import InterruptedTrainingError
 from fruitcnn.training.teacher import Teacher
 from tests.conftest import skip_export

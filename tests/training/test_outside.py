@@ -19,7 +19,7 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
 from fruitcnn.image import load_pixels
 from fruitcnn.model import TorchForward, build_model, features_model, keras
-from fruitcnn.training import train_config
+from fruitcnn.runs.stages import train_config
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule, gate_loss
 from tests.conftest import TINY

@@ -13,7 +13,7 @@ from fruitcnn.config import Config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError
 from fruitcnn.locks import LOCK, HeldError, held_folder
 from fruitcnn.outputs import remove_temporaries, written_whole
-from fruitcnn.training.run_folder import claimed_run
+from fruitcnn.runs.folder import claimed_run
 
 CONFIG = load_config("quick", ["train.epochs=2"])
 
@@ -95,7 +95,7 @@ def test_a_second_process_is_told_who_holds_the_folder_and_may_have_it_when_that
 
 
 def test_a_finished_run_keeps_no_lock_of_a_killed_process_but_that_of_a_living_one(tmp_path: Path) -> None:
-    folder = begin(tmp_path / "quick", checkpoint.CONFUSION)
+    folder = begin(tmp_path / "quick", checkpoint.METRICS)
     process = holding(folder)
     for alive in (True, False):
         with pytest.raises(UsageError, match="is finished already"):
@@ -111,7 +111,7 @@ _CLAIM = """
 import os, sys
 from pathlib import Path
 from fruitcnn import load_config
-from fruitcnn.training.run_folder import claimed_run
+from fruitcnn.runs.folder import claimed_run
 os.fork()
 os.fork()
 with claimed_run(load_config("quick"), None, resume=False, root=Path(sys.argv[1])) as folder:
@@ -137,7 +137,7 @@ def test_a_resume_looks_only_at_runs_of_its_recipe(tmp_path: Path) -> None:
     assert claim(tmp_path, resume=True) == "quick"
     os.utime(begin(tmp_path / "quick-2", checkpoint.SPLIT) / checkpoint.CONFIG, (1.9e9, 1.9e9))
     assert claim(tmp_path, resume=True) == "quick-2", "the newest"
-    (tmp_path / "quick-2" / checkpoint.CONFUSION).write_text("")
+    (tmp_path / "quick-2" / checkpoint.METRICS).write_text("")
     assert claim(tmp_path, resume=True) == "quick", "a finished one is not resumed"
 
 
@@ -158,7 +158,7 @@ def test_names_that_would_leave_the_folder(name: str, tmp_path: Path) -> None:
 
 
 def test_resume_refuses_what_is_not_the_same_run(tmp_path: Path) -> None:
-    begin(tmp_path / "quick", checkpoint.SPLIT, checkpoint.LAST, checkpoint.CONFUSION)
+    begin(tmp_path / "quick", checkpoint.SPLIT, checkpoint.LAST, checkpoint.METRICS)
     with pytest.raises(UsageError, match="finished already"):
         claim(tmp_path, resume=True)
     begin(tmp_path / "begun", checkpoint.SPLIT, checkpoint.LAST)

@@ -24,14 +24,14 @@ from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
-from fruitcnn.training import train_config
-from fruitcnn.training.answers import training_folds
+from fruitcnn.runs.calibrate import training_folds
+from fruitcnn.runs.results import write_results
+from fruitcnn.runs.run import Run
+from fruitcnn.runs.stages import train_config
+from fruitcnn.runs.trained import Trained
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_schedule
-from fruitcnn.training.results import write_results
-from fruitcnn.training.run import Run
-from fruitcnn.training.trained import Trained
 from tests.conftest import REPOSITORY, TINY, skip_export
 from tests.terminals import terminal
 
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     ended = without_results(monkeypatch)
     quiet_train(load_config("quick", TINY, data=drawn), tmp_path)
     other = quiet_train(load_config("quick", [*TINY, "seed=1"], data=drawn), tmp_path)
-    assert [same_weights(trained.model, finished) for trained in ended] == [True, False]
+    assert [same_weights(trained.network.model, finished) for trained in ended] == [True, False]
     assert other.name == "quick-2", "a taken name is numbered"
 
 
@@ -211,7 +211,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(
 
     ended = without_results(monkeypatch)
     straight = quiet_train(load_config("quick", stateful, data=drawn), tmp_path / "straight")
-    assert same_weights(ended[0].model, folder)
+    assert same_weights(ended[0].network.model, folder)
     if calibration := ended[0].calibration:
         found = json.loads((folder / checkpoint.METRICS).read_text())["temperature"]
         assert calibration.temperature == found and (folder / checkpoint.FOLDS).is_dir()

@@ -17,7 +17,7 @@ from fruitcnn.errors import ConfigError, ModelError, UsageError
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.model.pretrained import blocks_of, depths, freeze_through, with_frozen_statistics
-from fruitcnn.training import train_config
+from fruitcnn.runs.stages import train_config
 from fruitcnn.training.answers import answers_of
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
@@ -225,7 +225,9 @@ def test_the_transfer_recipe_starts_at_the_fitted_head_and_ends_between_start_an
 ) -> None:
     ended = []
     # The weights as they are when the training is over; its files are not needed.
-    monkeypatch.setattr("fruitcnn.training.stages.write_results", lambda trained, *_, **__: ended.append(trained.model))
+    monkeypatch.setattr(
+        "fruitcnn.training.stages.write_results", lambda trained, *_, **__: ended.append(trained.network.model)
+    )
     tiny = [
         "data.size=32",
         "data.training_size=32",

@@ -80,7 +80,7 @@ def _unfinished(config: Config, name: str | None, root: Path) -> Path:
     numbered = re.compile(re.escape(config.name) + r"(-\d+)?")
     there = list(root.iterdir()) if root.is_dir() else []
     begun = [path for path in there if (path.name == name if name else numbered.fullmatch(path.name)) and path.is_dir()]
-    unfinished = [folder for folder in begun if not (folder / checkpoint.CONFUSION).exists()]
+    unfinished = [folder for folder in begun if not (folder / checkpoint.METRICS).exists()]
     if not unfinished:
         for folder in begun:
             # Of a process that was killed when all was done.

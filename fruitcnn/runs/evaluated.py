@@ -5,17 +5,15 @@ import dataclasses
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
-from fruitcnn.calibration.held_out import Answers, Calibration
+from fruitcnn.calibration.held_out import Calibration
 from fruitcnn.calibration.softmax import softmax
 from fruitcnn.calibration.temperature import HIGHEST, LOWEST
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.sample import Sample
-from fruitcnn.model import has_features
-from fruitcnn.training.answers import answers_of, calibrate_network
-from fruitcnn.training.run import Run
-from fruitcnn.training.trained import Trained
+from fruitcnn.runs.run import Run
+from fruitcnn.runs.trained import Trained
 
 # Of pictures of the known classes one in twenty is refused.
 REFUSE_BELOW = 0.05
@@ -57,9 +55,8 @@ class Evaluated:
 
 
 def evaluate_splits(trained: Trained, run: Run) -> Evaluated:
-    """Calibrate a network where it is not calibrated yet, and measure it on every split."""
-    dataset, answers = run.dataset, _answers(trained, run)
-    calibration = trained.calibration or _calibrated(trained, run, answers)
+    """Measure a network on every split."""
+    dataset, answers, calibration = run.dataset, trained.answers, trained.calibration
     if calibration.temperature in (LOWEST, HIGHEST):
         run.print_line(_describe_bound(calibration.temperature))
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
@@ -87,16 +84,3 @@ def _describe_bound(temperature: float) -> str:
     wrong = "is wrong in most of them, and sure of it" if temperature == HIGHEST else "hardly tells them apart"
     said = f"warning: calibration ends at its bound (temperature {temperature:g})"
     return f"{said}: the network {wrong}; look at the labels, and don't rely on the percentages"
-
-
-def _answers(trained: Trained, run: Run) -> dict[str, Answers]:
-    if trained.answers is not None:
-        return trained.answers
-    dataset, size = run.dataset, run.config.data.size
-    return {split: answers_of(trained.model, dataset.pixels(split, size)) for split in dataset.splits}
-
-
-def _calibrated(trained: Trained, run: Run, answers: dict[str, Answers]) -> Calibration:
-    pixels = run.dataset.outside_pixels(run.config.data.size) if has_features(trained.model) else None
-    outside = None if pixels is None else answers_of(trained.model, pixels).features
-    return calibrate_network(answers, run.dataset, outside, seed=run.config.seed)

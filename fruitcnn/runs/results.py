@@ -7,57 +7,56 @@ from typing import Any
 
 import fruitcnn
 from fruitcnn import checkpoint
-from fruitcnn.card import ModelCard
+from fruitcnn.card import EVIDENCE, FAMILIARITY, ModelCard
 from fruitcnn.dataset.records import TEST, VALIDATION
 from fruitcnn.evaluation.predictions import write_predictions
 from fruitcnn.evaluation.text import metrics_lines
-from fruitcnn.export.exporter import export_model
-from fruitcnn.export.gate import Parity
+from fruitcnn.export.exporter import export_run
+from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import measure_reference
-from fruitcnn.model import answer_model, keras
 from fruitcnn.outputs import write_text
 from fruitcnn.report.run_report import write_run_report
+from fruitcnn.runs.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
+from fruitcnn.runs.run import Run
+from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
-from fruitcnn.training.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
-from fruitcnn.training.history import write_history
-from fruitcnn.training.plots import plot_confusion, plot_curves
-from fruitcnn.training.run import Run
-from fruitcnn.training.trained import Trained
 
 
 def write_results(trained: Trained, run: Run) -> None:
-    """Evaluate the final weights, calibrate, export, plot: everything that follows the last epoch."""
+    """Evaluate, export, report: everything that follows the learning."""
     evaluated = evaluate_splits(trained, run)
-    run.interruption.check()
+    run.check()
     parities = _export(trained, evaluated, run)
-    run.interruption.check()
+    run.check()
     _write_evaluation(evaluated, trained, run)
     _print_results(evaluated, trained, parities, run)
 
 
 def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
     """The model in its formats, compared with the network."""
-    calibration, dataset, size = evaluated.calibration, run.dataset, run.config.data.size
-    model = answer_model(trained.model, temperature=calibration.temperature, familiarity=calibration.familiarity)
-    card = _card(trained, evaluated, run, outputs=_outputs(model))
+    network, dataset, size = trained.network.calibrated(trained.calibration), run.dataset, run.config.data.size
+    card = _card(trained, evaluated, run, outputs=_card_outputs(network.outputs))
     rows = dataset.pixels(VALIDATION, size) if run.config.data.reference == "photographs" else None
-    reference = measure_reference(trained.model, dataset.labels, rows, size=size, temperature=calibration.temperature)
-    return export_model(model, card, run.folder, reference=reference)
+    reference = measure_reference(network.logits, dataset.labels, rows, size=size)
+    source = network.source(card, Gate(reference))
+    for name in source.without:
+        run.print_line(f"{name}: not installed here; once it is, `fruitcnn export --format {name}` adds its file")
+    return export_run(source, run.folder)
 
 
-def _outputs(model: keras.Model) -> tuple[dict[str, Any], ...]:
-    """What the card says of the model's outputs."""
-    more: dict[str, dict[str, Any]] = {"familiarity": {"refuse_below": REFUSE_BELOW}}
-    if "evidence" in model.output_names:
-        more["evidence"] = {"grid": list(model.outputs[model.output_names.index("evidence")].shape[2:])}
-    return tuple({"name": name, **more.get(name, {})} for name in model.output_names)
+def _card_outputs(outputs: dict[str, list[int]]) -> tuple[dict[str, Any], ...]:
+    """What the card says of the outputs. outputs: shapes without the batch, by name."""
+    more: dict[str, dict[str, Any]] = {FAMILIARITY: {"refuse_below": REFUSE_BELOW}}
+    if EVIDENCE in outputs:
+        more[EVIDENCE] = {"grid": outputs[EVIDENCE][1:]}
+    return tuple({"name": name, **more.get(name, {})} for name in outputs)
 
 
 def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[dict[str, Any], ...]) -> ModelCard:
     config = run.config
     provenance = {
         "architecture": config.model.architecture,
-        "parameters": trained.model.count_params(),
+        "parameters": trained.network.parameters,
         "recipe": config.name,
         "seed": config.seed,
         **({} if trained.epoch is None else {"epoch": trained.epoch}),
@@ -76,24 +75,32 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
 
 
 def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
-    """metrics, predictions.csv, curves.png, report.html and, at the end, confusion.png: then a run is finished."""
+    """predictions.csv, the report, what there is of epochs and, at the end, metrics.json: then a run is finished."""
     config, folder = run.config, run.folder
     predictions = evaluated.predictions(run.dataset)
     write_predictions(predictions, folder / checkpoint.PREDICTIONS)
-    by_split = {split: metrics.to_dict() for split, metrics in evaluated.metrics.items()}
-    summary = {"temperature": evaluated.calibration.temperature, **by_split}
-    if trained.epoch is not None:
-        summary = {"best_epoch": trained.epoch, **summary}
-        write_history(trained.rows, folder / checkpoint.METRICS_BY_EPOCH)
-        plot_curves(trained.rows, folder / checkpoint.CURVES, best_epoch=trained.epoch)
-    write_text(folder / checkpoint.METRICS, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     if config.data.path is not None:
         chose = config.head is None and config.train.best != "last"
         data, listing = Path(config.data.path), run.dataset.listed
         write_run_report(folder, predictions, evaluated.metrics, data=data, listing=listing, chose_epoch=chose)
+    summary = {"temperature": evaluated.calibration.temperature}
+    if trained.epoch is not None:
+        _write_epochs(trained.rows, trained.epoch, evaluated, run)
+        summary = {"best_epoch": trained.epoch, **summary}
+    by_split = {split: metrics.to_dict() for split, metrics in evaluated.metrics.items()}
+    write_text(folder / checkpoint.METRICS, json.dumps({**summary, **by_split}, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_epochs(rows: list[dict[str, float]], best_epoch: int, evaluated: Evaluated, run: Run) -> None:
+    """metrics.csv, curves.png and confusion.png."""
+    from fruitcnn.training.history import write_history
+    from fruitcnn.training.plots import plot_confusion, plot_curves
+
+    write_history(rows, run.folder / checkpoint.METRICS_BY_EPOCH)
+    plot_curves(rows, run.folder / checkpoint.CURVES, best_epoch=best_epoch)
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown['accuracy']:.1%} of {shown.images} right"
-    plot_confusion(shown.confusion, run.dataset.labels, folder / checkpoint.CONFUSION, title=title)
+    plot_confusion(shown.confusion, run.dataset.labels, run.folder / checkpoint.CONFUSION, title=title)
 
 
 def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity], run: Run) -> None:

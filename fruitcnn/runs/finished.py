@@ -10,7 +10,7 @@ from fruitcnn import checkpoint
 from fruitcnn.config import Config, load_config
 from fruitcnn.errors import UsageError
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.training.stages import train_config
+from fruitcnn.runs.stages import train_config
 
 
 class FinishedRun(os.PathLike[str]):

@@ -1,0 +1,103 @@
+"""The recipe `features`: the shipped network's features, computed once, and a last layer fitted to them."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+
+from fruitcnn import checkpoint
+from fruitcnn.architectures import ARCHITECTURES
+from fruitcnn.arrays import Float32Array
+from fruitcnn.calibration.familiarity import Familiarity
+from fruitcnn.calibration.held_out import Answers, Calibration, Features
+from fruitcnn.calibration.linear_probe import Head, fit_head
+from fruitcnn.card import ModelCard
+from fruitcnn.config import Config, HeadConfig
+from fruitcnn.dataset.records import TRAIN
+from fruitcnn.export.gate import Gate
+from fruitcnn.features.answer_graph import answer_graph
+from fruitcnn.features.backbone import MULTIPLE, cut_backbone
+from fruitcnn.features.extractor import Extractor
+from fruitcnn.features.source import FeaturesSource, output_shapes
+from fruitcnn.image import Pixels
+from fruitcnn.runs.calibrate import calibrate_head, remarks_on_folds, training_folds
+from fruitcnn.runs.results import write_results
+from fruitcnn.runs.run import Run
+from fruitcnn.runs.trained import Trained
+from fruitcnn.terminal import printable
+
+
+def fits_shipped_network(config: Config) -> bool:
+    """Whether a recipe fits a last layer to the network that comes with fruitcnn, at a size that its graph takes."""
+    row = ARCHITECTURES.get(config.model.architecture)
+    wanted = config.head is not None and config.model.weights == "imagenet" and config.data.size % MULTIPLE == 0
+    return wanted and row is not None and row.shipped and checkpoint.SHIPPED is not None
+
+
+def fit_features(run: Run) -> None:
+    """Compute features, fit and calibrate a last layer, write the results; for what `fits_shipped_network`."""
+    config, dataset, size = run.config, run.dataset, run.config.data.size
+    assert checkpoint.SHIPPED is not None
+    backbone = cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, size)
+    extractor = Extractor(backbone.SerializeToString(deterministic=True))
+    run.write_beginning()
+    run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
+    features = {split: extractor.features(dataset.pixels(split, size)) for split in dataset.splits}
+    outside_pixels = dataset.outside_pixels(size)
+    outside = None if outside_pixels is None else extractor.features(outside_pixels)
+    settings = config.head or HeadConfig()
+    views = extractor.features(dataset.pixels(TRAIN, size), mirrored=True) if settings.mirrored else None
+    rows = [features[TRAIN]] if views is None else [features[TRAIN], views]
+    targets = np.tile(dataset.targets(TRAIN), len(rows))
+    head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)
+    folds = training_folds(dataset, settings.folds, seed=config.seed)
+    for line in remarks_on_folds(dataset, folds):
+        run.print_line(printable(line))
+    calibration = calibrate_head(Features(features[TRAIN], outside), views, dataset, folds, settings, seed=config.seed)
+    answers = {split: Answers(found, head.logits(found)) for split, found in features.items()}
+    write_results(Trained(FeaturesNetwork(backbone, extractor, head), calibration, answers), run)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesNetwork:
+    """See `fruitcnn.runs.trained.Network`. backbone: what the extractor runs."""
+
+    backbone: onnx.ModelProto
+    extractor: Extractor
+    head: Head
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are in the network and its last layer."""
+        tensors = sum(int(np.prod(tensor.dims)) for tensor in self.backbone.graph.initializer)
+        return tensors + self.head.kernel.size + self.head.bias.size
+
+    def calibrated(self, calibration: Calibration) -> "CalibratedFeatures":
+        """With the answer head on its graph."""
+        fitted = calibration.familiarity
+        assert isinstance(fitted, Familiarity)
+        graph = answer_graph(self.backbone, self.head, temperature=calibration.temperature, familiarity=fitted)
+        return CalibratedFeatures(graph, self.extractor, self.head, calibration.temperature)
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibratedFeatures:
+    """See `fruitcnn.runs.trained.CalibratedNetwork`. graph: what `answer_graph` has made."""
+
+    graph: onnx.ModelProto
+    extractor: Extractor
+    head: Head
+    temperature: float
+
+    @property
+    def outputs(self) -> dict[str, list[int]]:
+        """Shapes without the batch, by name."""
+        return output_shapes(self.graph)
+
+    def logits(self, pixels: Pixels) -> Float32Array:
+        """Calibrated logits [N, C] of uint8 pixels [N, S, S, 3], by numpy: the graph has to agree with them."""
+        return self.head.logits(self.extractor.features(pixels)) / np.float32(self.temperature)
+
+    def source(self, card: ModelCard, gate: Gate) -> FeaturesSource:
+        """What the formats are made from."""
+        return FeaturesSource(self.graph, card, gate)

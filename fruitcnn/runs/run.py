@@ -1,0 +1,52 @@
+"""One training under way: what its stages have in common."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fruitcnn import checkpoint
+from fruitcnn.config import Config
+from fruitcnn.dataset.records import Dataset
+from fruitcnn.dataset.saved_split import write_split
+from fruitcnn.outputs import write_text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A recipe on a data set, in its folder.
+
+    print_line: takes what people are told.
+    """
+
+    config: Config
+    dataset: Dataset
+    folder: Path
+    print_line: Callable[[str], object]
+
+    def check(self) -> None:
+        """Called between the stages: raises where the run shall stop."""
+
+    def write_beginning(self) -> None:
+        """Leave in the folder what a resume needs: the settings and the split, where they are not there already."""
+        outputs = self.outputs()
+        if self.folder / checkpoint.CONFIG in outputs:
+            write_text(self.folder / checkpoint.CONFIG, self.config.to_yaml())
+        if self.folder / checkpoint.SPLIT in outputs:
+            write_split(self.dataset, self.folder / checkpoint.SPLIT)
+
+    def outputs(self) -> list[Path]:
+        """What is to be written. A run that goes on has its settings and, after an epoch, its split already."""
+        settings, kept = self.folder / checkpoint.CONFIG, set[str]()
+        if (self.folder / checkpoint.LAST).exists():
+            kept = {checkpoint.CONFIG, checkpoint.SPLIT}
+        elif settings.is_file() and settings.read_bytes() == self.config.to_yaml().encode():
+            kept = {checkpoint.CONFIG}
+        return [self.folder / name for name in checkpoint.FILES if name not in kept]
+
+    def inputs(self) -> Iterator[Path]:
+        """What is read."""
+        config = self.config
+        settings = (config.data.path, config.train.teacher, config.model.weights)
+        for path in (Path(setting) for setting in settings if setting):
+            yield from (path, path / checkpoint.KERAS, path / checkpoint.CARD)
+        yield from (record.path for record in self.dataset.records)

@@ -1,0 +1,79 @@
+"""From a configuration to a finished checkpoint directory, stage by stage."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fruitcnn import checkpoint
+from fruitcnn.config import Config
+from fruitcnn.dataset.records import Dataset
+from fruitcnn.dataset.saved_split import apply_split
+from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.split import SplitRules
+from fruitcnn.errors import UsageError
+from fruitcnn.features.fit import fit_features, fits_shipped_network
+from fruitcnn.outputs import check_inputs_stay
+from fruitcnn.runs.folder import claimed_run
+from fruitcnn.runs.run import Run
+from fruitcnn.terminal import printable
+
+
+def train_config(
+    config: Config,
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    root: Path = checkpoint.ROOT,
+    inputs: Iterable[Path] = (),
+    print_line: Callable[[str], object] = print,
+) -> Path:
+    """Train, evaluate, calibrate and export; returns the finished checkpoint directory below `root`.
+
+    name: of the run; default: the recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with
+    the run of that name (default: the newest unfinished one of the recipe). inputs: what was read for the recipe, which
+    no result replaces. print_line: takes what people are told.
+    Raises UsageError, ConfigError, DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or
+    SIGTERM.
+    """
+    learn = _way_to_learn(config, device)
+    with claimed_run(config, name, resume=resume, root=root) as folder:
+        run = Run(config=config, dataset=_read_data(config, folder), folder=folder, print_line=print_line)
+        check_inputs_stay(run.outputs(), [*inputs, *run.inputs()])
+        for line in [_describe(run.dataset), *run.dataset.report]:
+            print_line(printable(line))
+        learn(run)
+    return folder
+
+
+def _way_to_learn(config: Config, device: str) -> Callable[[Run], None]:
+    """What takes a run to its results; torch is imported only where a gradient or another network is wanted."""
+    if fits_shipped_network(config):
+        return fit_features
+    from fruitcnn.training.stages import training_on
+
+    return training_on(device)
+
+
+def _read_data(config: Config, folder: Path) -> Dataset:
+    """The data set; of a run that has whole epochs with the split that they were trained on."""
+    if config.data.path is None:
+        raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
+    data = config.data
+    rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates)
+    dataset = scan(
+        Path(config.data.path),
+        sizes={config.data.size, config.data.training_size or config.data.size},
+        rules=rules,
+        outside=Path(config.data.outside) if config.data.outside else None,
+    )
+    return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset
+
+
+def _describe(dataset: Dataset) -> str:
+    splits = []
+    for split in dataset.splits:
+        counts = dataset.counts(split)
+        classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
+        splits.append(f"{split} {sum(counts)} ({classes})")
+    others = f"; of no class {len(dataset.outside)}" if dataset.outside else ""
+    return f"{len(dataset.pictures)} pictures: " + "; ".join(splits) + others

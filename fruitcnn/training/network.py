@@ -1,0 +1,59 @@
+"""A network of Keras, as the stages after the learning take it."""
+
+import dataclasses
+
+import keras
+import torch
+
+from fruitcnn.arrays import Float32Array
+from fruitcnn.calibration.held_out import Calibration
+from fruitcnn.card import ModelCard
+from fruitcnn.device import on_cpu
+from fruitcnn.export.gate import Gate
+from fruitcnn.export.source import KerasSource
+from fruitcnn.image import Pixels
+from fruitcnn.model import TorchForward, answer_model
+from fruitcnn.runtime import network_input
+
+
+@dataclasses.dataclass(frozen=True)
+class KerasNetwork:
+    """See `fruitcnn.runs.trained.Network`. model: from pixels to logits."""
+
+    model: keras.Model
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has learned or started from."""
+        return int(self.model.count_params())
+
+    def calibrated(self, calibration: Calibration) -> "CalibratedKerasNetwork":
+        """With the outputs that the exported files have."""
+        answers = answer_model(self.model, temperature=calibration.temperature, familiarity=calibration.familiarity)
+        return CalibratedKerasNetwork(self.model, answers, calibration.temperature)
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibratedKerasNetwork:
+    """See `fruitcnn.runs.trained.CalibratedNetwork`. answers: what `answer_model` has made of the model."""
+
+    model: keras.Model
+    answers: keras.Model
+    temperature: float
+
+    @property
+    def outputs(self) -> dict[str, list[int]]:
+        """Shapes without the batch, by name."""
+        shapes = (list(output.shape[1:]) for output in self.answers.outputs)
+        return dict(zip(self.answers.output_names, shapes, strict=True))
+
+    def logits(self, pixels: Pixels) -> Float32Array:
+        """Calibrated logits [N, C] of uint8 pixels [N, S, S, 3]: float32, on the CPU."""
+        with on_cpu(), torch.no_grad():
+            image = torch.from_numpy(network_input(pixels)).contiguous(memory_format=torch.channels_last)
+            logits: Float32Array = (TorchForward(self.model).eval()(image) / self.temperature).numpy()
+            return logits
+
+    def source(self, card: ModelCard, gate: Gate) -> KerasSource:
+        """What the formats are made from."""
+        return KerasSource(self.answers, card, gate)
