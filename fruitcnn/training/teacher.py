@@ -12,8 +12,9 @@ import torch
 from torch.nn import functional
 
 from fruitcnn import checkpoint
-from fruitcnn.card import INPUT, PROBABILITIES, ModelCard
+from fruitcnn.card import INPUT, PROBABILITIES
 from fruitcnn.errors import ModelError
+from fruitcnn.identify.identifier import Identifier
 from fruitcnn.model import TorchForward, keras
 from fruitcnn.model.archive import load_keras
 from fruitcnn.model.keras_graph import operation_of
@@ -31,10 +32,12 @@ class Teacher:
         """
         load = _graph if device.type == "cpu" else functools.partial(_network, device=device)
         try:
-            card = ModelCard.from_json((Path(folder) / checkpoint.CARD).read_text("utf-8"), source=folder)
+            # The door of every model: its card is the one in the graph, and they agree.
+            card = Identifier.load(Path(folder) / checkpoint.ONNX).card
             self._log_probabilities = load(Path(folder))
-        except ModelError:
-            raise
+        except ModelError as error:
+            value = f"train.teacher: {error.value or folder}"
+            raise ModelError(error.problem, value=value, remedy=error.remedy) from error
         except Exception as error:
             # Keras raises what its many readers raise.
             problem = f"can't be loaded as a teacher ({error})"
