@@ -11,8 +11,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fruitcnn.arrays import FloatArray, IntArray
 from fruitcnn.errors import DatasetError
 from fruitcnn.outputs import written_whole
 from fruitcnn.regular_files import open_regular
@@ -55,11 +55,11 @@ class Predictions:
         kept = (row for row in self.rows if row.probabilities and split in (None, row.split))
         return Predictions(self.labels, tuple(kept))
 
-    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def arrays(self) -> tuple[FloatArray, IntArray]:
         """Probabilities [N, C] and true class indices [N] of readable, labelled pictures."""
         index = {label: number for number, label in enumerate(self.labels)}
-        shares = np.array([row.probabilities for row in self.rows], np.float64).reshape(-1, len(self.labels))
-        return shares, np.array([index[row.label] for row in self.rows], np.int64)
+        probabilities = np.array([row.probabilities for row in self.rows], np.float64).reshape(-1, len(self.labels))
+        return probabilities, np.array([index[row.label] for row in self.rows], np.int64)
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -109,9 +109,9 @@ def is_predictions(path: Path) -> bool:
 
 
 def _row(fields: dict[str, str], labels: tuple[str, ...]) -> Prediction:
-    shares = tuple(float(fields[_PROBABILITY + label]) for label in labels) if fields["answer"] else ()
+    probabilities = tuple(float(fields[_PROBABILITY + label]) for label in labels) if fields["answer"] else ()
     held_out = tuple(float(fields[name]) for label in labels if fields.get(name := _HELD_OUT + label))
     familiarity = float(fields["familiarity"]) if fields["familiarity"] else None
     return Prediction(
-        fields["file"], fields["split"], fields["label"], shares, familiarity, fields.get("error") or "", held_out
+        fields["file"], fields["split"], fields["label"], probabilities, familiarity, fields.get("error") or "", held_out
     )  # fmt: skip

@@ -1,21 +1,18 @@
 """Charts as inline SVG; colours and fonts come from the page's style sheet."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
+from fruitcnn.arrays import FloatArray, IntArray
 from fruitcnn.calibration.intervals import wilson_interval
-
-Floats = NDArray[np.floating[Any]]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 420, 320, 60, 44, 12, 24
 _BINS = 10
 
 
-def reliability_diagram(probabilities: Floats, targets: NDArray[np.int64]) -> Markup:
+def reliability_diagram(probabilities: FloatArray, targets: IntArray) -> Markup:
     """Share of right answers by confidence, in ten bins, with 95 % intervals; on the diagonal a model is calibrated."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
     index = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
@@ -33,7 +30,7 @@ def reliability_diagram(probabilities: Floats, targets: NDArray[np.int64]) -> Ma
     return _chart("Reliability: share of right answers by confidence", "confidence", "right answers", marks)
 
 
-def risk_coverage_chart(curves: Sequence[tuple[str, tuple[Floats, Floats]]]) -> Markup:
+def risk_coverage_chart(curves: Sequence[tuple[str, tuple[FloatArray, FloatArray]]]) -> Markup:
     """Wrong answers among the pictures that are accepted, by how many are: a named curve (coverage, risk) each."""
     highest = max(float(risk.max()) for _, (_, risk) in curves)
     top = next(limit for limit in (0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 1.0) if highest <= limit)
@@ -50,7 +47,7 @@ def risk_coverage_chart(curves: Sequence[tuple[str, tuple[Floats, Floats]]]) -> 
     return _chart("Wrong answers by the share of pictures answered", "pictures answered", "wrong answers", marks, top)
 
 
-def heat_map(confusion: NDArray[np.int64]) -> Markup:
+def heat_map(confusion: IntArray) -> Markup:
     """The confusion matrix [C, C] of many classes: a square a cell that holds pictures, darker for a larger share."""
     classes, side = len(confusion), 600
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
