@@ -113,5 +113,11 @@ def _row(fields: dict[str, str], labels: tuple[str, ...]) -> Prediction:
     held_out = tuple(float(fields[name]) for label in labels if fields.get(name := _HELD_OUT + label))
     familiarity = float(fields["familiarity"]) if fields["familiarity"] else None
     return Prediction(
-        fields["file"], fields["split"], fields["label"], probabilities, familiarity, fields.get("error") or "", held_out
-    )  # fmt: skip
+        fields["file"],
+        fields["split"],
+        fields["label"],
+        probabilities,
+        familiarity,
+        fields.get("error") or "",
+        held_out,
+    )
