@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
-from fruitcnn.errors import ModelError
+from fruitcnn.errors import ModelError, shortened
 from fruitcnn.image import FILTERS, RESIZE_RULES
 from fruitcnn.onnx_file import OnnxFile
 
@@ -62,7 +62,7 @@ class ModelCard:
     def labels_shown(self, most: int = 12) -> str:
         """The labels in one line, the first of them where there are many."""
         more = f" and {len(self.labels) - most:,} more" if len(self.labels) > most else ""
-        return ", ".join(self.labels[:most]) + more
+        return ", ".join(shortened(label, 60) for label in self.labels[:most]) + more
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -115,14 +115,15 @@ class ModelCard:
             )
             card = dataclasses.replace(card, extra=_unknown(fields, card._fields()))
             card._check(source)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise _not_understood(source, f"is damaged ({type(error).__name__}: {error})") from error
         return card
 
     def _check(self, source: object) -> None:
         labels_fine = all(isinstance(label, str) and label for label in self.labels)
         if not labels_fine or len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
-            raise _not_understood(source, f"does not name two or more different labels: {list(self.labels)}")
+            named = shortened(str(list(self.labels)), 200)
+            raise _not_understood(source, f"does not name two or more different labels: {named}")
         names = [output.get("name") for output in self.outputs]
         grids = [output.get("grid", []) for output in self.outputs]
         if not all(isinstance(name, str) for name in names) or not all(isinstance(grid, list) for grid in grids):

@@ -13,6 +13,7 @@ from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
 from fruitcnn.extras import missing_extra
 from fruitcnn.quick_command import QuickCommand, QuickGroup
+from fruitcnn.signals import end_inside_libraries
 from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable, standard_output
 
 app = typer.Typer(cls=QuickGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -24,6 +25,7 @@ class Format(enum.StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+    spreadsheet = "spreadsheet"
 
 
 class Device(enum.StrEnum):
@@ -54,7 +56,10 @@ def identify(
         str | None,
         typer.Option(help="Checkpoint directory or .onnx file.", show_default="newest in ./checkpoints, else shipped"),
     ] = None,
-    format: Annotated[Format, typer.Option(help="How to write the results; json is one object a line.")] = Format.table,
+    format: Annotated[
+        Format,
+        typer.Option(help="How to write the results; json: one object a line; spreadsheet: no formulas."),
+    ] = Format.table,
     top: Annotated[
         int | None,
         typer.Option(
@@ -177,6 +182,7 @@ def main() -> None:
     """Run the command; every error ends as one line on standard error, or as a traceback with --debug."""
     debug = "--debug" in sys.argv[1:]
     open_standard_streams()
+    end_inside_libraries()
     # Pillow warns of pictures that are odd but readable; here a picture is either identified or rejected.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:

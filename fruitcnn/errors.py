@@ -14,6 +14,11 @@ import os
 from typing import TypeVar
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning and how much more there is: what strangers wrote can be endless."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text) - most:,} more characters)"
+
+
 class FruitcnnError(Exception):
     """Something a user can mend. `str(error)` reads `value: problem; remedy`.
 

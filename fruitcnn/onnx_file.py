@@ -12,19 +12,24 @@ from fruitcnn.regular_files import open_regular
 if TYPE_CHECKING:
     import onnx
 
-# The way from a model to its tensors in ONNX' protocol buffer messages: field number -> the message it holds.
+# The way to what matters in ONNX' protocol buffer messages: field number -> the message it holds.
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "function": {7: "node"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "graph": {1: "node", 5: "tensor", 11: "value", 12: "value", 13: "value", 15: "sparse"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
+    "value": {2: "type"},
 }
-_EXTERNAL_DATA = 13  # in a tensor
+_EXTERNAL_DATA, _OPERATION, _FUNCTION = 13, 4, 25  # in a tensor, in a node, in a model
 _METADATA, _KEY, _VALUE = 14, 1, 2  # in a model, and in each of its entries
+_TYPES = {4: "a sequence", 5: "a map", 7: "an opaque", 8: "a sparse", 9: "an optional"}  # in a type; 1 is a tensor
+# Operations that hold graphs: they may run without end.
+_CONTROL = {b"Loop", b"Scan", b"If", b"SequenceMap"}
 _DEPTH = 64
+_EXTERNAL = "keeps weights in other files"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +43,22 @@ class OnnxFile:
 def check_onnx(path: Path) -> OnnxFile:
     """Look into an ONNX file without the onnx package, and refuse what could harm whoever opens it.
 
-    A model is one file: weights in other files are refused, their paths could lead anywhere. Raises ModelError, for a
-    file whose structure is damaged too.
+    A model is one file: weights in other files are refused, their paths could lead anywhere. Its graph runs from the
+    input to the outputs and ends: loops, branches, functions, and types other than tensors are refused, which no graph
+    of fruitcnn has. Raises ModelError, for a file whose structure is damaged too.
     """
     try:
         with open_regular(path) as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            external = _has_external(data, 0, len(data), "model", _DEPTH)
+            problems = set(_problems(data, 0, len(data), "model", _DEPTH))
             metadata = _metadata(data)
     except (ValueError, IndexError) as error:
         raise ModelError(f"not a usable ONNX model ({error})", value=path, remedy="export it again") from error
     except OSError as error:
         raise system_error(error, ModelError, value=path) from error
-    if external:
-        raise ModelError("keeps weights in other files", value=path, remedy="save it as one file")
+    if _EXTERNAL in problems:
+        raise ModelError(_EXTERNAL, value=path, remedy="save it as one file")
+    if problems:
+        raise ModelError(f"holds {', '.join(sorted(problems))}", value=path, remedy="export it without")
     return OnnxFile(path, metadata)
 
 
@@ -72,16 +80,21 @@ def _metadata(data: mmap.mmap) -> dict[str, str]:
     return {entry.get(_KEY, ""): entry.get(_VALUE, "") for entry in entries}
 
 
-def _has_external(data: mmap.mmap, start: int, end: int, message: str, depth: int) -> bool:
+def _problems(data: mmap.mmap, start: int, end: int, message: str, depth: int) -> Iterator[str]:
+    """What is refused in a message, each thing at least once."""
     if not depth:
         raise ValueError("nested too deep")
     for field, begin, stop in _fields(data, start, end):
-        if message == "tensor":
-            if field == _EXTERNAL_DATA:
-                return True
-        elif (inner := _FIELDS[message].get(field)) and _has_external(data, begin, stop, inner, depth - 1):
-            return True
-    return False
+        if message == "tensor" and field == _EXTERNAL_DATA:
+            yield _EXTERNAL
+        elif message == "node" and field == _OPERATION and data[begin : min(stop, begin + 20)] in _CONTROL:
+            yield f"the operation {data[begin:stop].decode()}"
+        elif message == "model" and field == _FUNCTION:
+            yield "functions"
+        elif message == "type" and field in _TYPES:
+            yield f"{_TYPES[field]} type"
+        if inner := _FIELDS.get(message, {}).get(field):
+            yield from _problems(data, begin, stop, inner, depth - 1)
 
 
 def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -11,23 +11,18 @@ import numpy as np
 from PIL import Image
 
 from fruitcnn.arrays import Float32Array
-from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, PROBABILITIES, ModelCard
+from fruitcnn.card import EVIDENCE, FAMILIARITY, PROBABILITIES
 from fruitcnn.checkpoint import find_model, model_name
-from fruitcnn.errors import ImageError, ModelError, TransientError
+from fruitcnn.errors import ImageError, TransientError
+from fruitcnn.identify.network import Network
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.image import SCALED_MARGIN, Picture, Pixels, Source, opened, read_bytes, source_name
-from fruitcnn.onnx_file import check_onnx
-from fruitcnn.runtime import Session, batches
+from fruitcnn.runtime import batches
 
 T = TypeVar("T")
 # Gets the bytes of a picture's file (b"" for what is none) and the decoded picture, the very one whose pixels are
 # answered, in one of several threads.
 Observer: TypeAlias = Callable[[bytes, Picture], T]
-
-# Pictures that go through the network at once: large enough to use all cores, small enough to bound the memory.
-_BATCH = 16
-# How far the probabilities of a picture may be from summing to 1: a model in half precision is within it.
-_SUM_TOLERANCE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,34 +37,37 @@ class _Loaded(Generic[T]):
 class Identifier:
     """A loaded model. Safe to share between threads: the session is, and nothing else changes."""
 
-    def __init__(self, session: Session, card: ModelCard) -> None:
-        self.card = card
-        self.file = session.file
-        self.refuse_below = card.refuse_below
-        self._session = session
+    def __init__(self, file: Path, *, once: bool = False, threads: int = 0) -> None:
+        """Of an .onnx file; `load` finds it."""
+        self._network = Network(file, once=once, threads=threads)
+        self._once, self._threads = once, threads
+        self.card = self._network.card
+        self.file = file
+        self.refuse_below = self.card.refuse_below
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process go the file's path and the settings; there it is loaded anew.
+        return _loaded_again, (type(self), self.file.absolute(), self._once, self._threads, self.refuse_below)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, *, once: bool = False) -> "Identifier":
+    def load(cls, path: str | os.PathLike[str] | None = None, *, once: bool = False, threads: int = 0) -> "Identifier":
         """Load a checkpoint directory or an .onnx file; None is the newest run, else the shipped model.
 
         once: it is to identify one picture: loaded in half the time, with 25 MB less, and half as fast afterwards.
+        threads: so many decode, and so many answer; 0 is one for each core.
         Raises ModelError where there is no model, or one that this version does not understand.
         """
-        file = check_onnx(find_model(path))
-        card = ModelCard.from_onnx(file)
-        session = Session(file, once=once)
-        _check_shapes(session, card)
-        return cls(session, card)
+        return cls(find_model(path), once=once, threads=threads)
 
     @property
     def has_familiarity(self) -> bool:
         """Whether the model says how like the known pictures one is."""
-        return FAMILIARITY in self._session.outputs
+        return FAMILIARITY in self._network.outputs
 
     @property
     def has_evidence(self) -> bool:
         """Whether the model says where its answers come from."""
-        return EVIDENCE in self._session.outputs
+        return EVIDENCE in self._network.outputs
 
     def identity(self) -> dict[str, str]:
         """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
@@ -103,19 +101,19 @@ class Identifier:
 
     def probabilities(self, pixels: Pixels) -> Float32Array:
         """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
-        return self._answers(pixels, [PROBABILITIES])[0]
+        return self._network.answers([PROBABILITIES], pixels)[0]
 
     def evidence(self, pixels: Pixels) -> Float32Array:
         """Where the answers come from: float32 [N, C, h, w], whose mean over h and w is the logit of each class.
 
         pixels: uint8 RGB [N, S, S, 3]. Only for a model that `has_evidence`.
         """
-        return self._session.answers([EVIDENCE], pixels)[0]
+        return self._network.answers([EVIDENCE], pixels)[0]
 
     def outputs(self, pixels: Pixels) -> dict[str, Float32Array]:
         """All that the card says of the network's answers to uint8 RGB pixels [N, S, S, 3], by name."""
-        names = sorted((output["name"] for output in self.card.outputs), key=lambda name: name != PROBABILITIES)
-        found = [self._answers(batch, names) for batch in batches(pixels, _BATCH)]
+        names = self._network.outputs
+        found = [self._network.answers(names, batch) for batch in batches(pixels, self._network.batch)]
         return dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
 
     def _identified(
@@ -142,14 +140,14 @@ class Identifier:
             except ImageError as error:
                 return error
 
-        group = list(itertools.islice(sources, _BATCH))
-        if len(group) == 1:
+        group, following = self._group(sources), self._group(sources)
+        if len(group) == 1 and not following:
             # One picture needs no pool, whose import alone would cost a command start-up time.
             yield group, [load(group[0])]
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(self._threads or None) as pool:
             pending = [pool.submit(load, source) for source in group]
             while group:
                 loaded = [future.result() for future in pending]
@@ -159,10 +157,12 @@ class Identifier:
                     for source, item in zip(group, loaded, strict=True)
                 ]
                 # The next group is decoded while the network runs on this one.
-                following = list(itertools.islice(sources, _BATCH))
                 pending = [pool.submit(load, source) for source in following]
                 yield group, loaded
-                group = following
+                group, following = following, self._group(sources)
+
+    def _group(self, sources: Iterator[Source]) -> list[Source]:
+        return list(itertools.islice(sources, self._network.batch))
 
     def _load(self, source: Source, observe: Observer[T] | None) -> _Loaded[T]:
         card = self.card
@@ -181,7 +181,7 @@ class Identifier:
         optional = {FAMILIARITY: self.has_familiarity, EVIDENCE: evidence}
         wanted = [PROBABILITIES, *(name for name, there in optional.items() if there)]
         answers: dict[str, Any] = dict(
-            zip(wanted, self._answers(np.stack([item.pixels for item in loaded]), wanted), strict=True)
+            zip(wanted, self._network.answers(wanted, np.stack([item.pixels for item in loaded])), strict=True)
         )
         nothing = [None] * len(names)
         rows = zip(
@@ -198,16 +198,13 @@ class Identifier:
             for name, row, familiarity, places, warning in rows
         ]
 
-    def _answers(self, pixels: Pixels, names: list[str]) -> list[Float32Array]:
-        """Outputs of which the first is the probabilities. Raises ModelError where they are none."""
-        results = self._session.answers(names, pixels)
-        # Written so that what is not a number fails too.
-        sums = results[0].sum(axis=1)
-        if not (np.all(results[0] >= 0) and np.all(np.abs(sums - 1) <= _SUM_TOLERANCE)):
-            raise ModelError(
-                "answers with what are no probabilities", value=self.file, remedy="train or export it again"
-            )
-        return results
+
+def _loaded_again(
+    kind: type[Identifier], file: Path, once: bool, threads: int, refuse_below: float | None
+) -> Identifier:
+    identifier = kind(file, once=once, threads=threads)
+    identifier.refuse_below = refuse_below
+    return identifier
 
 
 def _several(sources: Iterable[Source]) -> Iterator[Source]:
@@ -215,17 +212,3 @@ def _several(sources: Iterable[Source]) -> Iterator[Source]:
     if one or (isinstance(sources, np.ndarray) and sources.ndim < 4):
         raise TypeError(f"one picture ({type(sources).__name__}) where several belong: give a list, or use identify()")
     return iter(sources)
-
-
-def _check_shapes(session: Session, card: ModelCard) -> None:
-    batch = next(iter(session.inputs.values()))[:1]
-    if batch and isinstance(batch[0], int):
-        raise ModelError(
-            f"takes {batch[0]} pictures at a time, no more and no fewer",
-            value=session.file,
-            remedy="export it with a batch of any size",
-        )
-    shapes = {name: shape[1:] for name, shape in (session.inputs | session.outputs).items()}
-    # What the file has beyond that is for others.
-    if any(shapes.get(name) != shape for name, shape in card.shapes().items()) or set(session.inputs) != {INPUT}:
-        raise ModelError(f"its graph and its card disagree ({shapes})", value=session.file, remedy="export it again")

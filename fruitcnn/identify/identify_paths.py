@@ -57,7 +57,8 @@ def identify_paths(paths: list[str], request: Request) -> int:
     most = request.top or (_TABLE_LABELS if request.format == "table" else None)
     counts = collections.Counter[type]()
     row_format = ROW_FORMATS[request.format]
-    lines = row_format.lines(_counted(_results(identifier, paths, explainer), most, counts), columns)
+    sources = _expanded(paths, [] if request.explain is None else [request.explain])
+    lines = row_format.lines(_counted(_results(identifier, sources, explainer), most, counts), columns)
     with standard_output() if request.output is None else opened_output(request.output, force=request.force) as stream:
         _write(lines, stream, row_format.encoding_errors)
     return SOME_REJECTED if counts[Rejection] else FINE
@@ -73,6 +74,9 @@ def _load(paths: list[str], request: Request) -> Identifier:
         check_output(request.output, force=request.force, inputs=itertools.chain([file], _files(paths)))
     identifier = Identifier.load(file, once=is_one(paths))
     if request.refuse_below is not None:
+        if not 0 <= request.refuse_below <= 1:
+            problem = "is no familiarity"
+            raise UsageError(problem, value=request.refuse_below, remedy="give one from 0 to 1 (--refuse-below)")
         if not identifier.has_familiarity:
             problem = "does not say how familiar a picture is"
             raise UsageError(problem, value=file, remedy="leave out --refuse-below, or use another model")
@@ -102,10 +106,10 @@ def _write(lines: Iterable[str], stream: TextIO, errors: str) -> None:
 
 
 def _results(
-    identifier: Identifier, paths: Iterable[str], explainer: Explainer | None
+    identifier: Identifier, sources: Iterable[tuple[str, Source] | Rejection], explainer: Explainer | None
 ) -> Iterator[Identification | Rejection]:
     # Runs of sources go through the network in batches; a name that means nothing keeps its place between them.
-    for rejected, items in itertools.groupby(_expanded(paths), key=lambda item: isinstance(item, Rejection)):
+    for rejected, items in itertools.groupby(sources, key=lambda item: isinstance(item, Rejection)):
         if rejected:
             yield from cast(Iterator[Rejection], items)
             continue
@@ -127,10 +131,10 @@ def _answers(
     return ((result, None) for result in identifier.identify_many(sources))
 
 
-def _expanded(paths: Iterable[str]) -> Iterator[tuple[str, Source] | Rejection]:
+def _expanded(paths: Iterable[str], outputs: list[Path]) -> Iterator[tuple[str, Source] | Rejection]:
     for path in paths:
         try:
-            for name in expand(path):
+            for name in expand(path, without=outputs):
                 yield name, read(name)
         except ImageError as error:
             yield Rejection.of(path, error)

@@ -3,8 +3,12 @@
 import json
 
 from fruitcnn.checkpoint import find_model
+from fruitcnn.errors import shortened
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.terminal import printable
+
+# Characters of a line's name and of its value; a card may hold anything.
+_LONGEST_NAME, _LONGEST_VALUE = 40, 1000
 
 
 def describe(model: str) -> str:
@@ -12,7 +16,7 @@ def describe(model: str) -> str:
     file = find_model(model)
     card = Identifier.load(file, once=True).card
     outputs = {output["name"] for output in card.outputs}
-    rows = {
+    own = {
         "model": f"{file} ({file.stat().st_size / 1e6:.1f} MB)",
         "labels": card.labels_shown(),
         "input": f"image: float32 [batch, 3, {card.size}, {card.size}], RGB, 0..255",
@@ -21,7 +25,16 @@ def describe(model: str) -> str:
         **({} if card.refuse_below is None else {"unknown": f"below a familiarity of {card.refuse_below:g}"}),
         **({"evidence": "where each answer comes from"} if "evidence" in outputs else {}),
         "calibration": f"temperature {card.temperature:.3f}, already in the weights",
-        **{key: value if isinstance(value, str) else json.dumps(value) for key, value in card.provenance.items()},
     }
-    width = max(map(len, rows))
-    return "\n".join(f"{printable(key.replace('_', ' ')):<{width}}  {printable(value)}" for key, value in rows.items())
+    rows = [*own.items(), *(_provenance_row(key, value, taken=set(own)) for key, value in card.provenance.items())]
+    names = [printable(shortened(name, _LONGEST_NAME)) for name, _ in rows]
+    width = min(max(map(len, names)), _LONGEST_NAME)
+    values = (printable(shortened(value, _LONGEST_VALUE)) for _, value in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in zip(names, values, strict=True))
+
+
+def _provenance_row(key: str, value: object, *, taken: set[str]) -> tuple[str, str]:
+    """What the card says of the training; it can't be taken for what was found out here."""
+    name = key.replace("_", " ").strip()
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{name} (says the card)" if name in taken else name, text

@@ -33,7 +33,7 @@ class Identification:
     @property
     def identify_label(self) -> str:
         """The likeliest label, or `unknown` for a picture that is unlike those that the model knows."""
-        if self.familiarity is not None and self.familiarity < self.refuse_below:
+        if self.familiarity is not None and not self.familiarity >= self.refuse_below:
             return UNKNOWN
         return self.likeliest_label
 

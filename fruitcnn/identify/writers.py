@@ -7,8 +7,16 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 
+from fruitcnn.errors import shortened
 from fruitcnn.identify.results import UNKNOWN, Identification, Rejection
 from fruitcnn.terminal import printable
+
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS = frozenset({"file", "identify_label", "identify_rate", "familiarity", "error", "warning"})
+_PREFIX = "probability_"
+# Characters of a label in the table.
+_LONGEST_LABEL = 60
 
 Results = Iterable[Identification | Rejection]
 
@@ -42,10 +50,12 @@ def json_lines(results: Results, columns: Columns) -> Iterator[str]:
 def csv_lines(results: Results, columns: Columns) -> Iterator[str]:
     """A header, then a row a picture: file, label, rate, a probability a label (empty below --top), error, warning.
 
-    Where the model says how familiar a picture is, a column of it stands before the error.
+    Where the model says how familiar a picture is, a column of it stands before the error. Cells are what they are, for
+    programs: one that begins with = + - or @ is a formula to a spreadsheet, for which there is `spreadsheet_lines`. The
+    column of a label that is named like another column begins with `probability_`.
     """
     labels, more = columns.labels, ["familiarity"] if columns.familiarity else []
-    yield _csv_row(["file", "identify_label", "identify_rate", *labels, *more, "error", "warning"])
+    yield _csv_row(["file", "identify_label", "identify_rate", *map(_label_column, labels), *more, "error", "warning"])
     for result in results:
         if isinstance(result, Rejection):
             yield _csv_row([result.file, "", "", *("" for _ in (*labels, *more)), result.error, ""])
@@ -55,16 +65,24 @@ def csv_lines(results: Results, columns: Columns) -> Iterator[str]:
             yield _csv_row([result.file, result.identify_label, result.identify_rate, *cells, "", result.warning])
 
 
+def spreadsheet_lines(results: Results, columns: Columns) -> Iterator[str]:
+    """The same for a spreadsheet: what it would take for a formula begins with an apostrophe."""
+    for line in csv_lines(results, columns):
+        (row,) = csv.reader([line])
+        yield _csv_row([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row])
+
+
 def table(results: Results, columns: Columns) -> Iterator[str]:
     """Aligned for reading: rate, label, file, and what else it could be, a line a picture as it is known."""
-    width = max(len(printable(label)) for label in (*columns.labels, UNKNOWN))
+    shown = {label: printable(shortened(label, _LONGEST_LABEL)) for label in (*columns.labels, UNKNOWN)}
+    width = max(map(len, shown.values()))
     for result in results:
         if isinstance(result, Rejection):
             yield f"{'':>7}  {'rejected':<{width}}  {printable(result.file)}: {printable(result.error)}\n"
         else:
             ranked = sorted(result.prediction.items(), key=lambda item: -float(item[1][:-1]))
-            others = ", ".join(f"{printable(label)} {rate}" for label, rate in ranked if label != result.identify_label)
-            head = f"{result.identify_rate:>7}  {printable(result.identify_label):<{width}}  {printable(result.file)}"
+            others = ", ".join(f"{shown[label]} {rate}" for label, rate in ranked if label != result.identify_label)
+            head = f"{result.identify_rate:>7}  {shown[result.identify_label]:<{width}}  {printable(result.file)}"
             warning = f"  warning: {printable(result.warning)}" if result.warning else ""
             yield head + (f"  ({others})" if others else "") + warning + "\n"
 
@@ -80,7 +98,16 @@ ROW_FORMATS = {
     "table": RowFormat(table, "backslashreplace"),
     "json": RowFormat(json_lines, "fruitcnn.json"),
     "csv": RowFormat(csv_lines, "backslashreplace"),
+    "spreadsheet": RowFormat(spreadsheet_lines, "backslashreplace"),
 }
+
+
+def _label_column(label: str) -> str:
+    """A label's own name, but where that is a column's, or such a name that was escaped."""
+    bare = label
+    while bare.startswith(_PREFIX):
+        bare = bare.removeprefix(_PREFIX)
+    return _PREFIX + label if bare in _COLUMNS else label
 
 
 def _csv_row(fields: list[object]) -> str:

@@ -1,14 +1,18 @@
 """Signals at any moment: the right status, no traceback, nothing left half written."""
 
+import dataclasses
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from tests.faults.conftest import pictures
+from tests.tiny import CARD, write_picture, write_tiny_model
 
 CAUGHT = 1 << (signal.SIGTERM - 1)
 
@@ -54,7 +58,7 @@ def test_a_signal_while_it_starts(number: signal.Signals, expected: int, delay: 
 
 def test_a_signal_while_a_module_is_half_imported() -> None:
     half = "sys.modules['fruitcnn.outputs'] = types.ModuleType('fruitcnn.outputs')"
-    code = f"import sys, types; {half}; from fruitcnn.__main__ import _stop; _stop(15, None)"
+    code = f"import sys, types; {half}; from fruitcnn.signals import _stop; _stop(15, None)"
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (143, b"")
 
@@ -83,3 +87,32 @@ def test_kill_while_an_output_is_written(trial: int, tmp_path: Path) -> None:
     process.communicate(timeout=60)
     text = (tmp_path / "out.csv").read_text()
     assert text == "old" or len(text.splitlines()) == 180
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_while_a_network_computes(number: signal.Signals, expected: int, tmp_path: Path) -> None:
+    card = dataclasses.replace(CARD, outputs=CARD.outputs[:1])
+    model = onnx.load(write_tiny_model(tmp_path / "slow.onnx", card))
+    # Hours of work: five thousand products of large matrices, one after the other.
+    shape = onnx.numpy_helper.from_array(np.array([2000, 2000]), "shape")
+    model.graph.initializer.append(shape)
+    nodes = [onnx.helper.make_node("Expand", ["mean", "shape"], ["product 0"])]
+    for step in range(5000):
+        nodes.append(onnx.helper.make_node("MatMul", [f"product {step}"] * 2, [f"product {step + 1}"]))
+    nodes.append(onnx.helper.make_node("ReduceMean", ["product 5000"], ["end"], keepdims=0))
+    nodes.append(onnx.helper.make_node("Mul", ["end", "end"], ["ended"]))
+    for node in model.graph.node:
+        node.input[:] = ["logits and end" if name == "logits" else name for name in node.input]
+    nodes.append(onnx.helper.make_node("Add", ["logits", "ended"], ["logits and end"]))
+    softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
+    model.graph.node.remove(softmax)
+    model.graph.node.extend([*nodes, softmax])
+    (tmp_path / "slow.onnx").write_bytes(model.SerializeToString())
+    write_picture(tmp_path / "red.png", (240, 60, 60))
+    process = started("identify", "red.png", "--model", "slow.onnx", "--verbose", "--output", "out.csv", cwd=tmp_path)
+    assert process.stderr is not None and b"identified by" in process.stderr.readline(), "it is loaded"
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == expected and message == b""
+    assert names(tmp_path) == ["red.png", "slow.onnx"]

@@ -1,0 +1,86 @@
+"""A model.onnx that is held to what its card promises: when it is opened, and at each answer."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fruitcnn.arrays import Float32Array
+from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, PROBABILITIES, ModelCard
+from fruitcnn.errors import ModelError
+from fruitcnn.image import Pixels
+from fruitcnn.onnx_file import check_onnx
+from fruitcnn.runtime import Session
+
+# How far the probabilities of a picture may be from summing to 1, and a familiarity from 0..1: a model in half
+# precision is within it.
+_TOLERANCE = 0.01
+# Numbers of a batch's pictures at the model's size: 16 pictures of 512 pixels, one of 2,048.
+_BATCH_NUMBERS = 16 * 512 * 512 * 3
+_MOST = 16
+
+
+class Network:
+    """A network with its card. Safe to share between threads."""
+
+    def __init__(self, file: Path, *, once: bool, threads: int) -> None:
+        """Raises ModelError for a file that is not understood, or whose graph is not as its card says."""
+        checked = check_onnx(file)
+        self.file = file
+        # First, because a card of a later format says which version reads it.
+        self.card = ModelCard.from_onnx(checked)
+        self._session = Session(checked, once=once, threads=threads)
+        _check_graph(self._session, self.card)
+        self._shapes = {name: shape for name, shape in self.card.shapes().items() if name != INPUT}
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs that the card promises, as far as this version knows them; the probabilities first."""
+        return list(self._shapes)
+
+    @property
+    def batch(self) -> int:
+        """How many pictures go through at once: enough to use all cores, few enough to bound the memory."""
+        return max(1, min(_MOST, _BATCH_NUMBERS // (3 * self.card.size**2)))
+
+    def answers(self, names: list[str], pixels: Pixels) -> list[Float32Array]:
+        """These outputs to uint8 RGB pixels [N, S, S, 3]. Raises ModelError where they are not what they should be."""
+        answers = self._session.answers(names, pixels)
+        for name, answer in zip(names, answers, strict=True):
+            self._check(name, answer, (len(pixels), *self._shapes[name]))
+        return answers
+
+    def _check(self, name: str, answer: Any, shape: tuple[int, ...]) -> None:
+        if not isinstance(answer, np.ndarray) or (answer.dtype, answer.shape) != (np.float32, shape):
+            found = f"{answer.dtype} {list(answer.shape)}" if isinstance(answer, np.ndarray) else type(answer).__name__
+            raise self._wrong(f"answers with {found} where {name} belong: float32 {list(shape)}")
+        # Written so that what is not a number fails too.
+        if name == PROBABILITIES and not (np.all(answer >= 0) and np.all(np.abs(answer.sum(axis=1) - 1) <= _TOLERANCE)):
+            raise self._wrong("answers with what are no probabilities")
+        if name == FAMILIARITY and not np.all(np.abs(answer - 0.5) <= 0.5 + _TOLERANCE):
+            raise self._wrong("answers with a familiarity that is not between 0 and 1")
+        if name == EVIDENCE and not np.all(np.isfinite(answer)):
+            raise self._wrong("answers with evidence that is no number")
+
+    def _wrong(self, problem: str) -> ModelError:
+        return ModelError(problem, value=self.file, remedy="train or export it again")
+
+
+def _check_graph(session: Session, card: ModelCard) -> None:
+    batch = next(iter(session.inputs.values()), [])[:1]
+    if batch and isinstance(batch[0], int):
+        raise ModelError(
+            f"takes {batch[0]} pictures at a time, no more and no fewer",
+            value=session.file,
+            remedy="export it with a batch of any size",
+        )
+    shapes = {name: shape[1:] for name, shape in (session.inputs | session.outputs).items()}
+    wanted = card.shapes()
+    # What the file has beyond that is for others.
+    if any(shapes.get(name) != shape for name, shape in wanted.items()) or set(session.inputs) != {INPUT}:
+        found = {name: shapes.get(name, "nothing") for name in wanted}
+        raise ModelError(
+            f"its graph and its card disagree (card: {wanted}, graph: {found}, inputs: {len(session.inputs)})",
+            value=session.file,
+            remedy="export it again",
+        )

@@ -1,0 +1,50 @@
+"""A signal ends the command at once, without a traceback and without leaving a part of a file."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+def end_on_signals() -> None:
+    """From here on SIGINT, SIGTERM and SIGHUP end this process."""
+    for name in _NAMES:
+        number = getattr(signal, name, None)
+        # What the parent made this process ignore, as nohup and a shell's & do, stays ignored.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def end_inside_libraries() -> None:
+    """The same while a library computes: Python's handlers wait until the main thread is back from it.
+
+    A thread waits for the number that Python's own part of the handler writes to a pipe. For a process that called
+    `end_on_signals`, and whose standard streams are open: the pipe must not become one of them.
+    """
+    if signal.getsignal(signal.SIGTERM) is not _stop or not hasattr(os, "register_at_fork"):
+        return
+    import threading
+
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    # A child's signals are its own.
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    threading.Thread(target=_watch, args=(reading,), daemon=True).start()
+
+
+def _watch(reading: int) -> None:
+    while data := os.read(reading, 1):
+        # Training handles signals in its own way.
+        if signal.getsignal(data[0]) is _stop:
+            _stop(data[0], None)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # Not there yet, or half imported: then no file was begun.
+    discard = getattr(sys.modules.get("fruitcnn.outputs"), "discard_unfinished", None)
+    if discard:
+        discard()
+    os._exit(128 + number)
