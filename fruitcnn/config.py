@@ -117,7 +117,7 @@ class HeadConfig(_Section):
     """The last layer, fitted to convergence on features that are computed once."""
 
     penalty: Positive = Field(5.0, description="of the squared weights, beside the summed loss of all pictures")
-    mirrored: bool = Field(True, description="learn from the pictures' mirror images too")
+    mirrored: bool = Field(False, description="learn from the pictures' mirror images too")
     folds: Annotated[int, Field(ge=2)] = Field(
         5, description="parts of the training pictures, each answered by a head that has not met it, for calibration"
     )

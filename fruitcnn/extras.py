@@ -1,14 +1,18 @@
 """What the light install lacks, and how to get it: the same words from the command line and from Python."""
 
+import contextlib
+from collections.abc import Iterator
+
 from fruitcnn.errors import UsageError
 
 # The packages that each extra brings, by the names under which they are imported.
 EXTRAS = {
-    "train": (
-        *("torch", "torchvision", "lightning", "keras", "onnx", "onnxscript", "torchmetrics"),
-        *("tensorboard", "matplotlib", "pydantic", "yaml"),
-    ),
     "report": ("jinja2", "markupsafe"),
+    "features": ("onnx", "pydantic", "yaml"),
+    "train": (
+        *("torch", "torchvision", "lightning", "keras", "onnxscript", "torchmetrics"),
+        *("tensorboard", "matplotlib", "h5py"),
+    ),
 }
 
 
@@ -23,3 +27,12 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
         if package in packages:
             return MissingExtraError(f"{package} is missing", remedy=f"run: pip install 'fruitcnn[{extra}]'")
     return None
+
+
+@contextlib.contextmanager
+def naming_extras() -> Iterator[None]:
+    """Around what imports a part of fruitcnn when it is needed: what is missing then is a MissingExtraError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) or error from None

@@ -46,14 +46,17 @@ def test_the_examples_of_the_page_run_one_after_the_other(drawn: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("missing", "code"),
+    ("missing", "extra", "code"),
     [
-        ("pydantic", "fruitcnn.load_config"),
-        ("torch", "from fruitcnn import train"),
-        ("onnx", "fruitcnn.export_checkpoint"),
+        ("pydantic", "features", "fruitcnn.load_config"),
+        ("onnx", "features", "from fruitcnn import train"),
+        ("torch", "train", "fruitcnn.train('.', recipe='fruit_net')"),
+        ("keras", "train", f"fruitcnn.export_checkpoint({str(REPOSITORY / 'checkpoints/fruits')!r}, to='x')"),
     ],
 )
-def test_a_missing_extra_is_told_from_python_as_from_the_command_line(missing: str, code: str, tmp_path: Path) -> None:
+def test_a_missing_extra_is_told_from_python_as_from_the_command_line(
+    missing: str, extra: str, code: str, tmp_path: Path
+) -> None:
     # A finder that refuses the module, as if it had never been installed.
     script = f"""
 import sys
@@ -70,7 +73,7 @@ except fruitcnn.MissingExtraError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == f"{missing} is missing; run: pip install 'fruitcnn[train]'\n", done.stderr
+    assert done.stdout == f"{missing} is missing; run: pip install 'fruitcnn[{extra}]'\n", done.stderr
 
 
 def test_the_extras_are_those_that_can_be_installed() -> None:

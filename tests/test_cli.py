@@ -51,14 +51,16 @@ def test_public_names_resolve() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "missing"),
+    ("command", "missing", "extra"),
     [
-        (("train", "quick"), "pydantic"),
-        (("train", "quick"), "lightning"),
-        (("export", str(REPOSITORY / "checkpoints/fruits"), "--to", "x"), "keras"),
+        (("train", "quick"), "pydantic", "features"),
+        (("train", "quick"), "lightning", "train"),
+        (("export", str(REPOSITORY / "checkpoints/fruits"), "--to", "x"), "keras", "train"),
     ],
 )
-def test_a_missing_extra_names_the_install_line(missing: str, command: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_missing_extra_names_the_install_line(
+    command: tuple[str, ...], missing: str, extra: str, tmp_path: Path
+) -> None:
     # A finder that refuses the module, as if it had never been installed.
     script = f"""
 import sys
@@ -73,7 +75,7 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
-    assert f"{missing} is missing; run: pip install 'fruitcnn[train]'" in done.stderr
+    assert f"{missing} is missing; run: pip install 'fruitcnn[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -16,6 +16,7 @@ from fruitcnn.evaluation.choice import check_labels, choose_split, outside_pictu
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.leaks import training_pictures
 from fruitcnn.evaluation.predictions import Predictions, is_predictions, write_predictions
+from fruitcnn.extras import naming_extras
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.outputs import check_inputs_stay, made_folder, written_together
 
@@ -23,6 +24,7 @@ from fruitcnn.outputs import check_inputs_stay, made_folder, written_together
 FILES = (checkpoint.PREDICTIONS, checkpoint.METRICS, checkpoint.REPORT)
 
 
+@naming_extras()
 def evaluate(
     model: str | os.PathLike[str],
     data: str | os.PathLike[str],

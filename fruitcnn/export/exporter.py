@@ -13,6 +13,7 @@ from fruitcnn.export.formats import Format, choose_formats, load_function, of_ev
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import Reference
 from fruitcnn.export.source import KerasSource, OnnxSource, TrainedSource
+from fruitcnn.extras import naming_extras
 from fruitcnn.locks import held_folder
 from fruitcnn.onnx_file import read_graph
 from fruitcnn.outputs import check_inputs_stay, remove_temporaries, written_together, written_whole
@@ -33,8 +34,13 @@ def export_run(source: TrainedSource, folder: Path) -> list[Parity]:
     return [*parities, *_export_derived(derived, folder / checkpoint.ONNX, folder)]
 
 
+@naming_extras()
 def export_checkpoint(
-    folder: Path, *, formats: Sequence[str] | None = None, to: Path | None = None, force: bool = False
+    folder: str | os.PathLike[str],
+    *,
+    formats: Sequence[str] | None = None,
+    to: str | os.PathLike[str] | None = None,
+    force: bool = False,
 ) -> list[Parity]:
     """Export a finished run again, into its own folder or `to`; returns how closely each file agrees.
 
@@ -44,7 +50,7 @@ def export_checkpoint(
     DatasetError where a format needs the pictures of the run and they are not at hand.
     """
     names = [format.name for format in of_every_run()] if formats is None else formats
-    return list(export_formats(folder, names, to=to, force=force))
+    return list(export_formats(Path(folder), names, to=None if to is None else Path(to), force=force))
 
 
 def export_formats(

@@ -9,6 +9,7 @@ from typing import Any
 from fruitcnn import checkpoint
 from fruitcnn.config import Config, load_config
 from fruitcnn.errors import UsageError
+from fruitcnn.extras import naming_extras
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.runs.stages import train_config
 
@@ -42,6 +43,7 @@ class FinishedRun(os.PathLike[str]):
         return Identifier.load(self.folder)
 
 
+@naming_extras()
 def train(
     data: str | os.PathLike[str] | Config,
     *,

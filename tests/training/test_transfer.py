@@ -37,7 +37,8 @@ def probed(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     for number in range(12):
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(strangers / f"{number}.png")
     (strangers / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
-    config = load_config("features", ["data.size=64", f"data.outside={strangers}"], data=drawn)
+    settings = ["data.size=64", f"data.outside={strangers}", "head.mirrored=true"]
+    config = load_config("features", settings, data=drawn)
     return train_config(config, root=root, device="cpu", print_line=lambda line: None)
 
 

@@ -1,0 +1,86 @@
+"""A last layer on the shipped network, from pictures to a finished folder, in a process that has no torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fruitcnn import Identifier, checkpoint, load_config
+from fruitcnn.evaluation.predictions import read_predictions
+from fruitcnn.export.exporter import export_checkpoint
+from fruitcnn.features.fit import fits_shipped_network
+from fruitcnn.image import load_pixels
+
+WITHOUT = ("torch", "torchvision", "keras", "lightning", "onnxscript", "matplotlib", "h5py", "tqdm", "sklearn", "scipy")
+SCRIPT = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {WITHOUT!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+from importlib import util
+real = util.find_spec
+util.find_spec = lambda name, package=None: None if name in {WITHOUT!r} else real(name, package)
+import fruitcnn
+run = fruitcnn.train(sys.argv[1], recipe="features", name=sys.argv[2], size=64)
+print(run.metrics["held_out"]["accuracy"])
+"""
+
+
+@pytest.fixture(scope="module")
+def said(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a run without torch, and what it printed."""
+    folder = tmp_path_factory.mktemp("light") / "mine"
+    words = [sys.executable, "-W", "error", "-c", SCRIPT, drawn, folder]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def test_the_folder_has_all_but_the_keras_model_which_an_export_adds(said: tuple[Path, str], tmp_path: Path) -> None:
+    folder, text = said
+    names = set(checkpoint.FILES) - set(checkpoint.OF_EPOCHS) - {checkpoint.KERAS}
+    assert {path.name for path in folder.iterdir()} == names
+    assert "keras: not installed here; once it is, `fruitcnn export --format keras` adds its file" in text
+    keras, onnx = export_checkpoint(folder, to=tmp_path / "new")
+    assert (keras.name, onnx.name) == (checkpoint.KERAS, checkpoint.ONNX)
+    assert keras.logit is not None and keras.logit < 1e-5 and keras.images == 6
+    assert (tmp_path / "new" / checkpoint.ONNX).read_bytes() == (folder / checkpoint.ONNX).read_bytes()
+
+
+def test_its_answers_are_what_the_file_says_to_the_same_pictures(said: tuple[Path, str], drawn: Path) -> None:
+    """By onnxruntime alone, and by the rows of predictions.csv."""
+    folder, _ = said
+    rows = [row for row in read_predictions(folder / checkpoint.PREDICTIONS).rows if row.split == "validation"]
+    pixels = np.stack([load_pixels(drawn / row.file, 64) for row in rows]).transpose(0, 3, 1, 2).astype(np.float32)
+    session = onnxruntime.InferenceSession(folder / checkpoint.ONNX, providers=["CPUExecutionProvider"])
+    probabilities, familiarity = session.run(["probabilities", "familiarity"], {"image": pixels})
+    assert np.abs(probabilities - [row.probabilities for row in rows]).max() < 1e-5
+    assert np.abs(familiarity - [row.familiarity for row in rows]).max() < 1e-3
+    card = Identifier.load(folder).card
+    assert card.provenance["accuracy"]["held_out"] == round(
+        json.loads((folder / checkpoint.METRICS).read_text())["held_out"]["accuracy"], 4
+    )
+    assert card.provenance["parameters"] > 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [
+        ([], True),
+        (["data.size=100"], False),
+        (["model.weights=none"], False),
+        (["model.architecture=efficientnet_lite1"], False),
+    ],
+)
+def test_which_recipes_need_no_torch(settings: list[str], fits: bool, drawn: Path) -> None:
+    assert fits_shipped_network(load_config("features", settings, data=drawn)) == fits
+
+
+def test_a_recipe_by_gradient_is_none_of_them(drawn: Path) -> None:
+    assert not fits_shipped_network(load_config("transfer", data=drawn))
