@@ -64,7 +64,8 @@ def _is_meant(path: Path) -> bool:
         return True
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one that can be followed."""
     try:
         return entry.is_dir()
     except OSError:
@@ -90,7 +91,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield current
             continue
         for entry in entries:
-            if is_ignored(path := Path(entry.path)) or not _is_folder(entry):
+            if is_ignored(path := Path(entry.path)) or not is_folder(entry):
                 yield path
             else:
                 (links if entry.is_symlink() else waiting).append(path)

@@ -16,11 +16,11 @@ from fruitcnn.terminal import printable
 def read_folder(root: Path) -> Listing:
     """List the pictures of a folder of classes, or of splits of classes. Raises DatasetError and OSError."""
     is_ours = _seeker_of_results(root)
-    entries = sorted(root.iterdir())
+    entries = list(root.iterdir())
     visible = visible_folders(root)
     results = [folder for folder in visible if _is_results_alone(folder, is_ours)]
     folders = [folder for folder in visible if folder not in results]
-    rest = [path for path in entries if path not in visible]
+    rest = sorted(set(entries) - set(visible))
     if not folders:
         raise _no_classes(root)
     splits = splits_of(root, folders)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fruitcnn.dataset.records import CALIBRATION, SPLITS, TEST, TRAIN, VALIDATION
 from fruitcnn.errors import DatasetError
-from fruitcnn.listing import is_ignored
+from fruitcnn.listing import is_folder, is_ignored
 from fruitcnn.terminal import printable
 
 # The names that people give to the splits.
@@ -97,8 +97,9 @@ def folder_to_give(root: Path) -> Path | None:
 def visible_folders(folder: Path) -> list[Path]:
     """The folders in a folder, but for hidden ones and those of the system; none of one that can't be opened."""
     try:
-        # Unlike Path.is_dir, this is False where a link can't be followed.
-        return sorted(path for path in folder.iterdir() if not is_ignored(path) and os.path.isdir(path))  # noqa: PTH112
+        with os.scandir(folder) as found:
+            # In this order: of an entry that is no link it is known without a look at the disk whether it is a folder.
+            return sorted(path for entry in found if is_folder(entry) and not is_ignored(path := Path(entry.path)))
     except OSError:
         return []
 

@@ -15,8 +15,6 @@ from fruitcnn.terminal import printable
 
 # Fewer pictures say too little about a temperature, and nothing about the least familiar twentieth.
 FEWEST_TO_CALIBRATE = 50
-
-
 # What near-duplicates mean for a split: they stay on one side, are only warned of ("warn"), or are not looked for.
 GROUP: Final = "group"
 OFF: Final = "off"
