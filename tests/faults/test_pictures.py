@@ -280,6 +280,21 @@ def test_a_jpeg_with_data_to_spare_or_without_a_restart_marker_is_told() -> None
     assert "part of it" in warning(marked[:first] + marked[first + 2 :])
 
 
+def test_a_jpeg_that_was_overwritten_with_one_value_is_told() -> None:
+    """Wherever that is; and a flat picture, whose data repeat, is whole."""
+    for options in ({}, {"subsampling": 0}, {"quality": 40}):
+        for image in (photograph(), photograph().convert("L")):
+            data = encoded(image, "JPEG", **options)
+            start, end = data.index(b"\xff\xda") + 20, data.rindex(b"\xff\xd9")
+            for place in np.linspace(start, end - 60, 5).astype(int):
+                for value in (b"\x55", b"\x00", b"\xaa"):
+                    # What lies on a stuffed byte before or after is a marker of its own.
+                    assert warning(data[:place] + value * 40 + data[place + 40 :]), (options, place, value)
+    for flat in (Image.new("RGB", (900, 700), (180, 20, 30)), Image.new("L", (900, 700), 90)):
+        assert warning(encoded(flat, "JPEG")) == warning(encoded(flat, "JPEG", optimize=True)) == ""
+        assert warning(encoded(flat, "JPEG", subsampling=0)) == ""
+
+
 def test_damage_is_a_rows_warning_and_a_line_of_a_scan(command: Command, tmp_path: Path) -> None:
     from fruitcnn.dataset.scan import scan
 
