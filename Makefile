@@ -17,7 +17,7 @@ setup: .venv/ready ## Make .venv and install everything into it
 	@touch $@
 
 run: setup ## Train on the embedded pictures, export, check, identify a handful
-	$(BIN)/fruitcnn train quick
+	$(BIN)/fruitcnn train -r quick
 	@echo
 	$(BIN)/fruitcnn identify dataset/sample/*/*_00[01].jpg
 

@@ -78,10 +78,10 @@ class Bench:
         return printed
 
     def train(self, *arguments: object, device: str | None = None) -> subprocess.Popen[str]:
-        """`fruitcnn train quick` on the embedded pictures."""
+        """`fruitcnn train -r quick` on the embedded pictures."""
         data = REPOSITORY / "dataset" / "sample"
         return self.start(
-            "-m", "fruitcnn", "train", "quick", "--data", data, "--device", device or self.device, *arguments
+            "-m", "fruitcnn", "train", data, "-r", "quick", "--device", device or self.device, *arguments
         )  # fmt: skip
 
 

@@ -13,8 +13,10 @@ from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
 from fruitcnn.extras import missing_extra
 from fruitcnn.quick_command import QuickCommand, QuickGroup
+from fruitcnn.recipes import DEFAULT, find_recipe
 from fruitcnn.signals import end_inside_libraries
 from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable, standard_output
+from fruitcnn.train_command import TrainCommand, check_photographs, training_settings
 
 app = typer.Typer(cls=QuickGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -133,23 +135,33 @@ def evaluate(
     raise typer.Exit(3 if evaluation.unreadable else 0)
 
 
-@app.command(cls=QuickCommand)
+@app.command(cls=TrainCommand)
 def train(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="Recipe: a YAML file, or quick, features, ...")],
-    data: Annotated[Path | None, typer.Option(help="Folder or CSV of labelled pictures.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label."),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", metavar="RECIPE", help="One of `fruitcnn recipes`, or a YAML file.")
+    ] = DEFAULT,
+    epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn at random, the split too.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override, as train.epochs=3.")] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Train a network, export it and prove that the exported files agree with it."""
+    # A mistake in these is told before the seconds that importing torch takes.
+    check_photographs(data, recipe)
+    find_recipe(recipe)
     from fruitcnn.config import load_config
 
-    # A mistake in the recipe is told before the seconds that importing torch takes.
-    loaded = load_config(config, set_ or [], data=data)
+    loaded = load_config(recipe, training_settings(set_, epochs=epochs, size=size, seed=seed), data=data)
     from fruitcnn.runs.stages import train_config
 
-    train_config(loaded, name=name, device=device.value, resume=resume, inputs=[Path(config)])
+    train_config(loaded, name=name, device=device.value, resume=resume, inputs=[Path(recipe)])
 
 
 @app.command(cls=QuickCommand, help=export_help())

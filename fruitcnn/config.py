@@ -11,10 +11,7 @@ from pydantic import Field
 from fruitcnn.architectures import ARCHITECTURES, choices, is_choice
 from fruitcnn.errors import ConfigError, system_error
 from fruitcnn.overrides import NO_YAML, apply_overrides, nearest, reason, set_value
-
-_PACKAGE = Path(__file__).parent
-# In the wheel the recipes lie inside the package, in a source tree beside it.
-RECIPES = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
+from fruitcnn.recipes import RECIPES, find_recipe
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -191,7 +188,7 @@ def load_config(
     overrides: texts `train.epochs=3`, or values by name: {"train.epochs": 3}, {"epochs": 3}. data: replaces data.path.
     Raises ConfigError naming the key, with the nearest known one for an unknown key.
     """
-    path = _find(recipe)
+    path = find_recipe(recipe)
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -209,15 +206,9 @@ def load_config(
         raise _readable(error, path) from None
 
 
-def _find(recipe: str | Path) -> Path:
-    path = Path(recipe)
-    if path.is_file():
-        return path
-    named = RECIPES / f"{recipe}.yaml"
-    if named.is_file():
-        return named
-    known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-    raise ConfigError("no such recipe", value=recipe, remedy=f"give a YAML file or one of: {known}")
+def setting_keys() -> list[str]:
+    """All keys of a recipe, sections too: `data`, `data.size`, ..."""
+    return _keys(Config)
 
 
 def _readable(error: pydantic.ValidationError, path: Path) -> ConfigError:

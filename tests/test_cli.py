@@ -53,8 +53,8 @@ def test_public_names_resolve() -> None:
 @pytest.mark.parametrize(
     ("command", "missing", "extra"),
     [
-        (("train", "quick"), "pydantic", "features"),
-        (("train", "quick"), "lightning", "train"),
+        (("train", str(REPOSITORY / "dataset/sample")), "pydantic", "features"),
+        (("train", str(REPOSITORY / "dataset/sample"), "-r", "quick"), "lightning", "train"),
         (("export", str(REPOSITORY / "checkpoints/fruits"), "--to", "x"), "keras", "train"),
     ],
 )
@@ -103,16 +103,31 @@ def test_mistakes_are_one_line(
     names = [f"{label}/{label}_00{n}.jpg" for label in ("grape", "pineapple") for n in range(4)]
     rows = [f"{drawn / name},{name.partition('/')[0]},{'train' if name < 'p' else 'validation'}" for name in names]
     (tmp_path / "list.csv").write_text("\n".join(["file,label,split", *rows]))
-    train, evaluate = ("train", "fruit_net", "--data"), ("evaluate", str(finished), "--data", str(drawn))
+    train, evaluate = ("train", "-r", "fruit_net"), ("evaluate", str(finished), "--data", str(drawn))
     for arguments, status, message in [
-        (("train", "nonsense"), 2, "no such recipe"),
-        (("train", "fruit_net"), 2, "no data set"),
+        (("train", str(drawn), "-r", "nonsense"), 2, "no such recipe"),
+        (("train",), 2, "no photographs; give a folder"),
         ((*train, "nowhere"), 1, "no such folder or file"),
         ((*train, "one"), 1, "no readable picture in: apple"),
         ((*train, "list.csv"), 1, "the train split has no picture of: pineapple"),
         ((*train, str(drawn), "--set", "train.epoch=3"), 2, "did you mean 'train.epochs'?"),
         ((*train, str(drawn), "--set", "data.outside=nowhere"), 1, "no such folder; mend data.outside"),
         ((*train, str(drawn), "--set", "data.outside=one"), 1, "no pictures in this folder; mend data.outside"),
+        (
+            ("train", "features"),
+            2,
+            "features: is a recipe; the photographs come first; run: fruitcnn train PHOTOGRAPHS\n",
+        ),
+        (("train", "features", "--data", "one"), 2, "run: fruitcnn train one\n"),
+        (
+            ("train", "--name", "a b", "quick", "--data=one", "--resume"),
+            2,
+            "the photographs come first; run: fruitcnn train one -r quick --name 'a b' --resume\n",
+        ),
+        (("train", "one", "--recip", "quick"), 2, "--recip: no such option; did you mean --recipe?"),
+        (("train", "one", "--learning-rate=0.1"), 2, "did you mean --set train.learning_rate=...?"),
+        (("train", "one", "--train.ema", "0.9"), 2, "did you mean --set train.ema=...?"),
+        ((*train, str(drawn), "--size", "8"), 2, "data.size: Input should be greater than or equal to 16"),
         (("export", "nowhere"), 1, "has no card.json, reference.npz"),
         (("export", str(finished), "--format", "onnx,onx"), 2, "onx: no such format; choose from"),
         (("export", str(finished), "--to", "list.txt"), 2, "list.txt: is not a folder"),
@@ -128,7 +143,7 @@ def test_mistakes_are_one_line(
         assert ended.value.code == status and message in errors, (arguments, errors)
         assert "Traceback" not in errors and len(errors.strip().splitlines()) == 1
     # As a process of its own, once: nothing of the libraries' imports comes with it.
-    done = cli("train", "fruit_net", "--data", "one")
+    done = cli("train", "one", "-r", "fruit_net")
     assert done.returncode == 1 and done.stdout == "" and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "checkpoints").exists(), "nothing is left of what could not begin"
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["list.txt"] and not (tmp_path / "no").exists()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from fruitcnn.config import RECIPES, load_config
+from fruitcnn.config import load_config
 from fruitcnn.errors import ConfigError
+from fruitcnn.recipes import RECIPES
 
 
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.yaml")))

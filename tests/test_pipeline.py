@@ -11,7 +11,7 @@ from tests.conftest import TINY, Run
 def test_from_nothing_to_an_identified_picture(cli: Run, tmp_path: Path) -> None:
     draw_dataset(tmp_path / "pictures", per_class=12, size=48, seed=3)
     settings = [argument for setting in TINY for argument in ("--set", setting)]
-    trained = cli("train", "simple_cnn", "--data", "pictures", "--device", "cpu", "--name", "mine", *settings)
+    trained = cli("train", "pictures", "-r", "simple_cnn", "--device", "cpu", "--name", "mine", *settings)
     assert trained.returncode == 0, trained.stderr
     assert trained.stderr == "", "quiet in a pipe"
     for text in ("36 pictures: train 30 (grape 10", "precision", "95 % interval", "same labels on"):

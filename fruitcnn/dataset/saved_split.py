@@ -1,6 +1,6 @@
 """split.csv: which picture of a run went where, so that it can be gone on with.
 
-Columns: file, sha256, label, split, hash (the perceptual one, in hex). It lists what `train --data` takes, too.
+Columns: file, sha256, label, split, hash (the perceptual one, in hex). It lists what `train` takes, too.
 """
 
 import csv

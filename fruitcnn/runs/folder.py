@@ -111,4 +111,6 @@ def _check_resumable(config: Config, folder: Path) -> None:
     changed = [key for key, value in config.model_dump().items() if before[key] != value]
     if changed:
         problem = f"was begun with other settings in: {', '.join(changed)}"
-        raise ConfigError(problem, value=folder, remedy="give the same recipe, --data and --set as at its start")
+        raise ConfigError(
+            problem, value=folder, remedy="give the same photographs, recipe and settings as at its start"
+        )

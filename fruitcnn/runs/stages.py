@@ -57,7 +57,9 @@ def _way_to_learn(config: Config, device: str) -> Callable[[Run], None]:
 def _read_data(config: Config, folder: Path) -> Dataset:
     """The data set; of a run that has whole epochs with the split that they were trained on."""
     if config.data.path is None:
-        raise UsageError("no data set", value="--data", remedy="give a folder of class folders, or a CSV")
+        raise UsageError(
+            "no photographs", remedy="give a folder of class folders, or a CSV: fruitcnn train PHOTOGRAPHS"
+        )
     data = config.data
     rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates)
     dataset = scan(

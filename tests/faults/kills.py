@@ -40,7 +40,7 @@ OUTPUT = "answers.csv"
 
 
 def train(folder: Path) -> None:
-    """The command `train quick --name killed`, with --resume where that is what the run needs."""
+    """The command `train DATA -r quick --name killed`, with --resume where that is what the run needs."""
     config = load_config("quick", _SETTINGS, data=folder.parent / "data")
 
     def run(*, resume: bool) -> None:

@@ -68,7 +68,7 @@ def test_a_lock_that_is_not_ours_is_not_followed_emptied_or_removed(
     folder.mkdir(parents=True)
     planted(folder / name, kind, victim)
     before = (folder / name).lstat()
-    done = command("train", "quick", "--name", "mine", "--data", "nowhere")
+    done = command("train", "nowhere", "--name", "mine", "-r", "quick")
     assert done.returncode in (1, 2) and len(done.stderr.splitlines()) == 1
     assert os.path.samestat((folder / name).lstat(), before) and victim.read_text() == "dear"
     assert name == ".lock" or "is not fruitcnn's; move it away" in done.stderr
@@ -209,7 +209,7 @@ def test_a_training_never_writes_over_what_it_reads(what: str, command: Command,
         (run / "split.csv").write_text("\n".join(["file,label", *rows]))
         (tmp_path / "linked.csv").symlink_to(run / "split.csv")
         given = tmp_path / "linked.csv" if "link" in what else run / "split.csv"
-    done = command("train", recipe, "--name", "R", "--data", given, "--set", "data.size=16")
+    done = command("train", given, "-r", recipe, "--name", "R", "--set", "data.size=16")
     assert done.returncode == 2 and "is read by this command (as " in done.stderr, done.stderr
     assert len(list(run.iterdir())) == 1
 

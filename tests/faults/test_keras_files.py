@@ -134,7 +134,7 @@ def test_every_way_to_a_keras_file_leads_through_that_door(command: Command, dra
     """`export`, weights to start from, and all else: nothing but the door calls Keras' own reader."""
     run = Path(shutil.copytree(SHIPPED, tmp_path / "run"))
     bomb = write(run / "model.keras", {CONFIGURATION: dense_model(1 << 32).encode(), WEIGHTS: weights(small_weights)})
-    start = ["train", "quick", "--data", drawn, "--set", "train.epochs=1"]
+    start = ["train", drawn, "-r", "quick", "--epochs", "1"]
     for done in (
         command("export", run, "--to", tmp_path / "out"),
         command(*start, "--set", f"model.weights={bomb}"),

@@ -63,7 +63,7 @@ def test_a_full_disk_in_the_middle_of_a_training(command: Command, tmp_path: Pat
         pytest.skip("a small disk may not be mounted here")
     try:
         settings = [word for setting in ("data.size=32", "train.epochs=1") for word in ("--set", setting)]
-        words = ["train", "quick", "--data", "data", "--name", "full", *settings]
+        words = ["train", "data", "-r", "quick", "--name", "full", *settings]
         (tmp_path / "elsewhere").mkdir()
         done = command(*words, environment={"TMPDIR": str(tmp_path / "elsewhere")})
         assert done.returncode == 1 and not list((tmp_path / "elsewhere").glob("tmp*"))
@@ -82,7 +82,7 @@ def test_a_finished_run_says_how_to_train_it_further(
 ) -> None:
     """What it says works, from a folder with a blank in its name, too."""
     shutil.copytree(finished, tmp_path / "checkpoints" / "well done")
-    run = ("train", "quick", "--data", drawn, "--set", "data.size=32", "--set", "train.epochs=1")
+    run = ("train", drawn, "-r", "quick", "--size", "32", "--epochs", "1")
     done = command(*run, "--resume", "--name", "well done")
     assert done.returncode == 2 and "checkpoints/well done: is finished already; to train it further" in done.stderr
     setting = shlex.split(done.stderr.strip().rpartition(": ")[2])

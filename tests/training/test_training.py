@@ -195,7 +195,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(
 ) -> None:
     stateful = [*STATEFUL, setting.format(drawn=drawn)]
     settings = [argument for setting in stateful for argument in ("--set", setting)]
-    arguments = ["train", "quick", "--data", drawn, "--device", "cpu", *settings]
+    arguments = ["train", drawn, "-r", "quick", "--device", "cpu", *settings]
     folder = tmp_path / "checkpoints" / "quick"
     stopped = run_python("tests.stopped", int(number), file, *arguments, cwd=tmp_path)
     errors = stopped.stderr

@@ -1,0 +1,81 @@
+"""The words of `fruitcnn train`: what those that it does not know were meant to be."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from fruitcnn.errors import UsageError
+from fruitcnn.quick_command import QuickCommand
+from fruitcnn.recipes import DEFAULT, is_recipe
+
+_OLD_DATA = "--data"
+
+
+class TrainCommand(QuickCommand):
+    """For `@app.command(cls=TrainCommand)`: an unknown option names the nearest option, or key of a recipe."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises UsageError with the right line for an option that there is not."""
+        words = list(args)
+        try:
+            return list(super().parse_args(ctx, args))
+        except Exception as error:
+            # Only an option that does not exist has this, under typer and click alike.
+            if not hasattr(error, "possibilities"):
+                raise
+            option = str(getattr(error, "option_name", ""))
+            if option == _OLD_DATA:
+                raise UsageError("the photographs come first", value=option, remedy=_new_order(words)) from None
+            known = [name for parameter in self.get_params(ctx) for name in parameter.opts]
+            remedy = f"did you mean {_nearest_option(option, known)}?"
+            raise UsageError("no such option", value=option, remedy=remedy) from None
+
+
+def training_settings(
+    settings: list[str] | None, *, epochs: int | None, size: int | None, seed: int | None
+) -> list[str]:
+    """What `--set` says and what options of their own say, as `key=value`."""
+    own = {"train.epochs": epochs, "data.size": size, "seed": seed}
+    return [*(settings or []), *(f"{key}={value}" for key, value in own.items() if value is not None)]
+
+
+def check_photographs(data: Path | None, recipe: str) -> None:
+    """Raises UsageError where a recipe stands in the photographs' place."""
+    if data is not None and is_recipe(data) and not data.is_dir():
+        line = _line("PHOTOGRAPHS", str(data))
+        raise UsageError("is a recipe; the photographs come first", value=data, remedy=f"run: {line}")
+
+
+def _new_order(words: list[str]) -> str:
+    """The line that does what `train RECIPE --data PHOTOGRAPHS ...` did."""
+    rest, data = list[str](), "PHOTOGRAPHS"
+    given = iter(words)
+    for word in given:
+        if word == _OLD_DATA:
+            data = next(given, data)
+        elif word.startswith(f"{_OLD_DATA}="):
+            data = word.partition("=")[2]
+        else:
+            rest.append(word)
+    recipe = next((word for word in rest if is_recipe(word)), DEFAULT)
+    return f"run: {_line(data, recipe, [word for word in rest if word != recipe])}"
+
+
+def _line(data: str, recipe: str, more: list[str] | None = None) -> str:
+    return shlex.join(["fruitcnn", "train", data, *([] if recipe == DEFAULT else ["-r", recipe]), *(more or [])])
+
+
+def _nearest_option(option: str, known: list[str]) -> str:
+    """The option that is most like this one, or `--set KEY=...` where a key of a recipe is more like it."""
+    import difflib
+
+    from fruitcnn.config import setting_keys
+
+    # `--learning-rate` is train.learning_rate, by its last word as well as in full.
+    keys: dict[str, str] = {}
+    for key in setting_keys():
+        for name in (key, key.rpartition(".")[2]):
+            keys.setdefault(f"--{name.replace('_', '-')}", f"--set {key}=...")
+    meant = {**keys, **{name: name for name in known}}
+    nearest = difflib.get_close_matches(option.replace("_", "-"), meant, n=1, cutoff=0)[0]
+    return meant[nearest]
