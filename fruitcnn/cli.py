@@ -154,7 +154,7 @@ def train(
 ) -> None:
     """Train a network, export it and prove that the exported files agree with it."""
     # A mistake in these is told before the seconds that importing torch takes.
-    check_photographs(data, recipe)
+    check_photographs(data)
     find_recipe(recipe)
     from fruitcnn.config import load_config
 

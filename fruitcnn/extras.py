@@ -1,6 +1,7 @@
 """What the light install lacks, and how to get it: the same words from the command line and from Python."""
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 
 from fruitcnn.errors import UsageError
@@ -27,6 +28,17 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
         if package in packages:
             return MissingExtraError(f"{package} is missing", remedy=f"run: pip install 'fruitcnn[{extra}]'")
     return None
+
+
+def require_extras(*extras: str) -> None:
+    """Raises MissingExtraError where a package of these is not installed; none of them is imported."""
+    for package in (package for extra in extras for package in EXTRAS[extra]):
+        try:
+            found = importlib.util.find_spec(package) is not None
+        except ModuleNotFoundError:
+            found = False
+        if not found and (error := missing_extra(ModuleNotFoundError(name=package))):
+            raise error
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from fruitcnn.dataset.kind import check_kind
 from fruitcnn.errors import UsageError
 from fruitcnn.quick_command import QuickCommand
 from fruitcnn.recipes import DEFAULT, is_recipe
@@ -39,11 +40,14 @@ def training_settings(
     return [*(settings or []), *(f"{key}={value}" for key, value in own.items() if value is not None)]
 
 
-def check_photographs(data: Path | None, recipe: str) -> None:
-    """Raises UsageError where a recipe stands in the photographs' place."""
-    if data is not None and is_recipe(data) and not data.is_dir():
+def check_photographs(data: Path | None) -> None:
+    """Raises UsageError where a recipe stands in the photographs' place, DatasetError where nothing does."""
+    if data is None:
+        return
+    if is_recipe(data) and not data.is_dir():
         line = _line("PHOTOGRAPHS", str(data))
         raise UsageError("is a recipe; the photographs come first", value=data, remedy=f"run: {line}")
+    check_kind(data)
 
 
 def _new_order(words: list[str]) -> str:

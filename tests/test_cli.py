@@ -161,3 +161,33 @@ def test_a_reader_that_has_seen_enough(finished: Path, drawn: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere"], "no such folder or file"),
+        (["photos", "-r", "nonsense"], "no such recipe"),
+        (["photos", "--epoch", "3"], "did you mean --epochs?"),
+        (["photos", "-r", "quick"], "lightning is missing"),
+        (["photos"], "jinja2 is missing"),
+    ],
+)
+def test_a_mistake_in_training_is_told_before_any_work(words: list[str], told: str, tmp_path: Path) -> None:
+    (tmp_path / "photos" / "apple").mkdir(parents=True)
+    # Empty classes are an error too: that they are not told shows that the folder was not looked through.
+    heavy = {"torch", "keras", "onnx", "onnxruntime", "matplotlib"}
+    absent = {"lightning is missing": "lightning", "jinja2 is missing": "jinja2"}.get(told)
+    script = f"""
+import sys
+sys.modules[{absent!r}] = None
+sys.argv = ["fruitcnn", "train", *{words!r}]
+from fruitcnn.cli import main
+try:
+    main()
+finally:
+    print(sorted({heavy!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode in (1, 2) and told in done.stderr
+    assert done.stdout == "[]\n" and not (tmp_path / "checkpoints").exists()

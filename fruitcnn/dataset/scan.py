@@ -36,11 +36,12 @@ def scan(
     outside: a folder of pictures of no class. The report says what was left out and why. Raises DatasetError for a set
     that can't be trained on, with the counts, and TransientError where the machine failed.
     """
-    listing, store = read_listing(data), PixelStore(sizes)
+    # Both are listed before a picture of either is read.
+    listing, others, store = read_listing(data), _outside(outside) if outside else [], PixelStore(sizes)
     check_not_reserved(listing.labels, value=data)
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
     records = read_pictures(sorted(listing.records, key=lambda record: record.file), store)
-    of_no_class = read_pictures(_outside(outside), store) if outside else []
+    of_no_class = read_pictures(others, store)
     report = left_out(listing, records + of_no_class) + damaged(records + of_no_class)
     if store.failure:
         report.append(f"warning: decoded pictures are not kept in {store.folder}: {store.failure}")

@@ -16,7 +16,7 @@ from fruitcnn.evaluation.choice import check_labels, choose_split, outside_pictu
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.leaks import training_pictures
 from fruitcnn.evaluation.predictions import Predictions, is_predictions, write_predictions
-from fruitcnn.extras import naming_extras
+from fruitcnn.extras import naming_extras, require_extras
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.outputs import check_inputs_stay, made_folder, written_together
 
@@ -44,6 +44,7 @@ def evaluate(
     """
     folder = None if report is None else Path(report)
     if folder is not None:
+        require_extras("report")
         _check_report(folder)
     file, data = checkpoint.find_model(model), Path(data)
     identifier = Identifier.load(file)
@@ -86,18 +87,10 @@ def _check_report(folder: Path) -> None:
 
 
 def _write(evaluation: Evaluation, folder: Path, album: Album, data: Path, listing: list[Record]) -> None:
-    names: tuple[str, ...] = FILES
-    missing: ModuleNotFoundError | None = None
-    try:
-        from fruitcnn.report.page import write_report
-    except ModuleNotFoundError as error:
-        # The page alone needs an extra: what was found is kept without it.
-        names, missing = FILES[:-1], error
-    with made_folder(folder), written_together(*(folder / name for name in names)) as (predictions, metrics, *page):
+    from fruitcnn.report.page import write_report
+
+    with made_folder(folder), written_together(*(folder / name for name in FILES)) as (predictions, metrics, page):
         rows = (*evaluation.predictions.rows, *evaluation.outside.rows)
         write_predictions(Predictions(evaluation.predictions.labels, rows), predictions)
         metrics.write_text(json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        for report in page:
-            write_report(report, evaluation, album, data=data, listing=listing)
-    if missing is not None:
-        raise missing
+        write_report(page, evaluation, album, data=data, listing=listing)

@@ -13,7 +13,7 @@ from fruitcnn.export.formats import Format, choose_formats, load_function, of_ev
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import Reference
 from fruitcnn.export.source import KerasSource, OnnxSource, TrainedSource
-from fruitcnn.extras import naming_extras
+from fruitcnn.extras import naming_extras, require_extras
 from fruitcnn.locks import held_folder
 from fruitcnn.onnx_file import read_graph
 from fruitcnn.outputs import check_inputs_stay, remove_temporaries, written_together, written_whole
@@ -58,6 +58,7 @@ def export_formats(
 ) -> Iterator[Parity]:
     """As `export_checkpoint`, one result after the other; what is done stays where a later format fails."""
     chosen = choose_formats(formats)
+    require_extras("features")
     trained = [format for format in chosen if not format.is_derived]
     derived = [format for format in chosen if format.is_derived]
     own = folder if folder.is_dir() else folder.parent

@@ -13,14 +13,12 @@ from onnx import helper, numpy_helper
 
 from fruitcnn.card import EVIDENCE, INPUT
 from fruitcnn.errors import ModelError
+from fruitcnn.features.shipped import MULTIPLE
 from fruitcnn.onnx_file import read_graph
 
 # In the graph that is cut out: the feature maps [batch, D, h, w], their means over places [batch, D], and which axes
 # the places are.
 MAPS, FEATURES, PLACES = "maps", "features", "places"
-# Every convolution of stride 2 halves an even side as long as the whole is a multiple of this; then the padding that
-# is written into the graph is right for any such size.
-MULTIPLE = 32
 
 
 def cut_backbone(file: Path, size: int) -> onnx.ModelProto:

@@ -6,17 +6,16 @@ import numpy as np
 import onnx
 
 from fruitcnn import checkpoint
-from fruitcnn.architectures import ARCHITECTURES
 from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.familiarity import Familiarity
 from fruitcnn.calibration.held_out import Answers, Calibration, Features
 from fruitcnn.calibration.linear_probe import Head, fit_head
 from fruitcnn.card import ModelCard
-from fruitcnn.config import Config, HeadConfig
+from fruitcnn.config import HeadConfig
 from fruitcnn.dataset.records import TRAIN
 from fruitcnn.export.gate import Gate
 from fruitcnn.features.answer_graph import answer_graph
-from fruitcnn.features.backbone import MULTIPLE, cut_backbone
+from fruitcnn.features.backbone import cut_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.features.source import FeaturesSource, output_shapes
 from fruitcnn.image import Pixels
@@ -25,13 +24,6 @@ from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
-
-
-def fits_shipped_network(config: Config) -> bool:
-    """Whether a recipe fits a last layer to the network that comes with fruitcnn, at a size that its graph takes."""
-    row = ARCHITECTURES.get(config.model.architecture)
-    wanted = config.head is not None and config.model.weights == "imagenet" and config.data.size % MULTIPLE == 0
-    return wanted and row is not None and row.shipped and checkpoint.SHIPPED is not None
 
 
 def fit_features(run: Run) -> None:

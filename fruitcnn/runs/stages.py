@@ -7,12 +7,11 @@ from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.saved_split import apply_split
-from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
-from fruitcnn.errors import UsageError
-from fruitcnn.features.fit import fit_features, fits_shipped_network
+from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.outputs import check_inputs_stay
 from fruitcnn.runs.folder import claimed_run
+from fruitcnn.runs.needs import check_needs
 from fruitcnn.runs.run import Run
 from fruitcnn.terminal import printable
 
@@ -35,6 +34,8 @@ def train_config(
     Raises UsageError, ConfigError, DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or
     SIGTERM.
     """
+    # A mistake is told before the seconds that importing what trains takes.
+    check_needs(config)
     learn = _way_to_learn(config, device)
     with claimed_run(config, name, resume=resume, root=root) as folder:
         run = Run(config=config, dataset=_read_data(config, folder), folder=folder, print_line=print_line)
@@ -48,6 +49,8 @@ def train_config(
 def _way_to_learn(config: Config, device: str) -> Callable[[Run], None]:
     """What takes a run to its results; torch is imported only where a gradient or another network is wanted."""
     if fits_shipped_network(config):
+        from fruitcnn.features.fit import fit_features
+
         return fit_features
     from fruitcnn.training.stages import training_on
 
@@ -56,10 +59,9 @@ def _way_to_learn(config: Config, device: str) -> Callable[[Run], None]:
 
 def _read_data(config: Config, folder: Path) -> Dataset:
     """The data set; of a run that has whole epochs with the split that they were trained on."""
-    if config.data.path is None:
-        raise UsageError(
-            "no photographs", remedy="give a folder of class folders, or a CSV: fruitcnn train PHOTOGRAPHS"
-        )
+    from fruitcnn.dataset.scan import scan
+
+    assert config.data.path is not None
     data = config.data
     rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates)
     dataset = scan(

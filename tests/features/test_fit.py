@@ -12,7 +12,7 @@ import pytest
 from fruitcnn import Identifier, checkpoint, load_config
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.export.exporter import export_checkpoint
-from fruitcnn.features.fit import fits_shipped_network
+from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.image import load_pixels
 
 WITHOUT = ("torch", "torchvision", "keras", "lightning", "onnxscript", "matplotlib", "h5py", "tqdm", "sklearn", "scipy")
