@@ -1,10 +1,11 @@
 """How far long work is: one bar with the time that is left, on standard error where that is a terminal."""
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeVar
+
+from fruitcnn.terminal import knows_unicode, terminal_columns
 
 _Item = TypeVar("_Item")
 
@@ -36,7 +37,7 @@ class Progress:
 
     def __exit__(self, *exception: object) -> None:
         if self._stream is not None:
-            self._write("")
+            self.hide()
             self._stream, Progress._shown = None, None
 
     def advance(self, amount: float = 1, *, title: str | None = None) -> None:
@@ -46,12 +47,18 @@ class Progress:
         if self._stream is not None and time.monotonic() - self._drawn >= _PAUSE:
             self._draw()
 
+    def hide(self) -> None:
+        """Make room for lines on the same terminal; what advances next shows the bar again."""
+        if self._stream is not None and self._drawn:
+            self._write("")
+            self._drawn = 0.0
+
     def _draw(self) -> None:
         self._drawn = time.monotonic()
         share = min(1.0, self.done / self.total) if self.total else 1.0
         full = round(share * _BAR)
         # A terminal that knows only ASCII shows a bar too.
-        marks = "█░" if "utf" in str(self._stream and self._stream.encoding).lower() else "#-"
+        marks = "█░" if self._stream and knows_unicode(self._stream) else "#-"
         seconds = seconds_left(self._drawn - self._started, self.done - self._before, self.total - self.done)
         left = "" if seconds is None else f"  {clock(seconds)} left"
         self._write(f"{self.title}  {marks[0] * full}{marks[1] * (_BAR - full)} {share:4.0%}{left}")
@@ -59,7 +66,7 @@ class Progress:
     def _write(self, line: str) -> None:
         if self._stream is not None:
             # One column stays free: a full line would wrap on some terminals.
-            width = _columns(self._stream) - 1
+            width = terminal_columns(self._stream) - 1
             self._stream.write(f"\r{line[:width]:<{width}}\r{line[:width]}")
             self._stream.flush()
 
@@ -82,11 +89,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _columns(stream: TextIO) -> int:
-    try:
-        # Some terminals say 0.
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except OSError:
-        return 80

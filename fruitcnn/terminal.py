@@ -1,6 +1,7 @@
 """The standard streams, whatever state they are in, and what may be shown on a terminal."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import signal
@@ -15,6 +16,41 @@ def printable(text: str) -> str:
     Names of files and labels come from strangers, and a terminal obeys what it is sent.
     """
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Screen:
+    """What a terminal shows: so many columns, colours or none, and its mark of what was left out."""
+
+    columns: int
+    has_colours: bool
+    ellipsis: str
+
+    @classmethod
+    def behind(cls, stream: TextIO) -> "Screen | None":
+        """The terminal that a stream is shown on, if it is."""
+        if not stream.isatty():
+            return None
+        has_colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return cls(terminal_columns(stream), has_colours, "…" if knows_unicode(stream) else "...")
+
+    def painted(self, text: str, colour: int) -> str:
+        """The text in a colour, by the number that terminals know it by."""
+        return f"\x1b[{colour}m{text}\x1b[0m" if self.has_colours and text else text
+
+
+def terminal_columns(stream: TextIO) -> int:
+    """How many columns the terminal behind a stream has; 80 where it does not say."""
+    try:
+        # Some terminals say 0.
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
+def knows_unicode(stream: TextIO) -> bool:
+    """Whether a stream takes more than ASCII."""
+    return "utf" in str(stream.encoding).lower()
 
 
 def open_standard_streams() -> None:

@@ -15,7 +15,7 @@ from fruitcnn.export.gate import Parity
 from fruitcnn.export.photographs import Photographs
 from fruitcnn.export.source import OnnxSource
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.identify.results import UNKNOWN, Identification
+from fruitcnn.identify.results import Identification
 
 # Of all pictures: how many more mistakes, and how many more or fewer refusals, a smaller file may make.
 MOST_LOST, MOST_REFUSED = 0.005, 0.02
@@ -47,7 +47,7 @@ class Performance:
         probabilities = np.array([answer.probabilities for answer in answers])
         likeliest = [identifier.card.labels[index] for index in probabilities.argmax(1)]
         right = [label == expected for label, expected in zip(likeliest, photographs.labels, strict=True)]
-        refused = [answer.identify_label == UNKNOWN for answer in answers]
+        refused = [answer.is_unknown for answer in answers]
         familiarity = [1.0 if answer.familiarity is None else answer.familiarity for answer in answers]
         return cls(float(np.mean(right)), float(np.mean(refused)), probabilities, np.array(familiarity))
 

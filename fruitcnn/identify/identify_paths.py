@@ -1,6 +1,6 @@
 """The whole of `fruitcnn identify`, from arguments to text and exit status."""
 
-import collections
+import contextlib
 import dataclasses
 import itertools
 import sys
@@ -11,16 +11,20 @@ from typing import TextIO, cast
 
 from PIL import Image
 
+from fruitcnn import cells
 from fruitcnn.checkpoint import SHIPPED, find_model
 from fruitcnn.errors import ImageError, UsageError
+from fruitcnn.identify.columns import Columns
 from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.identify.inputs import STDIN, expand, is_one, read
+from fruitcnn.identify.inputs import STDIN, expanded, is_one, read
 from fruitcnn.identify.results import Identification, Rejection
-from fruitcnn.identify.writers import ROW_FORMATS, Columns
+from fruitcnn.identify.tally import Tally
+from fruitcnn.identify.writers import ROW_FORMATS
 from fruitcnn.image import Source
 from fruitcnn.outputs import check_output, opened_output
-from fruitcnn.terminal import printable, standard_output
+from fruitcnn.progress import Progress
+from fruitcnn.terminal import Screen, printable, standard_output
 
 FINE, SOME_REJECTED = 0, 3
 # A line holds that many labels, if nobody asks for more or fewer.
@@ -47,32 +51,40 @@ class Request:
 
 def identify_paths(paths: list[str], request: Request) -> int:
     """Identify all that `paths` mean and write it to the output or standard output; returns the exit status."""
-    identifier = _load(paths, request)
+    model = find_model(request.model)
+    # All of them before anything is written: what this command writes is none of its inputs.
+    names = expanded(paths)
+    _check_outputs(request, [model, *(0 if name == STDIN else name for name in names if isinstance(name, str))])
+    identifier = _load(model, request, once=is_one(paths))
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
-    columns = Columns(
-        identifier.card.labels,
-        familiarity=identifier.has_familiarity,
-        model=identifier.identity() if request.verbose else None,
-    )
-    most = request.top or (_TABLE_LABELS if request.format == "table" else None)
-    counts = collections.Counter[type]()
-    row_format = ROW_FORMATS[request.format]
-    sources = _expanded(paths, [] if request.explain is None else [request.explain])
-    lines = row_format.lines(_counted(_results(identifier, sources, explainer), most, counts), columns)
-    with standard_output() if request.output is None else opened_output(request.output, force=request.force) as stream:
-        _write(lines, stream, row_format.encoding_errors)
-    return SOME_REJECTED if counts[Rejection] else FINE
+    progress, tally = Progress("identifying pictures", len(names)), Tally()
+    with (
+        standard_output() if request.output is None else opened_output(request.output, force=request.force) as stream,
+        # One picture is there before a bar could be.
+        progress if len(names) > 1 else contextlib.nullcontext(),
+    ):
+        results = _counted(_results(identifier, _sources(names), explainer), request, tally, progress)
+        columns = _columns(identifier, names, request, Screen.behind(stream))
+        row_format = ROW_FORMATS[request.format]
+        _write(row_format.lines(results, columns), stream, row_format.encoding_errors, progress)
+    if len(names) > 1 and Screen.behind(sys.stderr):
+        print(tally, file=sys.stderr)
+    return SOME_REJECTED if tally.has_rejected else FINE
 
 
-def _load(paths: list[str], request: Request) -> Identifier:
-    """The model, after all that can be said about the request before it answers."""
-    file = find_model(request.model)
-    if request.output is not None:
-        if request.explain is not None and request.output.resolve().is_relative_to(request.explain.resolve()):
-            problem = "lies in the folder that is for the explained pictures alone"
-            raise UsageError(problem, value=request.output, remedy="name a file elsewhere")
-        check_output(request.output, force=request.force, inputs=itertools.chain([file], _files(paths)))
-    identifier = Identifier.load(file, once=is_one(paths))
+def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
+    """Refuse an output that would cost a file, or stand among others of its kind."""
+    if request.output is None:
+        return
+    if request.explain is not None and request.output.resolve().is_relative_to(request.explain.resolve()):
+        problem = "lies in the folder that is for the explained pictures alone"
+        raise UsageError(problem, value=request.output, remedy="name a file elsewhere")
+    check_output(request.output, force=request.force, inputs=inputs)
+
+
+def _load(file: Path, request: Request, *, once: bool) -> Identifier:
+    """The model, refusing as the request says."""
+    identifier = Identifier.load(file, once=once)
     if request.refuse_below is not None:
         if not 0 <= request.refuse_below <= 1:
             problem = "is no familiarity"
@@ -88,21 +100,39 @@ def _load(paths: list[str], request: Request) -> Identifier:
     return identifier
 
 
+def _columns(identifier: Identifier, names: list[str | Rejection], request: Request, screen: Screen | None) -> Columns:
+    shown = (printable(name if isinstance(name, str) else name.file) for name in names)
+    return Columns(
+        identifier.card.labels,
+        familiarity=identifier.has_familiarity,
+        model=identifier.identity() if request.verbose else None,
+        screen=screen,
+        longest_name=0 if screen is None else max(map(cells.width, shown)),
+    )
+
+
 def _counted(
-    results: Iterable[Identification | Rejection], most: int | None, counts: collections.Counter[type]
+    results: Iterable[Identification | Rejection], request: Request, tally: Tally, progress: Progress
 ) -> Iterator[Identification | Rejection]:
-    """The results, with at most so many labels, counted by their kind as they go by."""
+    """The results, with at most so many labels, counted as they go by."""
+    most = request.top or (_TABLE_LABELS if request.format == "table" else None)
     for result in results:
-        counts[type(result)] += 1
+        tally.add(result)
         yield result if isinstance(result, Rejection) else result.top(most)
+        progress.advance()
 
 
-def _write(lines: Iterable[str], stream: TextIO, errors: str) -> None:
+def _write(lines: Iterable[str], stream: TextIO, errors: str, progress: Progress) -> None:
     if isinstance(stream, TextIOWrapper):
         # A file's name or a label may not be text in the stream's encoding: escape what is not, rather than fail.
         stream.reconfigure(errors=errors)
+    shares_terminal = stream.isatty()
     for line in lines:
+        if shares_terminal:
+            progress.hide()
         stream.write(line)
+        # Whoever reads gets each row as it is known.
+        stream.flush()
 
 
 def _results(
@@ -131,20 +161,9 @@ def _answers(
     return ((result, None) for result in identifier.identify_many(sources))
 
 
-def _expanded(paths: Iterable[str], outputs: list[Path]) -> Iterator[tuple[str, Source] | Rejection]:
-    for path in paths:
+def _sources(names: Iterable[str | Rejection]) -> Iterator[tuple[str, Source] | Rejection]:
+    for name in names:
         try:
-            for name in expand(path, without=outputs):
-                yield name, read(name)
+            yield name if isinstance(name, Rejection) else (name, read(name))
         except ImageError as error:
-            yield Rejection.of(path, error)
-
-
-def _files(paths: Iterable[str]) -> Iterator[str | int]:
-    """What is read, 0 for standard input."""
-    for path in paths:
-        try:
-            yield from (0 if name == STDIN else name for name in expand(path))
-        except ImageError:
-            # Said when its turn comes.
-            continue
+            yield Rejection.of(str(name), error)

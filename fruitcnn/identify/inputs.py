@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fruitcnn.errors import ImageError, system_error
+from fruitcnn.identify.results import Rejection
 from fruitcnn.image import Source
 from fruitcnn.listing import find_pictures, natural_key
 
@@ -16,34 +17,38 @@ STDIN_LIMIT = 256 << 20
 _CHUNK = 1 << 20
 
 
-def expand(argument: str, *, without: Iterable[Path] = ()) -> list[str]:
+def expanded(arguments: Iterable[str]) -> list[str | Rejection]:
+    """The pictures meant by all arguments, in their order; an argument that means none is a Rejection."""
+    names: list[str | Rejection] = []
+    for argument in arguments:
+        try:
+            names += expand(argument)
+        except ImageError as error:
+            names.append(Rejection.of(argument, error))
+    return names
+
+
+def expand(argument: str) -> list[str]:
     """The pictures meant by one argument: a file, a folder (recursive, natural order), a glob or `-`.
 
-    A path that does not exist or may not be looked at stays in the list: reading it says so. without: what the command
-    itself writes, files and folders, which a folder or a glob does not mean. Raises ImageError where nothing is meant.
+    A path that does not exist or may not be looked at stays in the list: reading it says so. Raises ImageError where
+    nothing is meant.
     """
     if not argument:
         raise ImageError("an empty name", value=argument, remedy="name a picture, a folder or -")
     if os.path.isdir(argument):  # noqa: PTH112 (pathlib raises where a folder above is locked)
-        pictures = [picture for picture in find_pictures(Path(argument))[0] if not _is_in(picture, without)]
+        pictures = find_pictures(Path(argument))[0]
         if not pictures:
             raise ImageError("no pictures in this folder", value=argument, remedy="name a folder of photographs")
         return [str(picture) for picture in pictures]
     if argument != STDIN and not os.path.lexists(argument) and glob.has_magic(argument):
         # Unlike Path.glob, this takes absolute patterns too, and leaves hidden files alone as a shell does.
         matches = sorted(glob.glob(_pattern(argument), recursive=True), key=natural_key)  # noqa: PTH207
-        files = [match for match in matches if not os.path.isdir(match) and not _is_in(Path(match), without)]  # noqa: PTH112
+        files = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
         if not files:
             raise ImageError("matches no file", value=argument, remedy="check the pattern")
         return files
     return [argument]
-
-
-def _is_in(path: Path, outputs: Iterable[Path]) -> bool:
-    """Whether a path is one of the outputs, or in one that is a folder."""
-    real = {os.path.realpath(output) for output in outputs}
-    whole = Path(os.path.realpath(path)) if real else path
-    return any(str(place) in real for place in (whole, *whole.parents))
 
 
 def is_one(arguments: list[str]) -> bool:

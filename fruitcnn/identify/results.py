@@ -33,9 +33,12 @@ class Identification:
     @property
     def identify_label(self) -> str:
         """The likeliest label, or `unknown` for a picture that is unlike those that the model knows."""
-        if self.familiarity is not None and not self.familiarity >= self.refuse_below:
-            return UNKNOWN
-        return self.likeliest_label
+        return UNKNOWN if self.is_unknown else self.likeliest_label
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the picture is unlike those that the model knows."""
+        return self.familiarity is not None and not self.familiarity >= self.refuse_below
 
     @property
     def likeliest_label(self) -> str:
@@ -43,8 +46,11 @@ class Identification:
         return self.labels[max(range(len(self.labels)), key=self.probabilities.__getitem__)]
 
     @property
-    def identify_rate(self) -> str:
-        """The probability of the likeliest label as the original system prints it: `99.39%`."""
+    def identify_rate(self) -> str | None:
+        """The probability of the answer as the original system prints it: `99.39%`; None where that is `unknown`.
+
+        How likely it is that a picture is none of the known, no probability says.
+        """
         return f"{max(self.probabilities):.2%}"
 
     @property

@@ -7,30 +7,16 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from fruitcnn.errors import shortened
-from fruitcnn.identify.results import UNKNOWN, Identification, Rejection
-from fruitcnn.terminal import printable
+from fruitcnn.identify.columns import Columns
+from fruitcnn.identify.results import Identification, Rejection
+from fruitcnn.identify.table import table
 
 # What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = frozenset({"file", "identify_label", "identify_rate", "familiarity", "error", "warning"})
 _PREFIX = "probability_"
-# Characters of a label in the table.
-_LONGEST_LABEL = 60
 
 Results = Iterable[Identification | Rejection]
-
-
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """What the rows are about: the model's labels, whether it says how familiar pictures are, and who answers.
-
-    model: its `identity`, where each row is to name it.
-    """
-
-    labels: tuple[str, ...]
-    familiarity: bool = False
-    model: dict[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,21 +56,6 @@ def spreadsheet_lines(results: Results, columns: Columns) -> Iterator[str]:
     for line in csv_lines(results, columns):
         (row,) = csv.reader([line])
         yield _csv_row([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row])
-
-
-def table(results: Results, columns: Columns) -> Iterator[str]:
-    """Aligned for reading: rate, label, file, and what else it could be, a line a picture as it is known."""
-    shown = {label: printable(shortened(label, _LONGEST_LABEL)) for label in (*columns.labels, UNKNOWN)}
-    width = max(map(len, shown.values()))
-    for result in results:
-        if isinstance(result, Rejection):
-            yield f"{'':>7}  {'rejected':<{width}}  {printable(result.file)}: {printable(result.error)}\n"
-        else:
-            ranked = sorted(result.prediction.items(), key=lambda item: -float(item[1][:-1]))
-            others = ", ".join(f"{shown[label]} {rate}" for label, rate in ranked if label != result.identify_label)
-            head = f"{result.identify_rate:>7}  {shown[result.identify_label]:<{width}}  {printable(result.file)}"
-            warning = f"  warning: {printable(result.warning)}" if result.warning else ""
-            yield head + (f"  ({others})" if others else "") + warning + "\n"
 
 
 def _json_escape(error: UnicodeError) -> tuple[str, int]:

@@ -1,0 +1,30 @@
+"""How many pictures were identified, how many not, and how fast that went."""
+
+import collections
+import time
+
+from fruitcnn.identify.results import UNKNOWN, Identification, Rejection
+
+IDENTIFIED, REJECTED = "identified", "rejected"
+
+
+class Tally:
+    """What has become of the pictures since this was made."""
+
+    def __init__(self) -> None:
+        self._counts = collections.Counter[str]()
+        self._started = time.monotonic()
+
+    def add(self, result: Identification | Rejection) -> None:
+        """Count one."""
+        self._counts[REJECTED if isinstance(result, Rejection) else UNKNOWN if result.is_unknown else IDENTIFIED] += 1
+
+    @property
+    def has_rejected(self) -> bool:
+        """Whether any was rejected."""
+        return self._counts[REJECTED] > 0
+
+    def __str__(self) -> str:
+        kinds = [f"{count:,} {kind}" for kind in (IDENTIFIED, UNKNOWN, REJECTED) if (count := self._counts[kind])]
+        speed = self._counts.total() / max(time.monotonic() - self._started, 1e-9)
+        return ", ".join([*kinds, f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"])
