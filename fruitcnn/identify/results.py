@@ -51,7 +51,7 @@ class Identification:
 
         How likely it is that a picture is none of the known, no probability says.
         """
-        return f"{max(self.probabilities):.2%}"
+        return None if self.is_unknown else f"{max(self.probabilities):.2%}"
 
     @property
     def prediction(self) -> dict[str, str]:

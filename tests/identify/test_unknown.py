@@ -37,14 +37,17 @@ def test_what_is_unlike_the_known_is_unknown(cli: Run, model: Path, pictures: li
     assert bright["familiarity"] == pytest.approx(120 / 255) and dark["familiarity"] == pytest.approx(40 / 3 / 255)
     # What it would have answered stays.
     assert max(dark["probabilities"], key=dark["probabilities"].__getitem__) == "red"
-    assert dark["identify_rate"] == dark["prediction"]["red"]
+    assert dark["prediction"]["red"].endswith("%") and bright["identify_rate"] == bright["prediction"]["red"]
+    # How sure the model is of its labels says nothing about whether it is any of them.
+    assert dark["identify_rate"] is None
     rows = list(csv.DictReader(io.StringIO(cli("identify", *pictures, "--model", model, "--format", "csv").stdout)))
     assert list(rows[0]) == [
         *("file", "identify_label", "identify_rate", "red", "green", "blue", "familiarity", "error", "warning")
     ]
     assert rows[1]["identify_label"] == "unknown" and float(rows[1]["familiarity"]) == dark["familiarity"]
+    assert rows[1]["identify_rate"] == "" and rows[0]["identify_rate"] == bright["identify_rate"]
     line = cli("identify", pictures[1], "--model", model).stdout
-    assert "unknown" in line and "red " in line.partition("(")[2]
+    assert line.startswith(f"{'':>7}  unknown   {pictures[1]}  (familiarity {dark['familiarity']:.3f}; red ")
 
 
 def test_the_threshold_can_be_given(cli: Run, model: Path, pictures: list[Path], tmp_path: Path) -> None:
