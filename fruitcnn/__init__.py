@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fruitcnn.export.exporter import export_checkpoint as export_checkpoint
     from fruitcnn.export.gate import Parity as Parity
     from fruitcnn.extras import MissingExtraError as MissingExtraError
+    from fruitcnn.identify.data_frame import to_columns as to_columns
     from fruitcnn.identify.identifier import Identifier as Identifier
     from fruitcnn.identify.results import Identification as Identification
     from fruitcnn.identify.results import Rejection as Rejection
@@ -49,6 +50,7 @@ _HOME = {
     "export_checkpoint": "fruitcnn.export.exporter",
     "evaluate": "fruitcnn.evaluation.evaluate",
     "load_config": "fruitcnn.config",
+    "to_columns": "fruitcnn.identify.data_frame",
     "train": "fruitcnn.runs.finished",
 }
 __all__ = sorted(_HOME)

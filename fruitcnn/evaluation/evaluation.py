@@ -82,6 +82,12 @@ class Evaluation:
         lines += [f"  {key}: {one.value_text} ({one.interval_text})" for key, one in self.metrics.figures.items()]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)]) + ">"
 
+    def _repr_html_(self) -> str:
+        """The same in a notebook, with what is taken for what."""
+        from fruitcnn.notebook import evaluation_html
+
+        return evaluation_html(self)
+
     @property
     def unreadable(self) -> list[Prediction]:
         """The pictures that could not be read, each with its error."""

@@ -18,6 +18,7 @@ from fruitcnn.identify.network import Network
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.image import SCALED_MARGIN, Picture, Pixels, Source, opened, read_bytes, source_name
 from fruitcnn.runtime import batches
+from fruitcnn.terminal import printable
 
 T = TypeVar("T")
 # Gets the bytes of a picture's file (b"" for what is none) and the decoded picture, the very one whose pixels are
@@ -27,9 +28,10 @@ Observer: TypeAlias = Callable[[bytes, Picture], T]
 
 @dataclasses.dataclass(frozen=True)
 class _Loaded(Generic[T]):
-    """A picture at the model's size, what is wrong with it all the same, and what an observer made of it."""
+    """A picture at the model's size, its own width and height, what is wrong with it, what an observer made of it."""
 
     pixels: Pixels
+    shape: tuple[int, int]
     warning: str
     observed: T | None
 
@@ -44,6 +46,10 @@ class Identifier:
         self.card = self._network.card
         self.file = file
         self.refuse_below = self.card.refuse_below
+
+    def __repr__(self) -> str:
+        """Its file and what it tells apart."""
+        return printable(f"<Identifier: {self.file}, {self.card.size} px: {self.card.labels_shown()}>")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # To another process go the file's path and the settings; there it is loaded anew.
@@ -81,7 +87,8 @@ class Identifier:
         evidence: with where the answer comes from; only for a model that `has_evidence`.
         """
         loaded: _Loaded[None] = self._load(source, None)
-        return self._results([source_name(source)], [loaded], evidence)[0]
+        result = self._results([source_name(source)], [loaded], evidence)[0]
+        return dataclasses.replace(result, picture=_in_shape(loaded.pixels, loaded.shape))
 
     def identify_many(
         self, sources: Iterable[Source], *, evidence: bool = False
@@ -171,9 +178,9 @@ class Identifier:
         with opened(source, at_least=SCALED_MARGIN * card.size) as picture:
             pixels = picture.pixels(card.size, rule=card.resize, filter=card.filter)
             if observe is None:
-                return _Loaded(pixels, picture.warning, None)
+                return _Loaded(pixels, picture.size, picture.warning, None)
             observed = observe(source if isinstance(source, bytes) else b"", picture)
-            return _Loaded(pixels, picture.warning, observed)
+            return _Loaded(pixels, picture.size, picture.warning, observed)
 
     def _results(self, names: list[str], loaded: Sequence[_Loaded[Any]], evidence: bool) -> list[Identification]:
         if not names:
@@ -205,6 +212,13 @@ def _loaded_again(
     identifier = kind(file, once=once, threads=threads)
     identifier.refuse_below = refuse_below
     return identifier
+
+
+def _in_shape(pixels: Pixels, shape: tuple[int, int]) -> Image.Image:
+    """Pixels [S, S, 3] in a picture's own shape, no side longer than S. shape: width and height."""
+    image = Image.fromarray(pixels)
+    width, height = (max(1, round(side * image.width / max(shape))) for side in shape)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _several(sources: Iterable[Source]) -> Iterator[Source]:

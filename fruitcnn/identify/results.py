@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from fruitcnn.arrays import Float32Array
 from fruitcnn.errors import ImageError
@@ -20,6 +21,7 @@ class Identification:
     at most as familiar, None where the model does not say; below `refuse_below` the picture is unknown. evidence:
     where the answer comes from, on request: float32 [C, h, w] for all classes of the model, whose mean over h and w is
     each one's logit. warning: what is wrong with a picture that could be read all the same, "" where nothing is.
+    picture: the pixels that were answered, stretched to the picture's own shape; only from `Identifier.identify`.
     """
 
     file: str
@@ -29,6 +31,7 @@ class Identification:
     refuse_below: float = 0.0
     evidence: Float32Array | None = dataclasses.field(default=None, compare=False, repr=False)
     warning: str = ""
+    picture: Image.Image | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
     def identify_label(self) -> str:
@@ -57,6 +60,12 @@ class Identification:
     def prediction(self) -> dict[str, str]:
         """Every label's percentage, in class order."""
         return {label: f"{p:.2%}" for label, p in zip(self.labels, self.probabilities, strict=True)}
+
+    def _repr_html_(self) -> str:
+        """The picture, what it is and how sure that is, in a notebook."""
+        from fruitcnn.notebook import identification_html
+
+        return identification_html(self)
 
     def top(self, count: int | None) -> "Identification":
         """The same, with only the `count` likeliest labels (still in class order); None keeps all."""

@@ -41,7 +41,7 @@ def csv_lines(results: Results, columns: Columns) -> Iterator[str]:
     column of a label that is named like another column begins with `probability_`.
     """
     labels, more = columns.labels, ["familiarity"] if columns.familiarity else []
-    yield _csv_row(["file", "identify_label", "identify_rate", *map(_label_column, labels), *more, "error", "warning"])
+    yield _csv_row(["file", "identify_label", "identify_rate", *map(label_column, labels), *more, "error", "warning"])
     for result in results:
         if isinstance(result, Rejection):
             yield _csv_row([result.file, "", "", *("" for _ in (*labels, *more)), result.error, ""])
@@ -73,7 +73,7 @@ ROW_FORMATS = {
 }
 
 
-def _label_column(label: str) -> str:
+def label_column(label: str) -> str:
     """A label's own name, but where that is a column's, or such a name that was escaped."""
     bare = label
     while bare.startswith(_PREFIX):
