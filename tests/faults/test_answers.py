@@ -19,7 +19,8 @@ from onnx import TensorProto, helper
 
 from fruitcnn import Identification, Identifier
 from fruitcnn.card import METADATA_KEY, ModelCard
-from fruitcnn.errors import ModelError
+from fruitcnn.errors import ModelError, UsageError
+from fruitcnn.identify.identify_paths import Request, identify_paths
 from tests.faults.conftest import SHIPPED, Command
 from tests.tiny import CARD, write_picture, write_tiny_model
 
@@ -237,6 +238,8 @@ def test_a_threshold_that_is_no_familiarity_is_wrong_usage(threshold: str, comma
     picture = write_picture(tmp_path / "red.png", RED)
     done = command("identify", picture, "--model", model, f"--refuse-below={threshold}")
     assert done.returncode == 2 and done.stdout == ""
+    with pytest.raises(UsageError, match="is no familiarity; give one from 0 to 1"):
+        identify_paths([str(picture)], Request(model=str(model), refuse_below=float(threshold)))
     unknown = Identification("x", ("a", "b"), (0.1, 0.9), familiarity=float("nan"), refuse_below=0.5)
     assert unknown.identify_label == "unknown"
 
