@@ -56,19 +56,33 @@ def identify(
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="Checkpoint directory or .onnx file.", show_default="newest in ./checkpoints, else shipped"),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Checkpoint directory or .onnx file.",
+            show_default="newest in ./checkpoints, else shipped",
+        ),
     ] = None,
     format: Annotated[
         Format,
-        typer.Option(help="How to write the results; json: one object a line; spreadsheet: no formulas."),
+        typer.Option(
+            "--format", "-f", help="How to write the results; json: one object a line; spreadsheet: no formulas."
+        ),
     ] = Format.table,
     top: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="K", help="Show only the K likeliest labels.", show_default="5 in a table, else all"
+            "--top",
+            "-k",
+            min=1,
+            metavar="K",
+            help="Show only the K likeliest labels.",
+            show_default="5 in a table, else all",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of to standard output.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")] = False,
     refuse_below: Annotated[
         float | None,
@@ -77,6 +91,11 @@ def identify(
     explain: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write each picture with what its answer comes from here.")
     ] = None,
+    sort: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Copy each picture into a folder of its answer in here, and list them."),
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="With --sort: link instead of copying.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")] = False,
 ) -> None:
     """Say what is in pictures.
@@ -94,6 +113,8 @@ def identify(
         verbose=verbose,
         refuse_below=refuse_below,
         explain=explain,
+        sort=sort,
+        link=link,
     )
     raise typer.Exit(identify_paths(paths, request))
 

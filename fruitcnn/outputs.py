@@ -158,6 +158,18 @@ def made_folder(folder: Path) -> Iterator[None]:
         raise
 
 
+def make_own_folder(folder: Path, *, option: str) -> None:
+    """Make a folder for what a command writes; an empty one is fine, so that it can't cost a file. Raises UsageError.
+
+    option: by which it was named.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError("is not an empty folder", value=folder, remedy=f"name a new one ({option})")
+    if not folder.absolute().parent.is_dir():
+        raise UsageError("no such folder", value=folder.parent, remedy="make it first")
+    folder.mkdir(exist_ok=True)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether `create_temporary` gives such names."""
     return _TEMPORARY.fullmatch(path.name) is not None

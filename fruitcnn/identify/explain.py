@@ -10,7 +10,8 @@ from fruitcnn.errors import UsageError
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.results import Identification
 from fruitcnn.image import Picture
-from fruitcnn.outputs import written_whole
+from fruitcnn.names import free_name
+from fruitcnn.outputs import make_own_folder, written_whole
 
 # Long side of an explained picture, in pixels.
 _SIDE = 1024
@@ -58,11 +59,7 @@ class Explainer:
         if not identifier.has_evidence:
             problem = "its network does not say where its answers come from"
             raise UsageError(problem, value=identifier.file, remedy="leave out --explain, or use another model")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError("is not an empty folder", value=folder, remedy="name a new one (--explain)")
-        if not folder.absolute().parent.is_dir():
-            raise UsageError("no such folder", value=folder.parent, remedy="make it first")
-        folder.mkdir(exist_ok=True)
+        make_own_folder(folder, option="--explain")
         self._folder, self._labels = folder, identifier.card.labels
         self._taken: set[str] = set()
 
@@ -77,12 +74,4 @@ class Explainer:
             explained.save(temporary, quality=90)
 
     def _name(self, file: str) -> str:
-        # Short enough for a number, whatever the file system's limit was for the picture.
-        stem = Path(file).stem[:60] or "picture"
-        number, name = 1, f"{stem}.jpg"
-        # Some file systems take no notice of letter case.
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{stem}-{number}.jpg"
-        self._taken.add(name.casefold())
-        return name
+        return free_name(f"{Path(file).stem or 'picture'}.jpg", self._taken)

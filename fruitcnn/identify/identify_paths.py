@@ -19,6 +19,7 @@ from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.inputs import STDIN, expanded, is_one, read
 from fruitcnn.identify.results import Identification, Rejection
+from fruitcnn.identify.sort import Sorter
 from fruitcnn.identify.tally import Tally
 from fruitcnn.identify.writers import ROW_FORMATS
 from fruitcnn.image import Source
@@ -36,7 +37,8 @@ class Request:
     """What `fruitcnn identify` was asked for, besides the pictures.
 
     refuse_below: the familiarity below which a picture is unknown, instead of the card's. explain: a folder for the
-    pictures with what spoke for their answers.
+    pictures with what spoke for their answers. sort: a folder for copies of the pictures (link: for links to them), in
+    a folder for each answer.
     """
 
     model: str | None = None
@@ -47,6 +49,8 @@ class Request:
     verbose: bool = False
     refuse_below: float | None = None
     explain: Path | None = None
+    sort: Path | None = None
+    link: bool = False
 
 
 def identify_paths(paths: list[str], request: Request) -> int:
@@ -57,27 +61,35 @@ def identify_paths(paths: list[str], request: Request) -> int:
     _check_outputs(request, [model, *(0 if name == STDIN else name for name in names if isinstance(name, str))])
     identifier = _load(model, request, once=is_one(paths))
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
+    sorter = None if request.sort is None else Sorter(request.sort, identifier.card.labels, link=request.link)
     progress, tally = Progress("identifying pictures", len(names)), Tally()
     with (
         standard_output() if request.output is None else opened_output(request.output, force=request.force) as stream,
         # One picture is there before a bar could be.
         progress if len(names) > 1 else contextlib.nullcontext(),
+        sorter or contextlib.nullcontext(),
     ):
-        results = _counted(_results(identifier, _sources(names), explainer), request, tally, progress)
+        results = _counted(_results(identifier, _sources(names), explainer, sorter), request, tally, progress)
         columns = _columns(identifier, names, request, Screen.behind(stream))
         row_format = ROW_FORMATS[request.format]
         _write(row_format.lines(results, columns), stream, row_format.encoding_errors, progress)
     if len(names) > 1 and Screen.behind(sys.stderr):
-        print(tally, file=sys.stderr)
+        where = "" if request.sort is None else f", sorted into {printable(str(request.sort))}"
+        print(f"{tally}{where}", file=sys.stderr)
     return SOME_REJECTED if tally.has_rejected else FINE
 
 
 def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
     """Refuse an output that would cost a file, or stand among others of its kind."""
+    if request.link and request.sort is None:
+        raise UsageError("says how to sort, and nothing is sorted", value="--link", remedy="add --sort FOLDER")
+    folders = [folder.resolve() for folder in (request.explain, request.sort) if folder is not None]
+    if len(set(folders)) < len(folders):
+        raise UsageError("is named twice", value=request.sort, remedy="name a folder for --sort, another for --explain")
     if request.output is None:
         return
-    if request.explain is not None and request.output.resolve().is_relative_to(request.explain.resolve()):
-        problem = "lies in the folder that is for the explained pictures alone"
+    if any(request.output.resolve().is_relative_to(folder) for folder in folders):
+        problem = "lies in a folder that is for pictures alone (--explain, --sort)"
         raise UsageError(problem, value=request.output, remedy="name a file elsewhere")
     check_output(request.output, force=request.force, inputs=inputs)
 
@@ -136,19 +148,27 @@ def _write(lines: Iterable[str], stream: TextIO, errors: str, progress: Progress
 
 
 def _results(
-    identifier: Identifier, sources: Iterable[tuple[str, Source] | Rejection], explainer: Explainer | None
+    identifier: Identifier,
+    sources: Iterable[tuple[str, Source] | Rejection],
+    explainer: Explainer | None,
+    sorter: Sorter | None,
 ) -> Iterator[Identification | Rejection]:
     # Runs of sources go through the network in batches; a name that means nothing keeps its place between them.
     for rejected, items in itertools.groupby(sources, key=lambda item: isinstance(item, Rejection)):
         if rejected:
-            yield from cast(Iterator[Rejection], items)
+            for rejection in cast(Iterator[Rejection], items):
+                if sorter is not None:
+                    sorter.place(None, rejection)
+                yield rejection
             continue
         named, again = itertools.tee(cast(Iterator[tuple[str, Source]], items))
         answers = _answers(identifier, (source for _, source in again), explained=explainer is not None)
-        for (name, _), (answer, image) in zip(named, answers, strict=True):
+        for (name, source), (answer, image) in zip(named, answers, strict=True):
             result = dataclasses.replace(answer, file=name)
             if explainer is not None and image is not None and isinstance(result, Identification):
                 explainer.write(image, result)
+            if sorter is not None:
+                sorter.place(source, result)
             yield result
 
 

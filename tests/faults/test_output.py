@@ -114,6 +114,14 @@ def test_a_full_disk_leaves_nothing_and_says_so(command: Command, photo: Path, t
         subprocess.run(["umount", disk], check=True)
 
 
+def test_a_disk_that_is_full_while_pictures_are_sorted(command: Command, photo: Path, tmp_path: Path) -> None:
+    done = command("identify", photo, "--sort", "sorted", "--output", "out.txt", limits="-f 1")
+    assert done.returncode == 1 and "good.jpg: the file would be larger than is allowed" in done.stderr
+    # What had been put away before is listed, no part of a picture is there, and no output of a part of the pictures.
+    assert [path.name for path in (tmp_path / "sorted").rglob("*") if path.is_file()] == ["sorted.csv"]
+    assert left_over(tmp_path) == [] and not (tmp_path / "out.txt").exists()
+
+
 def test_a_folder_that_may_not_be_written_is_said_before_the_work(
     command: Command, photo: Path, tmp_path: Path
 ) -> None:
