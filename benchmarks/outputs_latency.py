@@ -13,7 +13,7 @@ import onnxruntime
 from compare import in_turn, show_ratio
 from onnx.utils import Extractor
 
-from fruitcnn.checkpoint import find_model
+from fruitcnn.models import find_model
 
 WARM_UP = 10
 

@@ -1,9 +1,8 @@
-"""The checkpoint directory: the names of its files, and finding the one to use."""
+"""The checkpoint directory: the names of its files, and where those lie that come with fruitcnn."""
 
 import os
 from pathlib import Path
 
-from fruitcnn.errors import ModelError
 from fruitcnn.export import formats  # noqa: TID253 (rows without their writers)
 from fruitcnn.locks import LOCK
 
@@ -44,12 +43,6 @@ SHIPPED = next(
 )
 
 
-def newest(root: Path = ROOT) -> Path | None:
-    """The run below `root` whose model was written last; None where there is none."""
-    models = [path for path in root.glob(f"*/{ONNX}") if not path.parent.name.startswith(".")]
-    return max(models, key=lambda path: path.stat().st_mtime).parent if models else None
-
-
 def is_ours(folder: Path) -> bool:
     """Whether a folder is a run, an export or a report of fruitcnn, by what lies in it; nothing is opened."""
     if any(all((folder / name).is_file() for name in names) for names in _MARKS):
@@ -59,26 +52,3 @@ def is_ours(folder: Path) -> bool:
         return [entry.name for entry in os.scandir(folder)] == [LOCK]
     except OSError:
         return False
-
-
-def find_model(path: str | os.PathLike[str] | None = None) -> Path:
-    """The ONNX file meant by `path`: itself, the one in that checkpoint directory, or (None) the default model.
-
-    The default is the newest run in ./checkpoints, else the model that comes with fruitcnn. Raises ModelError.
-    """
-    if path is None:
-        folder = newest() or SHIPPED
-        if folder is None:
-            raise ModelError("no model in ./checkpoints", remedy="train one (`fruitcnn train`), or name one (--model)")
-        return folder / ONNX
-    path = Path(path)
-    model = path / ONNX if path.is_dir() else path
-    if not model.is_file():
-        problem = f"no {ONNX} in this folder" if path.is_dir() else "no such model"
-        raise ModelError(problem, value=path, remedy="give a checkpoint directory or an .onnx file")
-    return model
-
-
-def model_name(file: Path) -> str:
-    """What a model is called: after its checkpoint directory, or after its file where that has a name of its own."""
-    return file.resolve().parent.name if file.name == ONNX else file.stem

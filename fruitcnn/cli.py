@@ -21,6 +21,9 @@ from fruitcnn.train_command import TrainCommand, check_photographs, training_set
 app = typer.Typer(cls=QuickGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+_MODEL_HELP = "Name (`fruitcnn models` lists them), checkpoint directory or .onnx file."
+
+
 class Format(enum.StrEnum):
     """How results are written."""
 
@@ -57,10 +60,7 @@ def identify(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model",
-            "-m",
-            help="Checkpoint directory or .onnx file.",
-            show_default="newest in ./checkpoints, else shipped",
+            "--model", "-m", help=_MODEL_HELP, show_default="newest run in ./checkpoints, else the shipped model"
         ),
     ] = None,
     format: Annotated[
@@ -120,7 +120,11 @@ def identify(
 
 
 @app.command(cls=QuickCommand)
-def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint directory or .onnx file.")]) -> None:
+def info(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help=_MODEL_HELP, show_default="the one that answers by default")
+    ] = None,
+) -> None:
     """Show the model card: labels, input, calibration, where the model comes from."""
     from fruitcnn.identify.info import describe
 
@@ -129,8 +133,17 @@ def info(model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint 
 
 
 @app.command(cls=QuickCommand)
+def models() -> None:
+    """List the models that have a name here: runs in ./checkpoints, and what comes with fruitcnn."""
+    from fruitcnn.identify.catalogue import list_models
+
+    with standard_output() as stream:
+        print(list_models(), file=stream)
+
+
+@app.command(cls=QuickCommand)
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint directory or .onnx file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL_HELP)],
     data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
     split: Annotated[
         str | None,
@@ -147,8 +160,11 @@ def evaluate(
     """
     from fruitcnn.evaluation.evaluate import evaluate as judge
     from fruitcnn.evaluation.text import left_out, summary
+    from fruitcnn.models import choose_model
 
-    evaluation = judge(model, data, split, outside, report)
+    choice = choose_model(model)
+    choice.tell("evaluating")
+    evaluation = judge(choice.file, data, split, outside, report)
     print(summary(evaluation))
     if report is not None:
         print(printable(f"\nreport: {report / 'report.html'}"))
@@ -187,7 +203,7 @@ def train(
 
 @app.command(cls=QuickCommand, help=export_help())
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint directory of a finished run.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint directory or name of a run.")],
     to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
     format: Annotated[

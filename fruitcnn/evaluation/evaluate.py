@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from fruitcnn import checkpoint
+from fruitcnn import checkpoint, models
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.errors import DatasetError, UsageError
@@ -34,8 +34,8 @@ def evaluate(
 ) -> Evaluation:
     """Judge a model on a set of labelled pictures.
 
-    model: a checkpoint directory or an .onnx file. data: a folder of class folders, or a CSV. split: which one; by
-    default the test split, else the validation split, else all of a set that is not split. outside: a folder of
+    model: a checkpoint directory, an .onnx file or a name. data: a folder of class folders, or a CSV. split: which one;
+    by default the test split, else the validation split, else all of a set that is not split. outside: a folder of
     pictures of other things. report: a folder for the page, the predictions and the figures.
     Raises ModelError, DatasetError and UsageError; pictures that can't be read are the result's `unreadable`.
 
@@ -46,7 +46,7 @@ def evaluate(
     if folder is not None:
         require_extras("report")
         _check_report(folder)
-    file, data = checkpoint.find_model(model), Path(data)
+    file, data = models.find_model(model), Path(data)
     identifier = Identifier.load(file)
     listing = read_listing(data).records
     chosen, photos = choose_split(data, listing, split)
@@ -62,7 +62,7 @@ def evaluate(
             raise DatasetError("none of the pictures can be read", value=data, remedy=remedy)
         warnings = answering.warnings()
         evaluation = Evaluation.of(
-            checkpoint.model_name(file),
+            models.model_name(file),
             identifier.card,
             chosen,
             predictions,

@@ -15,6 +15,7 @@ from fruitcnn.export.reference import Reference
 from fruitcnn.export.source import KerasSource, OnnxSource, TrainedSource
 from fruitcnn.extras import naming_extras, require_extras
 from fruitcnn.locks import held_folder
+from fruitcnn.models import find_model, find_run, shipped
 from fruitcnn.onnx_file import read_graph
 from fruitcnn.outputs import check_inputs_stay, remove_temporaries, written_together, written_whole
 
@@ -61,6 +62,9 @@ def export_formats(
     require_extras("features")
     trained = [format for format in chosen if not format.is_derived]
     derived = [format for format in chosen if format.is_derived]
+    named, folder = folder, find_run(folder)
+    if to is None and folder != named and folder in shipped().values():
+        raise UsageError("comes with fruitcnn", value=named, remedy="name a folder to write to (--to)")
     own = folder if folder.is_dir() else folder.parent
     target = own if to is None else to
     if trained:
@@ -72,7 +76,7 @@ def export_formats(
     if trained:
         yield from _export_again(trained, folder, target, replace=replace)
     if derived:
-        yield from _export_derived(derived, checkpoint.find_model(folder), target, replace=replace)
+        yield from _export_derived(derived, find_model(folder), target, replace=replace)
 
 
 def _export_again(formats: Sequence[Format], folder: Path, target: Path, *, replace: bool) -> list[Parity]:

@@ -12,7 +12,6 @@ from typing import TextIO, cast
 from PIL import Image
 
 from fruitcnn import cells
-from fruitcnn.checkpoint import SHIPPED, find_model
 from fruitcnn.errors import ImageError, UsageError
 from fruitcnn.identify.columns import Columns
 from fruitcnn.identify.explain import Explainer, shown_picture
@@ -23,6 +22,7 @@ from fruitcnn.identify.sort import Sorter
 from fruitcnn.identify.tally import Tally
 from fruitcnn.identify.writers import ROW_FORMATS
 from fruitcnn.image import Source
+from fruitcnn.models import ModelChoice, choose_model
 from fruitcnn.outputs import check_output, opened_output
 from fruitcnn.progress import Progress
 from fruitcnn.terminal import Screen, printable, standard_output
@@ -55,11 +55,11 @@ class Request:
 
 def identify_paths(paths: list[str], request: Request) -> int:
     """Identify all that `paths` mean and write it to the output or standard output; returns the exit status."""
-    model = find_model(request.model)
+    choice = choose_model(request.model)
     # All of them before anything is written: what this command writes is none of its inputs.
     names = expanded(paths)
-    _check_outputs(request, [model, *(0 if name == STDIN else name for name in names if isinstance(name, str))])
-    identifier = _load(model, request, once=is_one(paths))
+    _check_outputs(request, [choice.file, *(0 if name == STDIN else name for name in names if isinstance(name, str))])
+    identifier = _load(choice, request, once=is_one(paths))
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
     sorter = None if request.sort is None else Sorter(request.sort, identifier.card.labels, link=request.link)
     progress, tally = Progress("identifying pictures", len(names)), Tally()
@@ -94,21 +94,19 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
     check_output(request.output, force=request.force, inputs=inputs)
 
 
-def _load(file: Path, request: Request, *, once: bool) -> Identifier:
+def _load(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
     """The model, refusing as the request says."""
-    identifier = Identifier.load(file, once=once)
+    identifier = Identifier.load(choice.file, once=once)
     if request.refuse_below is not None:
         if not 0 <= request.refuse_below <= 1:
             problem = "is no familiarity"
             raise UsageError(problem, value=request.refuse_below, remedy="give one from 0 to 1 (--refuse-below)")
         if not identifier.has_familiarity:
             problem = "does not say how familiar a picture is"
-            raise UsageError(problem, value=file, remedy="leave out --refuse-below, or use another model")
+            raise UsageError(problem, value=choice.file, remedy="leave out --refuse-below, or use another model")
         identifier.refuse_below = request.refuse_below
-    is_shipped = SHIPPED is not None and file.parent.resolve() == SHIPPED.resolve()
-    if request.verbose or (request.model is None and not is_shipped):
-        # Which model answers depends on the folder that one stands in: never in silence.
-        print(f"fruitcnn: identified by {printable(str(file))}", file=sys.stderr)
+    # Which model answers can depend on the folder that one stands in: never in silence.
+    choice.tell("identified by", verbose=request.verbose)
     return identifier
 
 

@@ -2,18 +2,23 @@
 
 import json
 
-from fruitcnn.checkpoint import find_model
 from fruitcnn.errors import shortened
 from fruitcnn.identify.identifier import Identifier
+from fruitcnn.models import choose_model
 from fruitcnn.terminal import printable
 
 # Characters of a line's name and of its value; a card may hold anything.
 _LONGEST_NAME, _LONGEST_VALUE = 40, 1000
 
 
-def describe(model: str) -> str:
-    """A readable description of a model, from the card inside its ONNX file. Raises ModelError."""
-    file = find_model(model)
+def describe(model: str | None = None) -> str:
+    """A readable description of a model (None: the default), from the card in its ONNX file. Raises ModelError.
+
+    Which model it is, is said on standard error where that was not plain.
+    """
+    choice = choose_model(model)
+    choice.tell("showing")
+    file = choice.file
     card = Identifier.load(file, once=True).card
     outputs = {output["name"] for output in card.outputs}
     own = {

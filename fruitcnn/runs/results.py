@@ -8,12 +8,14 @@ from typing import Any
 import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.card import EVIDENCE, FAMILIARITY, ModelCard
+from fruitcnn.dataset.embedded import are_embedded
 from fruitcnn.dataset.records import TEST, VALIDATION
 from fruitcnn.evaluation.predictions import write_predictions
 from fruitcnn.evaluation.text import metrics_lines
 from fruitcnn.export.exporter import export_run
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import measure_reference
+from fruitcnn.models import DATA, EMBEDDED
 from fruitcnn.outputs import write_text
 from fruitcnn.report.run_report import write_run_report
 from fruitcnn.runs.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
@@ -60,6 +62,7 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
         "recipe": config.name,
         "seed": config.seed,
         **({} if trained.epoch is None else {"epoch": trained.epoch}),
+        **({DATA: EMBEDDED} if are_embedded(run.dataset.pictures) else {}),
         "images": {split: evaluated.metrics[split].images for split in run.dataset.splits},
         "accuracy": {split: round(metrics["accuracy"], 4) for split, metrics in evaluated.metrics.items()},
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
