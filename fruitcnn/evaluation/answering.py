@@ -7,7 +7,7 @@ from PIL import Image
 from fruitcnn.dataset.records import Record
 from fruitcnn.evaluation.album import Album, key_of, small_picture
 from fruitcnn.evaluation.evaluation import few_training_pictures
-from fruitcnn.evaluation.leaks import TrainingPictures, leak_warnings, likeness
+from fruitcnn.evaluation.leaks import UNKNOWN_TRAINING, TrainingPictures, leak_warnings, likeness
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.results import Rejection
@@ -50,7 +50,7 @@ class Answering:
     def warnings(self) -> tuple[str, ...]:
         """What has to be known of the training pictures, once the labelled pictures are answered."""
         if self.training is None:
-            return ()
+            return (UNKNOWN_TRAINING,)
         few = few_training_pictures(self.identifier.card.labels, self.training.counts)
         return (*few, *leak_warnings(self._likenesses))
 

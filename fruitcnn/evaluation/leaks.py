@@ -19,6 +19,7 @@ from fruitcnn.errors import DatasetError
 from fruitcnn.image import Picture
 from fruitcnn.regular_files import open_regular
 
+UNKNOWN_TRAINING = "no split.csv lies beside the model: whether it has learned from these pictures can't be told"
 SAME, NEARLY = "training pictures of the model", "near-duplicates of its training pictures"
 
 
