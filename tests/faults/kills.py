@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from fruitcnn import checkpoint, training
+from fruitcnn import checkpoint
 from fruitcnn.config import load_config
 from fruitcnn.dataset.saved_split import write_split
 from fruitcnn.dataset.scan import scan
@@ -26,6 +26,7 @@ from fruitcnn.errors import UsageError
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.runs import stages
 from tests.networks import build
 
 Work = Callable[[Path], None]
@@ -44,7 +45,7 @@ def train(folder: Path) -> None:
     config = load_config("quick", _SETTINGS, data=folder.parent / "data")
 
     def run(*, resume: bool) -> None:
-        training.train_config(
+        stages.train_config(
             config, name=RUN.name, device="cpu", resume=resume, root=folder / RUN.parent, print_line=_quiet
         )
 

@@ -14,8 +14,8 @@ from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
 from fruitcnn.evaluation.predictions import read_predictions
+from fruitcnn.runs.calibrate import remarks_on_folds, training_folds
 from fruitcnn.runs.stages import train_config
-from fruitcnn.training.answers import remarks_on_folds, training_folds
 from tests.conftest import skip_export
 
 

@@ -18,7 +18,8 @@ from torch.nn import Parameter
 from fruitcnn import checkpoint, load_config
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.model import TorchForward, build_model
-from fruitcnn.training import augmentation, train_config
+from fruitcnn.runs.stages import train_config
+from fruitcnn.training import augmentation
 from fruitcnn.training.augmentation import augment
 from fruitcnn.training.module import ClassifierModule
 from tests.conftest import REPOSITORY, TINY
