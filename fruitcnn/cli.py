@@ -55,7 +55,8 @@ def _top(
 @app.command(cls=QuickCommand)
 def identify(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Picture, folder, glob, or - for standard input.")
+        list[str],
+        typer.Argument(metavar="PATH...", help="Picture, folder, glob, http(s) address, or - for standard input."),
     ],
     model: Annotated[
         str | None,

@@ -13,10 +13,11 @@ from PIL import Image
 
 from fruitcnn import cells
 from fruitcnn.errors import ImageError, UsageError
+from fruitcnn.identify.addresses import shown_address
 from fruitcnn.identify.columns import Columns
 from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.identify.inputs import STDIN, expanded, is_one, read
+from fruitcnn.identify.inputs import STDIN, expanded, fetched, is_one, read
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.sort import Sorter
 from fruitcnn.identify.tally import Tally
@@ -69,7 +70,9 @@ def identify_paths(paths: list[str], request: Request) -> int:
         progress if len(names) > 1 else contextlib.nullcontext(),
         sorter or contextlib.nullcontext(),
     ):
-        results = _counted(_results(identifier, _sources(names), explainer, sorter), request, tally, progress)
+        results = _counted(
+            _results(identifier, _sources(names, kept=sorter is not None), explainer, sorter), request, tally, progress
+        )
         columns = _columns(identifier, names, request, Screen.behind(stream))
         row_format = ROW_FORMATS[request.format]
         _write(row_format.lines(results, columns), stream, row_format.encoding_errors, progress)
@@ -111,7 +114,7 @@ def _load(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
 
 
 def _columns(identifier: Identifier, names: list[str | Rejection], request: Request, screen: Screen | None) -> Columns:
-    shown = (printable(name if isinstance(name, str) else name.file) for name in names)
+    shown = (printable(shown_address(name) if isinstance(name, str) else name.file) for name in names)
     return Columns(
         identifier.card.labels,
         familiarity=identifier.has_familiarity,
@@ -179,9 +182,14 @@ def _answers(
     return ((result, None) for result in identifier.identify_many(sources))
 
 
-def _sources(names: Iterable[str | Rejection]) -> Iterator[tuple[str, Source] | Rejection]:
+def _sources(names: Iterable[str | Rejection], *, kept: bool) -> Iterator[tuple[str, Source] | Rejection]:
+    """kept: what comes from no file as its bytes, for who needs them again."""
     for name in names:
+        if isinstance(name, Rejection):
+            yield name
+            continue
         try:
-            yield name if isinstance(name, Rejection) else (name, read(name))
+            source = read(name)
+            yield shown_address(name), fetched(source) if kept else source
         except ImageError as error:
-            yield Rejection.of(str(name), error)
+            yield Rejection.of(shown_address(name), error)

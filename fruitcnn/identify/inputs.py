@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fruitcnn.errors import ImageError, system_error
+from fruitcnn.identify.addresses import is_address
 from fruitcnn.identify.results import Rejection
 from fruitcnn.image import Source
 from fruitcnn.listing import find_pictures, natural_key
@@ -29,13 +30,15 @@ def expanded(arguments: Iterable[str]) -> list[str | Rejection]:
 
 
 def expand(argument: str) -> list[str]:
-    """The pictures meant by one argument: a file, a folder (recursive, natural order), a glob or `-`.
+    """The pictures meant by one argument: a file, a folder (recursive, natural order), a glob, an address or `-`.
 
     A path that does not exist or may not be looked at stays in the list: reading it says so. Raises ImageError where
     nothing is meant.
     """
     if not argument:
         raise ImageError("an empty name", value=argument, remedy="name a picture, a folder or -")
+    if is_address(argument):
+        return [argument]
     if os.path.isdir(argument):  # noqa: PTH112 (pathlib raises where a folder above is locked)
         pictures = find_pictures(Path(argument))[0]
         if not pictures:
@@ -53,11 +56,22 @@ def expand(argument: str) -> list[str]:
 
 def is_one(arguments: list[str]) -> bool:
     """Whether these arguments mean one picture at most."""
-    return len(arguments) == 1 and (arguments[0] == STDIN or os.path.isfile(arguments[0]))  # noqa: PTH113 (as above)
+    if len(arguments) != 1:
+        return False
+    (argument,) = arguments
+    return argument == STDIN or is_address(argument) or os.path.isfile(argument)  # noqa: PTH113 (as above)
 
 
 def read(name: str) -> Source:
-    """The source behind a name: `-` is the bytes of standard input, every other name a path. Raises ImageError."""
+    """The source behind a name: `-` is the bytes of standard input, an address is fetched when its turn comes.
+
+    Every other name is a path. Raises ImageError.
+    """
+    if is_address(name):
+        # The web's client is for whoever asks for it.
+        from fruitcnn.identify.download import Download
+
+        return Download(name)
     if name != STDIN:
         return name
     data = bytearray()
@@ -69,6 +83,13 @@ def read(name: str) -> Source:
     if len(data) > STDIN_LIMIT:
         raise ImageError(f"more than {STDIN_LIMIT:,} bytes", value=name, remedy="send one picture")
     return bytes(data)
+
+
+def fetched(source: Source) -> Source:
+    """The bytes behind an address, now; every other source as it is. Raises ImageError."""
+    from fruitcnn.identify.download import Download
+
+    return source.read() if isinstance(source, Download) else source
 
 
 def _pattern(argument: str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,16 @@ from fruitcnn.image.budget import MEMORY_LIMIT
 from fruitcnn.image.kinds import HEIC, KINDS, TIFF, Kind, kind_of
 from fruitcnn.regular_files import NotAFileError, open_regular
 
+
+class Readable(Protocol):
+    """What a picture's bytes are read from, all at once: an open binary file, or whatever else reads like one."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes."""
+
+
 # A path, encoded bytes, an open binary file, a PIL image, or a uint8 array [H, W] or [H, W, 3].
-Source: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | io.BytesIO | Image.Image | NDArray[Any]
-)
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image.Image | NDArray[Any]
 
 # What says nothing about a picture, only about the moment.
 _TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN})
@@ -158,6 +164,10 @@ def _unreadable(error: Exception, name: str) -> ImageError:
         return TransientError(OUT_OF_MEMORY[0], value=name, remedy=OUT_OF_MEMORY[1])
     if isinstance(error, IsADirectoryError):
         return _unreadable_folder(name)
+    if isinstance(error, FileNotFoundError) and name.startswith(("http://", "https://")):
+        return ImageError(
+            "is an address, not a file", value=name, remedy="download it first, or name it to the command"
+        )
     if isinstance(error, OSError) and error.errno is not None:
         return system_error(error, TransientError if error.errno in _TRANSIENT else ImageError, value=name)
     if isinstance(error, NotAFileError):
