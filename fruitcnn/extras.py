@@ -10,6 +10,7 @@ from fruitcnn.errors import UsageError
 EXTRAS = {
     "report": ("jinja2", "markupsafe"),
     "features": ("onnx", "pydantic", "yaml"),
+    "sklearn": ("sklearn",),
     "train": (
         *("torch", "torchvision", "lightning", "keras", "onnxscript", "torchmetrics"),
         *("tensorboard", "matplotlib", "h5py"),

@@ -50,6 +50,7 @@ def test_the_examples_of_the_page_run_one_after_the_other(drawn: Path, tmp_path:
     [
         ("pydantic", "features", "fruitcnn.load_config"),
         ("onnx", "features", "from fruitcnn import train"),
+        ("sklearn", "sklearn", "import fruitcnn.sklearn"),
         ("torch", "train", "fruitcnn.train('.', recipe='fruit_net')"),
         ("keras", "train", f"fruitcnn.export_checkpoint({str(REPOSITORY / 'checkpoints/fruits')!r}, to='x')"),
     ],
@@ -79,7 +80,7 @@ except fruitcnn.MissingExtraError as error:
 def test_the_extras_are_those_that_can_be_installed() -> None:
     """By their names in the package index, which are not always those of the modules."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = {"yaml": "pyyaml"}
+    wanted = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
     for extra, packages in EXTRAS.items():
         listed = {re.split(r"[><=]", line)[0] for line in project["optional-dependencies"][extra]}
         assert {wanted.get(name, name) for name in packages} - {"markupsafe"} <= listed

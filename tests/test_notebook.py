@@ -4,6 +4,8 @@ import base64
 import csv
 import dataclasses
 import io
+import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from fruitcnn import Identification, Identifier
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.identify.identify_paths import Request, identify_paths
+from tests.conftest import REPOSITORY
 from tests.tiny import CARD, write_picture, write_tiny_model
 
 HOSTILE = '<script>alert("red")</script>'
@@ -196,3 +199,44 @@ print(*sorted({set(heavy)!r} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
+
+
+def test_the_notebook_of_the_documentation_runs_without_torch(tmp_path: Path) -> None:
+    """Cell after cell as a notebook runs them, in its folder; what a cell ends in is shown."""
+    notebook = json.loads((REPOSITORY / "docs" / "notebook.ipynb").read_text("utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell.get("outputs", []) == [] for cell in notebook["cells"]), "outputs stay out of the repository"
+    code = f"""
+import ast, json, sys
+from importlib import util
+from pathlib import Path
+WITHOUT = {("torch", "keras", "lightning", "onnxscript", "matplotlib")!r}
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in WITHOUT:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+real = util.find_spec
+util.find_spec = lambda name, package=None: None if name in WITHOUT else real(name, package)
+names, shown = {{}}, []
+for cell in json.loads(sys.stdin.read()):
+    *body, last = ast.parse(cell).body
+    if isinstance(last, ast.Expr):
+        exec(compile(ast.Module(body, []), "cell", "exec"), names)
+        value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+        html = getattr(value, "_repr_html_", None)
+        shown.append(html() if html else repr(value))
+    else:
+        exec(compile(cell, "cell", "exec"), names)
+Path(sys.argv[1]).write_text(json.dumps(shown))
+"""
+    words = [sys.executable, "-W", "error", "-c", code, tmp_path / "shown.json"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        words, cwd=REPOSITORY / "docs", input=json.dumps(cells), capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    accuracy, answer, table, evaluation, searched, model = json.loads((tmp_path / "shown.json").read_text())
+    assert float(accuracy[1:].split(",")[0]) > 0.8 and "report.html" in accuracy
+    assert len(Shown(answer).pictures) == 2 and "familiarity" in table and "training pictures" in evaluation
+    assert "param_penalty" in searched and model.startswith("<Identifier: ")

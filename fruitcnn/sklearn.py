@@ -1,0 +1,195 @@
+"""The recipe `features` as an estimator of scikit-learn: for pipelines, cross-validation and searches."""
+
+import functools
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import fruitcnn
+from fruitcnn import checkpoint
+from fruitcnn.arrays import Float32Array, IntArray
+from fruitcnn.calibration.held_out import Features, assign_folds, calibrate_out_of_fold, held_out_logits
+from fruitcnn.calibration.linear_probe import fit_head
+from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, METADATA_KEY, PROBABILITIES, ModelCard
+from fruitcnn.dataset.duplicates import duplicate_groups
+from fruitcnn.dataset.hashes import perceptual_hashes
+from fruitcnn.dataset.labels import check_distinct, check_not_reserved, clean_label
+from fruitcnn.extras import naming_extras
+from fruitcnn.image import SCALED_MARGIN, Pixels, Source, load_pixels, opened
+from fruitcnn.runtime import Session
+
+with naming_extras():
+    import onnx
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import Tags
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+    from fruitcnn.features.backbone import cut_backbone
+    from fruitcnn.features.extractor import Extractor
+    from fruitcnn.features.fit import CalibratedFeatures, FeaturesNetwork
+    from fruitcnn.runs.evaluated import REFUSE_BELOW
+
+_KINDS = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, np.ndarray)
+# Pictures that are answered at a time.
+_BATCH = 16
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A last layer on the features of the network that comes with fruitcnn, calibrated out of folds.
+
+    X is a sequence of pictures: paths, encoded bytes, PIL images or uint8 RGB arrays; an array uint8 [N, H, W, 3] is
+    one too. y is their N classes, numbers or texts. Learns from all of them; nothing is set aside or written (features
+    stay in fruitcnn's cache). While it learns the pictures are in memory, N x size x size x 3 bytes.
+
+    size: side of the model's input in pixels, a multiple of 32. penalty, mirrored, folds, seed: as in the recipe.
+
+    classes_: the classes, sorted: the columns of `predict_proba`. temperature_: what the logits were divided by.
+    model_: the bytes of a model.onnx with its card, which identifies like any other:
+    `Path("mine.onnx").write_bytes(classifier.model_)`, then `fruitcnn identify PHOTO --model mine.onnx`.
+
+    Of scikit-learn's conventions those for tables do not apply: X is no matrix of numbers, so there are no
+    `n_features_in_` and `feature_names_in_`; sample weights and sparse matrices have no meaning. Every picture gets one
+    of the classes: `unknown` is a word of the exported model.
+
+        >>> GridSearchCV(ImageClassifier(size=128), {"penalty": [1, 5, 25]}).fit(paths, labels)
+    """
+
+    def __init__(
+        self, *, size: int = 256, penalty: float = 5.0, mirrored: bool = False, folds: int = 5, seed: int = 0
+    ) -> None:
+        self.size = size
+        self.penalty = penalty
+        self.mirrored = mirrored
+        self.folds = folds
+        self.seed = seed
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = tags.input_tags.string = True
+        return tags
+
+    def fit(self, X: Iterable[Source], y: Iterable[Any]) -> "ImageClassifier":  # noqa: N803
+        """Learn that pictures X are of classes y.
+
+        Raises ValueError for what are no pictures or fewer than two classes, ImageError for one that can't be read,
+        ModelError for a size that the network can't take, DatasetError for classes whose names can't be told apart.
+        """
+        (classes, targets), sources = _classes(y), _sources(X)
+        check_consistent_length(sources, targets)
+        labels = _labels(classes)
+        pixels, groups = _read(sources, self.size)
+        assert checkpoint.SHIPPED is not None
+        backbone = cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, self.size)
+        extractor = Extractor(backbone.SerializeToString(deterministic=True))
+        features = extractor.features(pixels)
+        views = extractor.features(pixels, mirrored=True) if self.mirrored else None
+        rows = [features] if views is None else [features, views]
+        settings: dict[str, Any] = {"classes": len(labels), "penalty": self.penalty}
+        head = fit_head(np.concatenate(rows), np.tile(targets, len(rows)), **settings)
+        folds = assign_folds(targets, groups, folds=self.folds, seed=self.seed)
+        logits = held_out_logits(features, targets, folds, views=views, **settings)
+        known = Features(features)
+        calibration = calibrate_out_of_fold(known, targets, folds, logits, by_fold=[known] * self.folds, seed=self.seed)
+        network = FeaturesNetwork(backbone, extractor, head).calibrated(calibration)
+        self.classes_, self.temperature_ = classes, calibration.temperature
+        self.model_ = _with_card(network, labels, size=self.size, pictures=len(pixels))
+        self._session = Session(self.model_)
+        return self
+
+    def predict_proba(self, X: Iterable[Source]) -> Float32Array:  # noqa: N803
+        """Calibrated probabilities float32 [N, C] of pictures; the columns are `classes_`. Raises as `fit` does."""
+        check_is_fitted(self)
+        answers, sources = list[Float32Array](), iter(_sources(X))
+        # What was fitted, whatever the parameters have been set to since.
+        load = functools.partial(load_pixels, size=self._session.inputs[INPUT][-1])
+        with ThreadPoolExecutor() as pool:
+            while loaded := list(pool.map(load, islice(sources, _BATCH))):
+                answers += self._session.answers([PROBABILITIES], np.stack(loaded))
+        return np.concatenate(answers)
+
+    def predict(self, X: Iterable[Source]) -> Any:  # noqa: N803
+        """The likeliest class of each picture, [N]. Raises as `fit` does."""
+        answers = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[answers]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in super().__getstate__().items() if key != "_session"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            self._session = Session(self.model_)
+
+
+def _sources(X: Iterable[Source]) -> list[Source]:  # noqa: N803
+    """The pictures of X. Raises ValueError for anything else."""
+    wanted = "X must be a sequence of pictures (paths, bytes, PIL images, arrays) or an array uint8 [N, H, W, 3]"
+    shape, dtype = getattr(X, "shape", None), getattr(X, "dtype", None)
+    if isinstance(X, str | bytes | os.PathLike | Image.Image) or not isinstance(X, Iterable):
+        raise ValueError(f"{wanted}, not one {type(X).__name__}")
+    if shape is not None and len(shape) != 1 and (len(shape) != 4 or shape[3] != 3 or dtype != np.uint8):
+        raise ValueError(f"{wanted}, not {dtype} of shape {shape}")
+    sources = list(X)
+    other = next((source for source in sources if not isinstance(source, _KINDS)), None)
+    if other is not None:
+        raise ValueError(f"{wanted}, not of {type(other).__name__}")
+    if not sources:
+        raise ValueError(f"{wanted}; found 0 of them, while a minimum of 1 is required")
+    return sources
+
+
+def _classes(y: Iterable[Any]) -> tuple[Any, IntArray]:
+    """The different classes [C], sorted, and which of them each picture is of, [N]. Raises ValueError."""
+    if y is None:
+        raise ValueError("ImageClassifier requires y to be passed, but the target y is None")
+    column = column_or_1d(y, warn=True)
+    check_classification_targets(column)
+    classes, targets = np.unique(column, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"a classifier needs two classes or more, y has {len(classes)} class: {classes}")
+    return classes, targets
+
+
+def _labels(classes: Any) -> tuple[str, ...]:
+    """The classes as the model's card names them."""
+    labels = tuple(clean_label(str(name), where="y") for name in classes.tolist())
+    check_distinct(labels, value="y")
+    check_not_reserved(labels, value="y")
+    return labels
+
+
+def _read(sources: list[Source], size: int) -> tuple[Pixels, IntArray]:
+    """Pixels uint8 [N, size, size, 3] of pictures, and a number for each [N], the same for near-duplicates."""
+
+    def read(source: Source) -> tuple[Pixels, tuple[int, int]]:
+        with opened(source, at_least=SCALED_MARGIN * size) as picture:
+            return picture.pixels(size), perceptual_hashes(picture.rgb())
+
+    with ThreadPoolExecutor() as pool:
+        pixels, hashes = zip(*pool.map(read, sources), strict=True)
+    return np.stack(pixels), duplicate_groups(np.array(hashes, np.uint64))
+
+
+def _with_card(network: CalibratedFeatures, labels: tuple[str, ...], *, size: int, pictures: int) -> bytes:
+    """The bytes of a model.onnx, card and all."""
+    more: dict[str, dict[str, Any]] = {
+        FAMILIARITY: {"refuse_below": REFUSE_BELOW},
+        EVIDENCE: {"grid": network.outputs[EVIDENCE][1:]},
+    }
+    card = ModelCard(
+        labels=labels,
+        size=size,
+        outputs=tuple({"name": name, **more.get(name, {})} for name in network.outputs),
+        temperature=network.temperature,
+        provenance={"recipe": "features", "images": {"train": pictures}, "fruitcnn": fruitcnn.__version__},
+    )
+    onnx.helper.set_model_props(network.graph, {METADATA_KEY: card.to_json()})
+    data: bytes = network.graph.SerializeToString(deterministic=True)
+    return data
