@@ -202,6 +202,16 @@ def train(
     train_config(loaded, name=name, device=device.value, resume=resume, inputs=[Path(recipe)])
 
 
+@app.command(cls=QuickCommand)
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="RECIPE", help="Print this one, with its comments.")] = None,
+) -> None:
+    """List the recipes to train by: input, cost, and what each is for."""
+    from fruitcnn.runs.recipe_texts import recipe_list, recipe_text
+
+    print(recipe_list() if name is None else recipe_text(name).rstrip())
+
+
 @app.command(cls=QuickCommand, help=export_help())
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint directory or name of a run.")],

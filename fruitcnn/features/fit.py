@@ -1,6 +1,7 @@
 """The recipe `features`: the shipped network's features, computed once, and a last layer fitted to them."""
 
 import dataclasses
+import time
 
 import numpy as np
 import onnx
@@ -22,6 +23,7 @@ from fruitcnn.image import Pixels
 from fruitcnn.runs.calibrate import calibrate_head, remarks_on_folds, training_folds
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
+from fruitcnn.runs.summary import duration
 from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
 
@@ -34,7 +36,7 @@ def fit_features(run: Run) -> None:
     extractor = Extractor(backbone.SerializeToString(deterministic=True))
     run.write_beginning()
     run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
-    features = {split: extractor.features(dataset.pixels(split, size)) for split in dataset.splits}
+    features = _features_by_split(extractor, run)
     outside_pixels = dataset.outside_pixels(size)
     outside = None if outside_pixels is None else extractor.features(outside_pixels)
     settings = config.head or HeadConfig()
@@ -48,6 +50,20 @@ def fit_features(run: Run) -> None:
     calibration = calibrate_head(Features(features[TRAIN], outside), views, dataset, folds, settings, seed=config.seed)
     answers = {split: Answers(found, head.logits(found)) for split, found in features.items()}
     write_results(Trained(FeaturesNetwork(backbone, extractor, head), calibration, answers), run)
+
+
+def _features_by_split(extractor: Extractor, run: Run) -> dict[str, Float32Array]:
+    """Features [M, D] of each split's pictures; the smallest split tells what all passes will take."""
+    dataset, size, head = run.dataset, run.config.data.size, run.config.head or HeadConfig()
+    smallest, *others = sorted(dataset.splits, key=lambda split: len(dataset.in_split(split)))
+    started = time.perf_counter()
+    features = {smallest: extractor.features(dataset.pixels(smallest, size))}
+    first = len(features[smallest])
+    seconds = (time.perf_counter() - started) / first
+    passes = len(dataset.pictures) + len(dataset.outside) + head.mirrored * len(dataset.in_split(TRAIN)) - first
+    run.print_line(f"{passes:,} more passes through the network: about {duration(seconds * passes)}")
+    features |= {split: extractor.features(dataset.pixels(split, size)) for split in others}
+    return {split: features[split] for split in dataset.splits}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from fruitcnn.report.run_report import write_run_report
 from fruitcnn.runs.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
+from fruitcnn.runs.verdict import next_commands, verdict
 from fruitcnn.terminal import printable
 
 
@@ -120,5 +121,8 @@ def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity
     run.print_line("")
     for parity in parities:
         run.print_line(str(parity))
-    run.print_line(printable(f"report: {run.folder / checkpoint.REPORT}"))
-    run.print_line(printable(f"finished: {run.folder}; try: fruitcnn identify PHOTO --model {run.folder}"))
+    run.print_line("")
+    judged = verdict(evaluated.metrics, chose_epoch=trained.epoch is not None and best != "last")
+    commands = [f"  {line}" for line in next_commands(run.folder)]
+    for line in [f"finished: {run.folder}", *judged, "next:", *commands]:
+        run.print_line(printable(line))

@@ -13,6 +13,7 @@ from fruitcnn.outputs import check_inputs_stay
 from fruitcnn.runs.folder import claimed_run
 from fruitcnn.runs.needs import check_needs
 from fruitcnn.runs.run import Run
+from fruitcnn.runs.summary import describe_beginning
 from fruitcnn.terminal import printable
 
 
@@ -40,7 +41,7 @@ def train_config(
     with claimed_run(config, name, resume=resume, root=root) as folder:
         run = Run(config=config, dataset=_read_data(config, folder), folder=folder, print_line=print_line)
         check_inputs_stay(run.outputs(), [*inputs, *run.inputs()])
-        for line in [_describe(run.dataset), *run.dataset.report]:
+        for line in describe_beginning(config, run.dataset):
             print_line(printable(line))
         learn(run)
     return folder
@@ -71,13 +72,3 @@ def _read_data(config: Config, folder: Path) -> Dataset:
         outside=Path(config.data.outside) if config.data.outside else None,
     )
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset
-
-
-def _describe(dataset: Dataset) -> str:
-    splits = []
-    for split in dataset.splits:
-        counts = dataset.counts(split)
-        classes = ", ".join(f"{label} {count}" for label, count in zip(dataset.labels, counts, strict=True))
-        splits.append(f"{split} {sum(counts)} ({classes})")
-    others = f"; of no class {len(dataset.outside)}" if dataset.outside else ""
-    return f"{len(dataset.pictures)} pictures: " + "; ".join(splits) + others

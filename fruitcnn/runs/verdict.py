@@ -1,0 +1,35 @@
+"""How a training ends: what the model is worth in one sentence, what it confuses most, and what comes next."""
+
+import shlex
+from pathlib import Path
+
+from fruitcnn import checkpoint
+from fruitcnn.dataset.records import TEST, VALIDATION
+from fruitcnn.evaluation.measured import Metrics, shares_text
+from fruitcnn.evaluation.text import confusions
+from fruitcnn.runs.evaluated import HELD_OUT
+
+
+def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
+    """By the fairest figures that there are, by split. chose_epoch: whether the validation has chosen the epoch."""
+    fair = next(split for split in (TEST, HELD_OUT, VALIDATION) if split in metrics)
+    judged = metrics[fair]
+    accuracy = judged.figures["accuracy"]
+    worst, shown = confusions(judged), f"{accuracy.value:.1%} of {judged.images:,} pictures"
+    lines = [f"{shown} that it did not learn from are right (95 %: {shares_text(accuracy.interval)})"]
+    if fair == VALIDATION and chose_epoch:
+        lines.append("which flatters it a little: these pictures chose the epoch")
+    if worst:
+        count, true, answer = worst[0]
+        lines.append(f"most confused: {true} answered as {answer}, {count:,} of {judged.classes[true].support:,}")
+    return lines
+
+
+def next_commands(folder: Path) -> list[str]:
+    """To look at the report, to identify, to export."""
+    report, model = shlex.quote(str(folder / checkpoint.REPORT)), shlex.quote(str(folder))
+    return [
+        f"python -m webbrowser {report}",
+        f"fruitcnn identify PHOTO --model {model}",
+        f"fruitcnn export {model} --format int8,page",
+    ]
