@@ -1,8 +1,9 @@
 """How far long work is: one bar with the time that is left, on standard error where that is a terminal."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO, TypeVar
 
 from fruitcnn.terminal import knows_unicode, terminal_columns
@@ -15,7 +16,8 @@ _PAUSE = 0.1
 
 
 class Progress:
-    """A bar that is there as long as its context. It is the only one: what opens within it stays unseen.
+    """A bar that is there as long as its context. It is the only one: what opens within it stays unseen, and moves it
+    on where a `part` of it is under way.
 
     total: of the work, in any unit, epochs or pictures; done: what was done before, by a run that is resumed.
     """
@@ -25,6 +27,9 @@ class Progress:
     def __init__(self, title: str, total: float, *, done: float = 0) -> None:
         self.title, self.total, self.done = title, total, done
         self._before = done
+        # Of the part that is under way: where it began, and how much of this bar it is.
+        self._base = self._part = 0.0
+        self._outer: Progress | None = None
         self._stream: TextIO | None = None
         self._started = self._drawn = 0.0
 
@@ -33,9 +38,15 @@ class Progress:
         if Progress._shown is None and sys.stderr is not None and sys.stderr.isatty():
             self._stream, self._started, Progress._shown = sys.stderr, time.monotonic(), self
             self._draw()
+        elif Progress._shown is not None and Progress._shown._part:
+            self._outer = Progress._shown
+            # What was done before, by a run that is resumed, is no measure of this one's speed.
+            self._outer._before += self._outer._follow(self)
+            self._outer._draw()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._outer = None
         if self._stream is not None:
             self.hide()
             self._stream, Progress._shown = None, None
@@ -44,6 +55,8 @@ class Progress:
         """So much more is done. title: what is being done from now on."""
         self.done += amount
         self.title = self.title if title is None else title
+        if self._outer is not None:
+            self._outer._follow(self)
         if self._stream is not None and time.monotonic() - self._drawn >= _PAUSE:
             self._draw()
 
@@ -52,6 +65,12 @@ class Progress:
         if self._stream is not None and self._drawn:
             self._write("")
             self._drawn = 0.0
+
+    def _follow(self, inner: "Progress") -> float:
+        """Move on to where a bar within this one's part is; returns by how much."""
+        moved = self._base + self._part * min(1.0, inner.done / (inner.total or 1.0)) - self.done
+        self.advance(moved, title=inner.title)
+        return moved
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
@@ -69,6 +88,41 @@ class Progress:
             width = terminal_columns(self._stream) - 1
             self._stream.write(f"\r{line[:width]:<{width}}\r{line[:width]}")
             self._stream.flush()
+
+
+@contextlib.contextmanager
+def part(title: str, amount: float = 0.0, *, share: float = 0.0) -> Iterator[None]:
+    """A stage of the work of the bar that is shown: so much of it, and such a share of what is left.
+
+    What opens a bar within moves that one on; at the end all of the part is done.
+    """
+    shown = Progress._shown
+    if shown is None or shown._part:
+        yield
+        return
+    shown.title, shown._base = title, shown.done
+    shown._part = amount + share * max(0.0, shown.total - shown.done)
+    end = shown.done + shown._part
+    shown._draw()
+    try:
+        yield
+    finally:
+        shown._part = 0.0
+    shown.advance(end - shown.done)
+
+
+def above_the_bar(print_line: Callable[[str], object]) -> Callable[[str], None]:
+    """The same, with the bar out of the way as long as a line is printed."""
+
+    def told(line: str) -> None:
+        shown = Progress._shown
+        if shown is not None:
+            shown.hide()
+        print_line(line)
+        if shown is not None:
+            shown._draw()
+
+    return told
 
 
 def tracked(items: Iterable[_Item], title: str, *, total: int) -> Iterator[_Item]:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fruitcnn.progress import Progress, clock, seconds_left, tracked
+from fruitcnn.progress import Progress, above_the_bar, clock, part, seconds_left, tracked
 from tests.terminals import terminal
 
 
@@ -45,6 +45,40 @@ def test_there_is_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         list(tracked("ab", "next", total=2))
     shown = "".join(lines)
     assert "inner" not in shown and "outer, the rest" in shown and "next" in shown
+
+
+def test_what_opens_within_a_part_moves_the_bar_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fruitcnn.progress._PAUSE", 0)
+    with terminal(monkeypatch) as lines, Progress("run", 10) as run:
+        with part("reading", 4):
+            assert [run.done for _ in tracked("ab", "pictures", total=2)] == [0, 2]
+            assert run.done == 4 and run.title == "pictures"
+        with part("exporting", share=0.5):
+            # As a resume: what was done before moves the bar, and says nothing of the speed.
+            with Progress("epochs", 4, done=2) as epochs:
+                assert (run.done, run._before) == (5.5, 1.5)
+                with part("within", 100):
+                    epochs.advance()
+            assert run.done == 6.25
+        assert run.done == 7
+        with pytest.raises(ZeroDivisionError), part("report", share=1):
+            raise ZeroDivisionError
+        assert run.done == 7
+    shown = [line.split("  ")[0] for line in lines if line.strip()]
+    assert list(dict.fromkeys(shown)) == ["run", "reading", "pictures", "exporting", "epochs", "report"]
+    with part("nothing is shown", 1):
+        pass
+
+
+def test_a_line_is_printed_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as lines, Progress("run", 2):
+        above_the_bar(lambda line: print(line, file=sys.stderr, flush=True))("said")
+    at = next(number for number, line in enumerate(lines) if line.startswith("said"))
+    after = next(line for line in lines[at + 1 :] if line.strip())
+    assert not lines[at - 1].strip() and after.startswith("run  ")
+    said = list[str]()
+    above_the_bar(said.append)("without a bar")
+    assert said == ["without a bar"]
 
 
 def test_the_time_that_is_left_is_reckoned_from_what_this_process_has_done() -> None:

@@ -14,12 +14,14 @@ from fruitcnn.calibration.linear_probe import Head, fit_head
 from fruitcnn.card import ModelCard
 from fruitcnn.config import HeadConfig
 from fruitcnn.dataset.records import TRAIN
+from fruitcnn.dataset.store import PixelRows
 from fruitcnn.export.gate import Gate
 from fruitcnn.features.answer_graph import answer_graph
 from fruitcnn.features.backbone import cut_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.features.source import FeaturesSource, output_shapes
 from fruitcnn.image import Pixels
+from fruitcnn.progress import Progress, part
 from fruitcnn.runs.calibrate import calibrate_head, remarks_on_folds, training_folds
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
@@ -27,42 +29,66 @@ from fruitcnn.runs.summary import duration
 from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
 
+# What follows the passes through the network, beside them: a guess, for the bar.
+_AFTERWARDS = 0.25
+
 
 def fit_features(run: Run) -> None:
     """Compute features, fit and calibrate a last layer, write the results; for what `fits_shipped_network`."""
-    config, dataset, size = run.config, run.dataset, run.config.data.size
+    config, size = run.config, run.config.data.size
     assert checkpoint.SHIPPED is not None
     backbone = cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, size)
     extractor = Extractor(backbone.SerializeToString(deterministic=True))
     run.write_beginning()
     run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
+    with Progress("features", _passes(run) * (1 + _AFTERWARDS)):
+        _fit(backbone, extractor, run)
+
+
+def _fit(backbone: onnx.ModelProto, extractor: Extractor, run: Run) -> None:
+    config, dataset, size = run.config, run.dataset, run.config.data.size
+    settings = config.head or HeadConfig()
     features = _features_by_split(extractor, run)
     outside_pixels = dataset.outside_pixels(size)
-    outside = None if outside_pixels is None else extractor.features(outside_pixels)
-    settings = config.head or HeadConfig()
-    views = extractor.features(dataset.pixels(TRAIN, size), mirrored=True) if settings.mirrored else None
+    outside = None if outside_pixels is None else _features(extractor, outside_pixels)
+    views = _features(extractor, dataset.pixels(TRAIN, size), mirrored=True) if settings.mirrored else None
     rows = [features[TRAIN]] if views is None else [features[TRAIN], views]
     targets = np.tile(dataset.targets(TRAIN), len(rows))
-    head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)
+    with part("fitting the last layer", share=0.2):
+        head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)
     folds = training_folds(dataset, settings.folds, seed=config.seed)
     for line in remarks_on_folds(dataset, folds):
         run.print_line(printable(line))
-    calibration = calibrate_head(Features(features[TRAIN], outside), views, dataset, folds, settings, seed=config.seed)
+    known = Features(features[TRAIN], outside)
+    with part("fitting the folds", share=0.4):
+        calibration = calibrate_head(known, views, dataset, folds, settings, seed=config.seed)
     answers = {split: Answers(found, head.logits(found)) for split, found in features.items()}
     write_results(Trained(FeaturesNetwork(backbone, extractor, head), calibration, answers), run)
 
 
+def _passes(run: Run) -> int:
+    """How many pictures, mirror images too, the network has to see."""
+    head = run.config.head or HeadConfig()
+    mirrored = len(run.dataset.in_split(TRAIN)) if head.mirrored else 0
+    return len(run.dataset.pictures) + len(run.dataset.outside) + mirrored
+
+
+def _features(extractor: Extractor, pixels: PixelRows, *, mirrored: bool = False) -> Float32Array:
+    """Features [N, D] of pixels [N, S, S, 3], as a part of the run's bar."""
+    with part("features", len(pixels)):
+        return extractor.features(pixels, mirrored=mirrored)
+
+
 def _features_by_split(extractor: Extractor, run: Run) -> dict[str, Float32Array]:
     """Features [M, D] of each split's pictures; the smallest split tells what all passes will take."""
-    dataset, size, head = run.dataset, run.config.data.size, run.config.head or HeadConfig()
+    dataset, size = run.dataset, run.config.data.size
     smallest, *others = sorted(dataset.splits, key=lambda split: len(dataset.in_split(split)))
     started = time.perf_counter()
-    features = {smallest: extractor.features(dataset.pixels(smallest, size))}
+    features = {smallest: _features(extractor, dataset.pixels(smallest, size))}
     first = len(features[smallest])
-    seconds = (time.perf_counter() - started) / first
-    passes = len(dataset.pictures) + len(dataset.outside) + head.mirrored * len(dataset.in_split(TRAIN)) - first
-    run.print_line(f"{passes:,} more passes through the network: about {duration(seconds * passes)}")
-    features |= {split: extractor.features(dataset.pixels(split, size)) for split in others}
+    seconds, more = (time.perf_counter() - started) / first, _passes(run) - first
+    run.print_line(f"{more:,} more passes through the network: about {duration(seconds * more)}")
+    features |= {split: _features(extractor, dataset.pixels(split, size)) for split in others}
     return {split: features[split] for split in dataset.splits}
 
 

@@ -17,6 +17,7 @@ from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import measure_reference
 from fruitcnn.models import DATA, EMBEDDED
 from fruitcnn.outputs import write_text
+from fruitcnn.progress import part
 from fruitcnn.report.run_report import write_run_report
 from fruitcnn.runs.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
 from fruitcnn.runs.run import Run
@@ -27,11 +28,14 @@ from fruitcnn.terminal import printable
 
 def write_results(trained: Trained, run: Run) -> None:
     """Evaluate, export, report: everything that follows the learning."""
-    evaluated = evaluate_splits(trained, run)
+    with part("measuring", share=0.2):
+        evaluated = evaluate_splits(trained, run)
     run.check()
-    parities = _export(trained, evaluated, run)
+    with part("exporting", share=0.7):
+        parities = _export(trained, evaluated, run)
     run.check()
-    _write_evaluation(evaluated, trained, run)
+    with part("writing the report", share=1.0):
+        _write_evaluation(evaluated, trained, run)
     _print_results(evaluated, trained, parities, run)
 
 

@@ -10,6 +10,7 @@ from fruitcnn.dataset.saved_split import apply_split
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.outputs import check_inputs_stay
+from fruitcnn.progress import above_the_bar
 from fruitcnn.runs.folder import claimed_run
 from fruitcnn.runs.needs import check_needs
 from fruitcnn.runs.run import Run
@@ -37,7 +38,7 @@ def train_config(
     """
     # A mistake is told before the seconds that importing what trains takes.
     check_needs(config)
-    learn = _way_to_learn(config, device)
+    learn, print_line = _way_to_learn(config, device), above_the_bar(print_line)
     with claimed_run(config, name, resume=resume, root=root) as folder:
         run = Run(config=config, dataset=_read_data(config, folder), folder=folder, print_line=print_line)
         check_inputs_stay(run.outputs(), [*inputs, *run.inputs()])

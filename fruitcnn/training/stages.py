@@ -7,6 +7,7 @@ import torch
 
 from fruitcnn.device import on_cpu, training_device
 from fruitcnn.model import TorchForward, has_features, keras
+from fruitcnn.progress import Progress, part
 from fruitcnn.runs.calibrate import calibrate_network
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
@@ -20,6 +21,9 @@ from fruitcnn.training.network import KerasNetwork
 from fruitcnn.training.run import NetworkRun
 from fruitcnn.training.start import fit_head_only, starting_model
 from fruitcnn.training.weights import load_weights
+
+# What follows the epochs, beside them: a guess, for the bar.
+_AFTERWARDS = 0.05
 
 
 def training_on(device: str) -> Callable[[Run], None]:
@@ -55,12 +59,15 @@ def _train_whole(model: keras.Model, run: NetworkRun) -> None:
     """The epochs, those of the networks that calibrate it, and the results; a signal stops it between two batches."""
     if foreign := TorchForward(model).foreign:
         run.print_line(printable(_describe_foreign(foreign)))
-    with run.interruption:
-        fitted = fit_model(model, run)
-        run.check()
-        load_weights(fitted.module, fitted.weights)
-        calibrate = calibrated_by_folds if run.config.data.calibration_folds else _calibrated_by_split
-        answers, calibration = calibrate(model, run)
+    epochs = run.interruption.epochs
+    with run.interruption, Progress("epochs", epochs * (1 + _AFTERWARDS)):
+        # Those of the networks that calibrate it are epochs of this run, too.
+        with part("epochs", epochs):
+            fitted = fit_model(model, run)
+            run.check()
+            load_weights(fitted.module, fitted.weights)
+            calibrate = calibrated_by_folds if run.config.data.calibration_folds else _calibrated_by_split
+            answers, calibration = calibrate(model, run)
         write_results(Trained(KerasNetwork(model), calibration, answers, fitted.best.epoch, fitted.history.rows), run)
 
 

@@ -12,9 +12,11 @@ from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.recipes import RECIPES, recipe_names
 from fruitcnn.runs.recipe_texts import describe_recipe
+from fruitcnn.runs.stages import train_config
 from fruitcnn.runs.summary import duration
 from fruitcnn.runs.verdict import verdict
-from tests.conftest import Run
+from tests.conftest import Run, skip_export
+from tests.terminals import terminal
 
 
 def test_a_training_tells_what_it_found_and_what_it_is_worth(cli: Run, drawn: Path, tmp_path: Path) -> None:
@@ -42,6 +44,27 @@ def test_a_training_tells_what_it_found_and_what_it_is_worth(cli: Run, drawn: Pa
     assert ending[0].startswith(said)
     assert ending[-4] == "next:" and [line.split()[0] for line in ending[-3:]] == ["python", "fruitcnn", "fruitcnn"]
     assert "checkpoints/features/report.html" in ending[-3] and "export" in ending[-1]
+
+
+def test_one_bar_shows_all_that_follows_the_reading(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fruitcnn.progress._PAUSE", 0)
+    skip_export(monkeypatch)
+    said = list[str]()
+    with terminal(monkeypatch) as lines:
+        settings = ["data.size=64", "head.mirrored=true"]
+        train_config(load_config("features", settings, data=drawn), root=tmp_path, print_line=said.append)
+    assert all(len(line) <= 79 for line in lines) and not lines[-1].strip()
+    bars = [line for line in lines if "%" in line and not line.startswith("reading pictures")]
+    stages = list(dict.fromkeys(line.split("  ")[0] for line in bars))
+    assert stages == [
+        *("features", "computing features", "fitting the last layer", "fitting the folds"),
+        *("measuring", "exporting", "writing the report"),
+    ]
+    shares = [int(line.split("%")[0][-3:]) for line in bars]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] >= 95
+    assert all(re.search(r"\d:\d\d left$", line.rstrip()) for line in bars if line.startswith("measuring"))
 
 
 def sorted_labels(folder: Path) -> list[str]:
