@@ -16,8 +16,12 @@ setup: .venv/ready ## Make .venv and install everything into it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-run: setup ## Train on the embedded pictures, export, check, identify a handful
-	$(BIN)/fruitcnn train -r quick
+run: setup ## Train on the embedded pictures, by features and from scratch; then the shipped model identifies a handful
+	$(BIN)/fruitcnn train dataset/sample --recipe features
+	@echo
+	$(BIN)/fruitcnn train dataset/sample --recipe quick
+	@echo
+	$(BIN)/fruitcnn models
 	@echo
 	$(BIN)/fruitcnn identify dataset/sample/*/*_00[01].jpg
 

@@ -1,6 +1,13 @@
 """README stays true where that can be told from the files."""
 
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +16,8 @@ from fruitcnn import checkpoint
 from fruitcnn.calibration.intervals import wilson_interval
 from fruitcnn.evaluation.predictions import read_predictions
 from tests.conftest import REPOSITORY
+from tests.test_models import TRIAL, make_run
+from tests.tiny import CARD
 
 
 def test_the_fault_table_has_a_row_for_every_test_of_faults() -> None:
@@ -56,3 +65,31 @@ def test_the_shipped_models_are_worth_what_it_says(name: str, split: str, claim:
     )
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert said in " ".join(readme.split())
+
+
+def test_after_make_run_the_shipped_model_answers_as_it_shows(tmp_path: Path) -> None:
+    """The last command of `make run`, after its trials, in a copy of the tree; and README's next ones."""
+    for name in ("fruitcnn", "configs", "dataset", "checkpoints/fruits", "checkpoints/fruits-small"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    for age, name in enumerate(("quick", "features")):
+        make_run(tmp_path, name, TRIAL, age=age)
+    makefile, readme = ((REPOSITORY / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md"))
+    target = makefile.partition("\nrun:")[2].partition("\n\n")[0]
+    *trainings, identify = re.findall(r"^\t\$\(BIN\)/fruitcnn (.*)$", target, re.MULTILINE)
+    assert trainings == [*(f"train dataset/sample --recipe {name}" for name in ("features", "quick")), "models"]
+    shown = re.search(r"^    fruitcnn: identified by (?:.*\n)+?(?=\n)", readme, re.M)
+    assert shown and _run(identify, tmp_path) == textwrap.dedent(shown[0])
+    shutil.copy(tmp_path / "dataset/sample/grape/grape_001.jpg", tmp_path / "photo.jpg")
+    assert "    fruitcnn identify photo.jpg\n" in readme
+    assert " 99.19%  grape       photo.jpg" in _run("identify photo.jpg", tmp_path)
+    assert " --model mine " in readme and "--model quick" in _run("identify photo.jpg", tmp_path)
+    assert _run("identify photo.jpg --model quick", tmp_path).split()[1] in CARD.labels
+
+
+def _run(arguments: str, tree: Path) -> str:
+    """What `fruitcnn ...` says in a tree with its own fruitcnn, what is on standard error first."""
+    line = f"{shlex.quote(sys.executable)} -m fruitcnn {arguments}"
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tree, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stderr + done.stdout
