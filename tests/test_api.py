@@ -49,7 +49,7 @@ def test_the_examples_of_the_page_run_one_after_the_other(drawn: Path, tmp_path:
     ("missing", "extra", "code"),
     [
         ("pydantic", "features", "fruitcnn.load_config"),
-        ("onnx", "features", "from fruitcnn import train"),
+        ("onnx", "features", "fruitcnn.train('.')"),
         ("sklearn", "sklearn", "import fruitcnn.sklearn"),
         ("torch", "train", "fruitcnn.train('.', recipe='fruit_net')"),
         ("keras", "train", f"fruitcnn.export_checkpoint({str(REPOSITORY / 'checkpoints/fruits')!r}, to='x')"),
