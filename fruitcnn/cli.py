@@ -56,7 +56,10 @@ def _top(
 def identify(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Picture, folder, glob, http(s) address, or - for standard input."),
+        typer.Argument(
+            metavar="PATH...",
+            help="Picture, folder of pictures, video, glob, http(s) address, or - for standard input.",
+        ),
     ],
     model: Annotated[
         str | None,
@@ -97,6 +100,9 @@ def identify(
         typer.Option(metavar="FOLDER", help="Copy each picture into a folder of its answer in here, and list them."),
     ] = None,
     link: Annotated[bool, typer.Option("--link", help="With --sort: link instead of copying.")] = False,
+    every: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", help="From one frame of a video to the next.")
+    ] = 1.0,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")] = False,
 ) -> None:
     """Say what is in pictures.
@@ -116,6 +122,7 @@ def identify(
         explain=explain,
         sort=sort,
         link=link,
+        every=every,
     )
     raise typer.Exit(identify_paths(paths, request))
 

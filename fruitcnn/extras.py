@@ -11,6 +11,7 @@ EXTRAS = {
     "report": ("jinja2", "markupsafe"),
     "features": ("onnx", "pydantic", "yaml"),
     "sklearn": ("sklearn",),
+    "video": ("av",),
     "train": (
         *("torch", "torchvision", "lightning", "keras", "onnxscript", "torchmetrics"),
         *("tensorboard", "matplotlib", "h5py"),

@@ -21,6 +21,7 @@ from fruitcnn.identify.inputs import STDIN, expanded, fetched, is_one, read
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.sort import Sorter
 from fruitcnn.identify.tally import Tally
+from fruitcnn.identify.video import frames, is_video
 from fruitcnn.identify.writers import ROW_FORMATS
 from fruitcnn.image import Source
 from fruitcnn.models import ModelChoice, choose_model
@@ -39,7 +40,7 @@ class Request:
 
     refuse_below: the familiarity below which a picture is unknown, instead of the card's. explain: a folder for the
     pictures with what spoke for their answers. sort: a folder for copies of the pictures (link: for links to them), in
-    a folder for each answer.
+    a folder for each answer. every: seconds from one frame of a video to the next.
     """
 
     model: str | None = None
@@ -52,6 +53,7 @@ class Request:
     explain: Path | None = None
     sort: Path | None = None
     link: bool = False
+    every: float = 1.0
 
 
 def identify_paths(paths: list[str], request: Request) -> int:
@@ -71,7 +73,10 @@ def identify_paths(paths: list[str], request: Request) -> int:
         sorter or contextlib.nullcontext(),
     ):
         results = _counted(
-            _results(identifier, _sources(names, kept=sorter is not None), explainer, sorter), request, tally, progress
+            _results(identifier, _sources(names, request.every, kept=sorter is not None), explainer, sorter),
+            request,
+            tally,
+            progress,
         )
         columns = _columns(identifier, names, request, Screen.behind(stream))
         row_format = ROW_FORMATS[request.format]
@@ -182,14 +187,17 @@ def _answers(
     return ((result, None) for result in identifier.identify_many(sources))
 
 
-def _sources(names: Iterable[str | Rejection], *, kept: bool) -> Iterator[tuple[str, Source] | Rejection]:
-    """kept: what comes from no file as its bytes, for who needs them again."""
+def _sources(names: Iterable[str | Rejection], every: float, *, kept: bool) -> Iterator[tuple[str, Source] | Rejection]:
+    """What the names mean: a picture each, or a video's frames, one in `every` seconds.
+
+    kept: what comes from no file as its bytes, for who needs them again.
+    """
     for name in names:
         if isinstance(name, Rejection):
             yield name
             continue
         try:
-            source = read(name)
-            yield shown_address(name), fetched(source) if kept else source
+            for shown, source in frames(name, every) if is_video(name) else [(shown_address(name), read(name))]:
+                yield shown, fetched(source) if kept else source
         except ImageError as error:
             yield Rejection.of(shown_address(name), error)

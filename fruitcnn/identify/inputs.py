@@ -1,14 +1,18 @@
 """What a user names on the command line, as sources for the Identifier."""
 
 import glob
+import io
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from PIL import Image
+
 from fruitcnn.errors import ImageError, system_error
 from fruitcnn.identify.addresses import is_address
 from fruitcnn.identify.results import Rejection
+from fruitcnn.identify.video import is_video
 from fruitcnn.image import Source
 from fruitcnn.listing import find_pictures, natural_key
 
@@ -59,7 +63,9 @@ def is_one(arguments: list[str]) -> bool:
     if len(arguments) != 1:
         return False
     (argument,) = arguments
-    return argument == STDIN or is_address(argument) or os.path.isfile(argument)  # noqa: PTH113 (as above)
+    if argument == STDIN or is_address(argument):
+        return True
+    return os.path.isfile(argument) and not is_video(argument)  # noqa: PTH113 (as above)
 
 
 def read(name: str) -> Source:
@@ -86,9 +92,16 @@ def read(name: str) -> Source:
 
 
 def fetched(source: Source) -> Source:
-    """The bytes behind an address, now; every other source as it is. Raises ImageError."""
+    """The bytes behind an address, or a video's frame as those of a picture, now; every other source as it is.
+
+    Raises ImageError.
+    """
     from fruitcnn.identify.download import Download
 
+    if isinstance(source, Image.Image):
+        png = io.BytesIO()
+        source.save(png, "PNG", compress_level=1)
+        return png.getvalue()
     return source.read() if isinstance(source, Download) else source
 
 
