@@ -18,7 +18,13 @@ from fruitcnn.signals import end_inside_libraries
 from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable, standard_output
 from fruitcnn.train_command import TrainCommand, check_photographs, training_settings
 
-app = typer.Typer(cls=QuickGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=QuickGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 _MODEL_HELP = "Name (`fruitcnn models` lists them), checkpoint directory or .onnx file."
@@ -43,7 +49,7 @@ class Device(enum.StrEnum):
 
 @app.callback(invoke_without_command=True)
 def _top(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version and stop.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """From a folder of labelled photographs to a calibrated image classifier that any runtime can use."""
@@ -247,7 +253,7 @@ def cache(
 
 def main() -> None:
     """Run the command; every error ends as one line on standard error, or as a traceback with --debug."""
-    debug = "--debug" in sys.argv[1:]
+    debug = _take_debug(sys.argv)
     open_standard_streams()
     end_inside_libraries()
     # Pillow warns of pictures that are odd but readable; here a picture is either identified or rejected.
@@ -267,6 +273,14 @@ def main() -> None:
         _fail(str(missing_extra(error) or error), 2, debug)
     except Exception as error:
         _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1, debug)
+
+
+def _take_debug(words: list[str]) -> bool:
+    """Whether `--debug` stands anywhere on the line before `--`; takes it out."""
+    end = words.index("--") if "--" in words else len(words)
+    found = "--debug" in words[:end]
+    words[:end] = [word for word in words[:end] if word != "--debug"]
+    return found
 
 
 def _fail(message: str, status: int, debug: bool) -> None:

@@ -4,13 +4,24 @@ From 0.29 on typer makes a pydantic adapter for every parameter of a command, al
 of the time that a cold `identify` takes, and 14 MB. Here a parameter gets its adapter when it needs one.
 """
 
+import shlex
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from typer.core import TyperCommand, TyperGroup
 
+from fruitcnn.errors import UsageError
+
 # Where typer keeps what converts a parameter's value; older ones have no such place, and no pydantic.
 _CONVERTER = "_runtime_param"
+
+# What other programs call them.
+_MEANT = {
+    **dict.fromkeys(("predict", "classify", "recognize", "recognise"), "identify"),
+    **dict.fromkeys(("fit", "learn"), "train"),
+    **dict.fromkeys(("test", "validate", "score"), "evaluate"),
+    "convert": "export",
+}
 
 
 class _Quick:
@@ -30,7 +41,17 @@ class QuickCommand(_Quick, TyperCommand):
 
 
 class QuickGroup(_Quick, TyperGroup):
-    """For `typer.Typer(cls=QuickGroup)`."""
+    """For `typer.Typer(cls=QuickGroup)`: a picture, and what others call a command, name the command that is meant."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Raises UsageError with the right line for a word that was meant for a command."""
+        word = args[0]
+        meant = _MEANT.get(word) or ("identify" if Path(word).exists() else None)
+        if meant in self.commands and word not in self.commands:
+            rest = args[1:] if word in _MEANT else args
+            line = shlex.join(["fruitcnn", str(meant), *rest])
+            raise UsageError("no such command", value=word, remedy=f"run: {line}")
+        return super().resolve_command(ctx, args)
 
 
 class _Converter:

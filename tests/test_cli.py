@@ -80,7 +80,8 @@ main()
 
 
 def test_help_version_and_no_arguments(cli: Run) -> None:
-    assert cli("--version").stdout.strip() == __version__
+    assert cli("--version").stdout.strip() == cli("-V").stdout.strip() == __version__
+    assert cli("-h").stdout == cli("--help").stdout and "Usage" in cli("train", "-h").stdout
     shown = cli("--help").stdout
     for command in ("train", "export", "identify", "info", "cache"):
         assert command in shown and cli(command, "--help").returncode == 0
@@ -124,11 +125,17 @@ def test_mistakes_are_one_line(
             2,
             "the photographs come first; run: fruitcnn train one -r quick --name 'a b' --resume\n",
         ),
+        (
+            ("predict", "a b.jpg", "--top", "3"),
+            2,
+            "predict: no such command; run: fruitcnn identify 'a b.jpg' --top 3\n",
+        ),
+        (("list.txt",), 2, "list.txt: no such command; run: fruitcnn identify list.txt\n"),
         (("train", "one", "--recip", "quick"), 2, "--recip: no such option; did you mean --recipe?"),
         (("train", "one", "--learning-rate=0.1"), 2, "did you mean --set train.learning_rate=...?"),
         (("train", "one", "--train.ema", "0.9"), 2, "did you mean --set train.ema=...?"),
         ((*train, str(drawn), "--size", "8"), 2, "data.size: Input should be greater than or equal to 16"),
-        (("export", "nowhere"), 1, "has no card.json, reference.npz"),
+        (("export", "nowhere"), 1, "nowhere: no such model"),
         (("export", str(finished), "--format", "onnx,onx"), 2, "onx: no such format; choose from"),
         (("export", str(finished), "--to", "list.txt"), 2, "list.txt: is not a folder"),
         ((*evaluate, "--outside", "nowhere"), 2, "no such folder"),
@@ -150,6 +157,11 @@ def test_mistakes_are_one_line(
 
 
 def test_debug_shows_the_traceback(cli: Run) -> None:
+    for words in (("--debug", "identify", "x.jpg"), ("identify", "x.jpg", "--debug")):
+        done = cli(*words, "--model", "nowhere")
+        assert done.returncode == 1 and "Traceback" in done.stderr
+    done = cli("identify", "--model", "nowhere", "--", "--debug")
+    assert "Traceback" not in done.stderr
     done = cli("--debug", "identify", "x.jpg", "--model", "nowhere")
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such model" in done.stderr
 
