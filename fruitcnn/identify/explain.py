@@ -1,12 +1,13 @@
 """A picture with what spoke for an answer laid over it."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from fruitcnn.arrays import FloatArray
-from fruitcnn.errors import UsageError
+from fruitcnn.errors import FruitcnnError, UsageError, system_error
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.results import Identification
 from fruitcnn.image import Picture
@@ -66,12 +67,19 @@ class Explainer:
     def write(self, image: Image.Image, result: Identification) -> None:
         """Write `image` with what spoke for its likeliest label; named after its file, numbered where needed.
 
-        result: with its evidence.
+        result: with its evidence. Raises FruitcnnError where it can't be written.
         """
         assert result.evidence is not None
         explained = overlay(image, result.evidence, self._labels.index(result.likeliest_label))
-        with written_whole(self._folder / self._name(result.file), replace=False) as temporary:
-            explained.save(temporary, quality=90)
+        encoded = io.BytesIO()
+        explained.save(encoded, "JPEG", quality=90)
+        try:
+            with written_whole(self._folder / self._name(result.file), replace=False) as temporary:
+                # Not by Pillow: it takes no notice of a write that a full disk has cut short.
+                temporary.write_bytes(encoded.getbuffer())
+        except OSError as error:
+            # Named here: further out it would be taken for one of the command's own output.
+            raise system_error(error, FruitcnnError) from error
 
     def _name(self, file: str) -> str:
         return free_name(f"{Path(file).stem or 'picture'}.jpg", self._taken)

@@ -8,7 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fruitcnn.outputs import written_whole
 from tests.faults.conftest import Command
@@ -120,6 +122,14 @@ def test_a_disk_that_is_full_while_pictures_are_sorted(command: Command, photo: 
     # What had been put away before is listed, no part of a picture is there, and no output of a part of the pictures.
     assert [path.name for path in (tmp_path / "sorted").rglob("*") if path.is_file()] == ["sorted.csv"]
     assert left_over(tmp_path) == [] and not (tmp_path / "out.txt").exists()
+
+
+def test_a_disk_that_is_full_while_pictures_are_explained(command: Command, tmp_path: Path) -> None:
+    noise = np.random.default_rng(5).integers(256, size=(300, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    done = command("identify", "noise.png", "--explain", "e", "--output", "out.txt", limits="-f 1")
+    assert done.returncode == 1 and "e/noise.jpg: the file would be larger than is allowed" in done.stderr
+    assert list((tmp_path / "e").iterdir()) == [] and left_over(tmp_path) == []
 
 
 def test_a_folder_that_may_not_be_written_is_said_before_the_work(
