@@ -228,7 +228,7 @@ def test_explained_pictures_and_the_output_do_not_meet(command: Command, photo: 
     (tmp_path / "e").mkdir()
     for output in ("e/good.jpg", "new/../e/rows.csv", tmp_path / "e" / "deep" / "x"):
         done = command("identify", photo, "--explain", "e", "--output", output)
-        assert done.returncode == 2 and "is for the explained pictures alone" in done.stderr
+        assert done.returncode == 2 and "lies in a folder that is for pictures alone" in done.stderr
     assert list((tmp_path / "e").iterdir()) == []
 
 

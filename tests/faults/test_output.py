@@ -153,7 +153,10 @@ def test_a_folder_that_may_not_be_written_is_said_before_the_work(
 def test_standard_output_that_is_closed_or_full(
     redirect: str, status: int, message: str, command: Command, photo: Path
 ) -> None:
-    for arguments in (("identify", photo), ("info", Path(__file__).parents[2] / "checkpoints/fruits")):
+    for arguments in (
+        ("identify", photo, "--model", "fruits"),
+        ("info", Path(__file__).parents[2] / "checkpoints/fruits"),
+    ):
         done = command(*arguments, redirect=redirect)
         assert done.returncode == status and message in done.stderr and len(done.stderr.splitlines()) <= 1
         assert "fruitcnn:" not in done.stdout, "a message must not land among the results"
@@ -171,7 +174,7 @@ def test_output_is_written_while_standard_output_is_closed(command: Command, pho
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(photo: Path, tmp_path: Path) -> None:
-    words = f"{sys.executable} -m fruitcnn identify " + f"{photo} " * 500
+    words = f"{sys.executable} -m fruitcnn identify --model fruits " + f"{photo} " * 500
     script = f"{words} | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     line, status = done.stdout.splitlines()
