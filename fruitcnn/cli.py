@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fruitcnn import __version__
+from fruitcnn.completion import complete_formats, complete_model, complete_recipe
 from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
 from fruitcnn.extras import missing_extra
@@ -22,7 +23,6 @@ app = typer.Typer(
     cls=QuickGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -70,7 +70,11 @@ def identify(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help=_MODEL_HELP, show_default="newest run in ./checkpoints, else the shipped model"
+            "--model",
+            "-m",
+            autocompletion=complete_model,
+            help=_MODEL_HELP,
+            show_default="newest run in ./checkpoints, else the shipped model",
         ),
     ] = None,
     format: Annotated[
@@ -157,7 +161,7 @@ def models() -> None:
 
 @app.command(cls=QuickCommand)
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL_HELP)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=_MODEL_HELP)],
     data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
     split: Annotated[
         str | None,
@@ -193,7 +197,14 @@ def train(
         typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label."),
     ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", metavar="RECIPE", help="One of `fruitcnn recipes`, or a YAML file.")
+        str,
+        typer.Option(
+            "--recipe",
+            "-r",
+            metavar="RECIPE",
+            help="One of `fruitcnn recipes`, or a YAML file.",
+            autocompletion=complete_recipe,
+        ),
     ] = DEFAULT,
     epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
@@ -217,7 +228,10 @@ def train(
 
 @app.command(cls=QuickCommand)
 def recipes(
-    name: Annotated[str | None, typer.Argument(metavar="RECIPE", help="Print this one, with its comments.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", autocompletion=complete_recipe, help="Print this one, with its comments."),
+    ] = None,
 ) -> None:
     """List the recipes to train by: input, cost, and what each is for."""
     from fruitcnn.runs.recipe_texts import recipe_list, recipe_text
@@ -227,11 +241,19 @@ def recipes(
 
 @app.command(cls=QuickCommand, help=export_help())
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint directory or name of a run.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", autocompletion=complete_model, help="Checkpoint directory or name of a run."
+        ),
+    ],
     to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
     format: Annotated[
-        str, typer.Option(metavar="LIST", help=f"Any of {', '.join(FORMATS)}, with commas between.")
+        str,
+        typer.Option(
+            metavar="LIST", autocompletion=complete_formats, help=f"Any of {', '.join(FORMATS)}, with commas between."
+        ),
     ] = ",".join(format.name for format in of_every_run()),
 ) -> None:
     """Export a finished run again; what the help says besides comes from the list of formats."""

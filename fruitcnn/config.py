@@ -164,7 +164,9 @@ class Config(_Section):
     def _check(self) -> "Config":
         if self.augment.zoom[0] > self.augment.zoom[1]:
             raise ValueError("augment.zoom must be [smallest, largest]")
-        if self.head and {"train", "augment"} & self.model_fields_set:
+        # Whoever asks for so many epochs of any recipe is told what this one does instead.
+        learning = "augment" in self.model_fields_set or self.train.model_fields_set - {"epochs"}
+        if self.head and learning:
             raise ValueError("train and augment have no meaning where only the head is fitted: take them out, or head")
         if self.head and (self.data.calibration_share or self.data.calibration_folds):
             raise ValueError("data.calibration_* has no meaning with head: calibration is out of its folds there")

@@ -1,5 +1,6 @@
 """The command as a newcomer meets it, and the border between the light and the heavy world."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -203,3 +204,22 @@ finally:
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode in (1, 2) and told in done.stderr
     assert done.stdout == "[]\n" and not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("fruitcnn train x -r f", {"features", "fruit_net"}),
+        ("fruitcnn recipes q", {"quick"}),
+        ("fruitcnn identify x -m fruits", {"fruits", "fruits-small"}),
+        ("fruitcnn export fruits --format keras,i", {"keras,image", "keras,int8"}),
+        ("fruitcnn identify x --format j", {"json"}),
+    ],
+)
+def test_a_shell_is_offered_recipes_models_and_formats(words: str, offered: set[str], tmp_path: Path) -> None:
+    place = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_FRUITCNN_COMPLETE": "complete_bash"}
+    script = "import sys; sys.argv[0] = 'fruitcnn'; from fruitcnn.cli import app; app(prog_name='fruitcnn')"
+    words_of = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, **place}, capture_output=True, text=True
+    )
+    assert set(words_of.stdout.split()) == offered, words_of.stderr

@@ -41,6 +41,8 @@ def fit_features(run: Run) -> None:
     extractor = Extractor(backbone.SerializeToString(deterministic=True))
     run.write_beginning()
     run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
+    if "epochs" in config.train.model_fields_set:
+        run.print_line("this recipe has no epochs: its last layer is fitted to the end at once")
     with Progress("features", _passes(run) * (1 + _AFTERWARDS)):
         _fit(backbone, extractor, run)
 

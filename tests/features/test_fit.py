@@ -27,7 +27,7 @@ from importlib import util
 real = util.find_spec
 util.find_spec = lambda name, package=None: None if name in {WITHOUT!r} else real(name, package)
 import fruitcnn
-run = fruitcnn.train(sys.argv[1], recipe="features", name=sys.argv[2], size=64)
+run = fruitcnn.train(sys.argv[1], recipe="features", name=sys.argv[2], size=64, epochs=3)
 print(run.metrics["held_out"]["accuracy"])
 """
 
@@ -46,6 +46,7 @@ def test_the_folder_has_all_but_the_keras_model_which_an_export_adds(said: tuple
     folder, text = said
     names = set(checkpoint.FILES) - set(checkpoint.OF_EPOCHS) - {checkpoint.KERAS}
     assert {path.name for path in folder.iterdir()} == names
+    assert "this recipe has no epochs: its last layer is fitted to the end at once" in text
     assert "keras: not installed here; once it is, `fruitcnn export --format keras` adds its file" in text
     keras, onnx = export_checkpoint(folder, to=tmp_path / "new")
     assert (keras.name, onnx.name) == (checkpoint.KERAS, checkpoint.ONNX)
