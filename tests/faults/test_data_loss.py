@@ -68,7 +68,7 @@ def test_a_lock_that_is_not_ours_is_not_followed_emptied_or_removed(
     folder.mkdir(parents=True)
     planted(folder / name, kind, victim)
     before = (folder / name).lstat()
-    done = command("train", "nowhere", "--name", "mine", "-r", "quick")
+    done = command("train", SAMPLE, "--name", "mine")
     assert done.returncode in (1, 2) and len(done.stderr.splitlines()) == 1
     assert os.path.samestat((folder / name).lstat(), before) and victim.read_text() == "dear"
     assert name == ".lock" or "is not fruitcnn's; move it away" in done.stderr
