@@ -1,6 +1,5 @@
 """The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
 
-import enum
 import sys
 import warnings
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fruitcnn import __version__
+from fruitcnn import __version__, options
 from fruitcnn.completion import complete_formats, complete_model, complete_recipe
 from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
@@ -27,26 +26,6 @@ app = typer.Typer(
 )
 
 
-_MODEL_HELP = "Name (`fruitcnn models` lists them), checkpoint directory or .onnx file."
-
-
-class Format(enum.StrEnum):
-    """How results are written."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    spreadsheet = "spreadsheet"
-
-
-class Device(enum.StrEnum):
-    """Where to train."""
-
-    auto = "auto"
-    cpu = "cpu"
-    gpu = "gpu"
-
-
 @app.callback(invoke_without_command=True)
 def _top(
     version: Annotated[bool, typer.Option("--version", "-V", help="Print the version and stop.")] = False,
@@ -60,60 +39,18 @@ def _top(
 
 @app.command(cls=QuickCommand)
 def identify(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH...",
-            help="Picture, folder of pictures, video, glob, http(s) address, or - for standard input.",
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            autocompletion=complete_model,
-            help=_MODEL_HELP,
-            show_default="newest run in ./checkpoints, else the shipped model",
-        ),
-    ] = None,
-    format: Annotated[
-        Format,
-        typer.Option(
-            "--format", "-f", help="How to write the results; json: one object a line; spreadsheet: no formulas."
-        ),
-    ] = Format.table,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            "--top",
-            "-k",
-            min=1,
-            metavar="K",
-            help="Show only the K likeliest labels.",
-            show_default="5 in a table, else all",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here instead of to standard output.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")] = False,
-    refuse_below: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Call less familiar pictures unknown.", show_default="the model's own"),
-    ] = None,
-    explain: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write each picture with what its answer comes from here.")
-    ] = None,
-    sort: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Copy each picture into a folder of its answer in here, and list them."),
-    ] = None,
-    link: Annotated[bool, typer.Option("--link", help="With --sort: link instead of copying.")] = False,
-    every: Annotated[
-        float, typer.Option(min=0.001, metavar="SECONDS", help="From one frame of a video to the next.")
-    ] = 1.0,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")] = False,
+    paths: options.Paths,
+    model: options.ChosenModel = None,
+    format: options.RowFormat = options.Format.table,
+    top: options.Top = None,
+    output: options.Output = None,
+    force: options.ReplaceOutput = False,
+    refuse_below: options.RefuseBelow = None,
+    explain: options.Explain = None,
+    sort: options.Sort = None,
+    link: options.Link = False,
+    every: options.Every = 1.0,
+    verbose: options.Verbose = False,
 ) -> None:
     """Say what is in pictures.
 
@@ -140,7 +77,8 @@ def identify(
 @app.command(cls=QuickCommand)
 def info(
     model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help=_MODEL_HELP, show_default="the one that answers by default")
+        str | None,
+        typer.Argument(metavar="MODEL", help=options.MODEL_HELP, show_default="the one that answers by default"),
     ] = None,
 ) -> None:
     """Show the model card: labels, input, calibration, where the model comes from."""
@@ -161,7 +99,7 @@ def models() -> None:
 
 @app.command(cls=QuickCommand)
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=_MODEL_HELP)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=options.MODEL_HELP)],
     data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
     split: Annotated[
         str | None,
@@ -211,7 +149,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn at random, the split too.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override, as train.epochs=3.")] = None,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    device: Annotated[options.Device, typer.Option(help="Where to train.")] = options.Device.auto,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Train a network, export it and prove that the exported files agree with it."""

@@ -1,0 +1,81 @@
+"""The arguments and options of `identify`, and what several commands share: names, help, what a shell offers."""
+
+import enum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from fruitcnn.completion import complete_model
+
+MODEL_HELP = "Name (`fruitcnn models` lists them), checkpoint directory or .onnx file."
+
+
+class Format(enum.StrEnum):
+    """How results are written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    spreadsheet = "spreadsheet"
+
+
+class Device(enum.StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+Paths: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...", help="Picture, folder of pictures, video, glob, http(s) address, or - for standard input."
+    ),
+]
+ChosenModel: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        autocompletion=complete_model,
+        help=MODEL_HELP,
+        show_default="newest run in ./checkpoints, else the shipped model",
+    ),
+]
+RowFormat: TypeAlias = Annotated[
+    Format,
+    typer.Option("--format", "-f", help="How to write the results; json: one object a line; spreadsheet: no formulas."),
+]
+Top: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--top",
+        "-k",
+        min=1,
+        metavar="K",
+        help="Show only the K likeliest labels.",
+        show_default="5 in a table, else all",
+    ),
+]
+Output: TypeAlias = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write here instead of to standard output.")
+]
+ReplaceOutput: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
+RefuseBelow: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Call less familiar pictures unknown.", show_default="the model's own"),
+]
+Explain: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Write each picture with what its answer comes from here.")
+]
+Sort: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Copy each picture into a folder of its answer in here, and list them."),
+]
+Link: TypeAlias = Annotated[bool, typer.Option("--link", help="With --sort: link instead of copying.")]
+Every: TypeAlias = Annotated[
+    float, typer.Option(min=0.001, metavar="SECONDS", help="From one frame of a video to the next.")
+]
+Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")]
