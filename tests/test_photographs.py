@@ -47,7 +47,7 @@ def test_the_wheel_carries_the_model_and_the_recipes(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = {name.rpartition("/")[2] for name in names if name.startswith("fruitcnn/checkpoints/")}
-    assert shipped == {"model.onnx", "card.json"}, "what identifying needs, and no more"
+    assert shipped == {"model.onnx", "card.json", "split.csv"}, "for identifying, and to tell training pictures"
     assert {"fruitcnn/configs/fruit_net.yaml", "fruitcnn/configs/quick.yaml", "fruitcnn/cli.py"} <= names
     assert not any(name.startswith("dataset/") or name.endswith(".jpg") for name in names)
     # Unpacked anywhere, it answers at once with its own model.

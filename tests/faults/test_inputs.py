@@ -274,7 +274,7 @@ def test_bad_pictures_among_good_ones(count: int, command: Command, tmp_path: Pa
     for place, number in enumerate(sorted(bad)):
         paths[number].unlink()
         spoil(paths[number], TEN_KINDS[place % 10], rng)
-    done = command("identify", "folder", "--format", "json")
+    done = command("identify", "folder", "--format", "json", "--model", "fruits")
     found = answers(done.stdout)
     assert done.returncode == 3 and len(found) == count and done.stderr == ""
     assert {name for name, error in found.items() if error} == {paths[number].name for number in bad}

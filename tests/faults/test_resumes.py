@@ -16,7 +16,7 @@ from fruitcnn.errors import ModelError
 from fruitcnn.model import build_model, keras
 from fruitcnn.training.fit import fit_model
 from fruitcnn.training.interruption import Interruption
-from fruitcnn.training.run import Run
+from fruitcnn.training.run import NetworkRun
 
 Saved = dict[str, Any]
 # A schedule that does not know how many epochs there will be.
@@ -29,13 +29,13 @@ def network() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> NetworkRun:
     """A run that has done the first of its two epochs."""
     folder = tmp_path_factory.mktemp("resumes")
     draw_dataset(folder / "data", per_class=6, size=40, seed=3)
     dataset = scan(folder / "data", sizes=[32])
     one, two = (load_config("quick", [*_SETTINGS, f"train.epochs={n}"], data=folder / "data") for n in (1, 2))
-    begun = Run(
+    begun = NetworkRun(
         config=one,
         dataset=dataset,
         folder=folder,
@@ -48,12 +48,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def saved(run: Run) -> Saved:
+def saved(run: NetworkRun) -> Saved:
     found: Saved = torch.load(run.folder / checkpoint.LAST, weights_only=True)
     return copy.deepcopy(found)
 
 
-def resumed(run: Run, saved: Saved, folder: Path) -> list[dict[str, float]]:
+def resumed(run: NetworkRun, saved: Saved, folder: Path) -> list[dict[str, float]]:
     """The rows of metrics.csv after a resume from what is saved."""
     torch.save(saved, folder / checkpoint.LAST)
     return fit_model(network(), dataclasses.replace(run, folder=folder)).history.rows
@@ -95,20 +95,22 @@ _WRONG: dict[str, Callable[[Saved], object]] = {
 
 
 @pytest.mark.parametrize("wrong", list(_WRONG))
-def test_a_last_ckpt_of_the_right_type_and_wrong_content(wrong: str, run: Run, saved: Saved, tmp_path: Path) -> None:
+def test_a_last_ckpt_of_the_right_type_and_wrong_content(
+    wrong: str, run: NetworkRun, saved: Saved, tmp_path: Path
+) -> None:
     _WRONG[wrong](saved)
     with pytest.raises(ModelError, match=r"last\.ckpt: is damaged, or was not written by fruitcnn; take it away"):
         resumed(run, saved, tmp_path)
 
 
-def test_a_resume_goes_on_where_nothing_is_wrong(run: Run, saved: Saved, tmp_path: Path) -> None:
+def test_a_resume_goes_on_where_nothing_is_wrong(run: NetworkRun, saved: Saved, tmp_path: Path) -> None:
     assert [row["epoch"] for row in resumed(run, saved, tmp_path)] == [1, 2]
     # Of a version that did not keep the classes.
     del saved["callbacks"][key_of(saved, "LastCheckpoint")]
     assert len(resumed(run, saved, tmp_path)) == 2
 
 
-def test_a_resume_with_the_classes_in_another_order(run: Run, saved: Saved, tmp_path: Path) -> None:
+def test_a_resume_with_the_classes_in_another_order(run: NetworkRun, saved: Saved, tmp_path: Path) -> None:
     turned = dataclasses.replace(run, dataset=dataclasses.replace(run.dataset, labels=run.dataset.labels[::-1]))
     said = "the classes grape, pineapple, strawberry, in this order; the data now give strawberry, pineapple, grape"
     with pytest.raises(ModelError, match=said):

@@ -48,7 +48,7 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
 def test_a_signal_while_it_starts(number: signal.Signals, expected: int, delay: float, tmp_path: Path) -> None:
     paths = pictures(tmp_path / "folder", 300)
-    process = started("identify", *["folder"] * 20, "--output", "out.csv", cwd=tmp_path)
+    process = started("identify", *["folder"] * 20, "-m", "fruits", "--output", "out.csv", cwd=tmp_path)
     time.sleep(delay)
     process.send_signal(number)
     _, message = process.communicate(timeout=60)
@@ -66,7 +66,7 @@ def test_a_signal_while_a_module_is_half_imported() -> None:
 def test_a_signal_in_the_middle_of_writing(tmp_path: Path) -> None:
     pictures(tmp_path / "folder", 300)
     (tmp_path / "out.csv").write_text("old")
-    process = started("identify", *["folder"] * 40, "--output", "out.csv", "--force", cwd=tmp_path)
+    process = started("identify", *["folder"] * 40, "-m", "fruits", "--output", "out.csv", "--force", cwd=tmp_path)
     while process.poll() is None and not list(tmp_path.glob(".out*")):
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)

@@ -323,7 +323,7 @@ def test_the_history_goes_on_after_a_resume(tmp_path: Path) -> None:
 
 
 def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path: Path) -> None:
-    last = LastCheckpoint(tmp_path)
+    last = LastCheckpoint(tmp_path, ["a", "b"])
 
     def save(path: Path) -> None:
         path.write_text("whole")

@@ -212,9 +212,8 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(
     ended = without_results(monkeypatch)
     straight = quiet_train(load_config("quick", stateful, data=drawn), tmp_path / "straight")
     assert same_weights(ended[0].network.model, folder)
-    if calibration := ended[0].calibration:
-        found = json.loads((folder / checkpoint.METRICS).read_text())["temperature"]
-        assert calibration.temperature == found and (folder / checkpoint.FOLDS).is_dir()
+    assert ended[0].calibration.temperature == json.loads((folder / checkpoint.METRICS).read_text())["temperature"]
+    assert (folder / checkpoint.FOLDS).is_dir() == file.startswith(checkpoint.FOLDS)
     assert {path.name for path in folder.iterdir()} - {checkpoint.FOLDS} == {*checkpoint.FILES, checkpoint.LOGS}
 
     def rows(run: Path) -> list[list[str]]:
