@@ -62,7 +62,7 @@ def identify_paths(paths: list[str], request: Request) -> int:
     # All of them before anything is written: what this command writes is none of its inputs.
     names = expanded(paths)
     _check_outputs(request, [choice.file, *(0 if name == STDIN else name for name in names if isinstance(name, str))])
-    identifier = _load(choice, request, once=is_one(paths))
+    identifier = load_identifier(choice, request, once=is_one(paths))
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
     sorter = None if request.sort is None else Sorter(request.sort, identifier.card.labels, link=request.link)
     progress, tally = Progress("identifying pictures", len(names)), Tally()
@@ -73,7 +73,7 @@ def identify_paths(paths: list[str], request: Request) -> int:
         sorter or contextlib.nullcontext(),
     ):
         results = _counted(
-            _results(identifier, _sources(names, request.every, kept=sorter is not None), explainer, sorter),
+            answered(identifier, named_sources(names, request.every, kept=sorter is not None), explainer, sorter),
             request,
             tally,
             progress,
@@ -102,7 +102,7 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
     check_output(request.output, force=request.force, inputs=inputs)
 
 
-def _load(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
+def load_identifier(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
     """The model, refusing as the request says."""
     identifier = Identifier.load(choice.file, once=once)
     if request.refuse_below is not None:
@@ -153,12 +153,13 @@ def _write(lines: Iterable[str], stream: TextIO, errors: str, progress: Progress
         stream.flush()
 
 
-def _results(
+def answered(
     identifier: Identifier,
     sources: Iterable[tuple[str, Source] | Rejection],
-    explainer: Explainer | None,
-    sorter: Sorter | None,
+    explainer: Explainer | None = None,
+    sorter: Sorter | None = None,
 ) -> Iterator[Identification | Rejection]:
+    """A result for each of `named_sources`, in order, explained and sorted where that is asked for."""
     # Runs of sources go through the network in batches; a name that means nothing keeps its place between them.
     for rejected, items in itertools.groupby(sources, key=lambda item: isinstance(item, Rejection)):
         if rejected:
@@ -187,7 +188,9 @@ def _answers(
     return ((result, None) for result in identifier.identify_many(sources))
 
 
-def _sources(names: Iterable[str | Rejection], every: float, *, kept: bool) -> Iterator[tuple[str, Source] | Rejection]:
+def named_sources(
+    names: Iterable[str | Rejection], every: float, *, kept: bool = False
+) -> Iterator[tuple[str, Source] | Rejection]:
     """What the names mean: a picture each, or a video's frames, one in `every` seconds.
 
     kept: what comes from no file as its bytes, for who needs them again.
