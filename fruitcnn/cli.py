@@ -9,6 +9,7 @@ import typer
 
 from fruitcnn import __version__, options
 from fruitcnn.completion import complete_formats, complete_model, complete_recipe
+from fruitcnn.dataset_command import app as dataset_app
 from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
 from fruitcnn.extras import missing_extra
@@ -24,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(dataset_app, name="dataset")
 
 
 @app.callback(invoke_without_command=True)

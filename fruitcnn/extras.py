@@ -12,6 +12,7 @@ EXTRAS = {
     "features": ("onnx", "pydantic", "yaml"),
     "sklearn": ("sklearn",),
     "video": ("av",),
+    "fetch": ("httpx",),
     "train": (
         *("torch", "torchvision", "lightning", "keras", "onnxscript", "torchmetrics"),
         *("tensorboard", "matplotlib", "h5py"),
