@@ -55,6 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, large = Path(name) / "page", Path(name) / "large.jpg"
+        folder.mkdir()
         write_site(OnnxSource(options.checkpoint / ONNX), folder)
         total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         packed = sum(len(gzip.compress(file.read_bytes())) for file in folder.rglob("*") if file.is_file())

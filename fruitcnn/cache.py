@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from fruitcnn.outputs import remove_temporaries
+from fruitcnn.temporaries import remove_temporaries
 
 # Bytes that the folder may hold; what was used longest ago goes first. A set larger than that is kept all the same.
 LIMIT = 10 << 30

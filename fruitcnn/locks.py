@@ -7,7 +7,7 @@ can't be removed there, and what is removed here may still be open: both orders 
 import contextlib
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,15 +116,18 @@ def remove_abandoned_lock(folder: Path) -> bool:
     return False
 
 
-def remove_unlocked(path: Path) -> bool:
+def remove_unlocked(path: Path, *, before: Callable[[Path], object] | None = None) -> bool:
     """Remove a regular file unless a process holds its lock, as the one that writes it does; whether it is gone.
 
-    Nothing is followed or waited for, and what is no regular file stays.
+    before: what to do first, while nobody else can have its lock. Nothing is followed or waited for, and what is no
+    regular file stays.
     """
     try:
         with open_regular(path, through_links=False) as file:
             if not lock(file.fileno()):
                 return False
+            if before is not None:
+                before(path)
             if _remove_same(path, file.fileno()):
                 return True
         # Windows removes nothing that is open.
@@ -134,6 +137,15 @@ def remove_unlocked(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a regular file is there whose lock another holds."""
+    try:
+        with open_regular(path, through_links=False) as file:
+            return not lock(file.fileno())
+    except OSError:
+        return False
 
 
 def _is_same(path: Path, descriptor: int) -> bool:

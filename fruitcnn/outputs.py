@@ -3,99 +3,41 @@
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from fruitcnn.errors import FruitcnnError, UsageError, system_error
-from fruitcnn.locks import lock, remove_unlocked
-from fruitcnn.regular_files import NOT_THROUGH_LINKS
+from fruitcnn.temporaries import (
+    Temporary,
+    is_temporary,
+    is_unfinished,
+    remove_temporaries,
+    rename_together,
+    temporary_folder,
+)
 
 # Names of what a process has open already: writing to them never means replacing the file behind them.
 _OPEN_ALREADY = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
-_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.fruitcnn-tmp(\..*)?", re.DOTALL)
-# What file systems say that know no second name for a file.
-_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK)
-# Temporaries of files that are being written.
-_unfinished: set[Path] = set()
-
-
-class _Temporary:
-    """A new file beside `path`, locked by this process until it is published or discarded: others leave it alone."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name, self._descriptor = create_temporary(path)
-
-    def flush(self) -> None:
-        """See that the content is on the disk."""
-        if not os.path.samestat(os.fstat(self._descriptor), self.name.lstat()):
-            raise AssertionError(f"{self.path}: its temporary was to be written into, and was replaced")
-        os.fsync(self._descriptor)
-
-    def publish(self, *, replace: bool) -> None:
-        """Give it the name of `path`; FileExistsError where something has it that is not to be replaced."""
-        if os.name == "nt":
-            # What is open keeps its name there.
-            self._close()
-        if not replace:
-            _rename_to_free_name(self.name, self.path)
-        else:
-            rename_over_file(self.name, self.path)
-
-    def discard(self) -> None:
-        """Remove it, where it has not been published."""
-        self.name.unlink(missing_ok=True)
-        _unfinished.discard(self.name)
-        self._close()
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-
-
-def rename_over_file(temporary: Path, path: Path) -> None:
-    """Rename, replacing a file that has the name but nothing else: FileExistsError."""
-    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    temporary.replace(path)
-
-
-def _rename_to_free_name(temporary: Path, path: Path) -> None:
-    """Unlike a plain renaming on Unix, this never replaces a file, however late that came."""
-    if os.name == "nt":
-        temporary.rename(path)
-        return
-    try:
-        path.hardlink_to(temporary)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # The name is taken with an empty file, of which nothing is lost.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOT_THROUGH_LINKS))
-        temporary.replace(path)
 
 
 @contextlib.contextmanager
-def written_together(*paths: Path, replace: bool = True) -> Iterator[list[Path]]:
+def written_together(*paths: Path, replace: bool = True, alone: bool = False) -> Iterator[list[Path]]:
     """Yield temporary names, one beside each path, of empty files to be written into.
 
-    On success all are flushed to disk, then all renamed; on failure all are removed, and what was there before stays.
-    replace: whether a file that has one of the names may be replaced; other things than files are not. Raises OSError
-    (FileExistsError for what is not replaced) that names one of `paths`.
+    On success all are flushed to disk, then all renamed; on failure all are removed, and what was there before stays:
+    see `rename_together`, also for `replace`. alone: raise HeldError where another process writes one of the paths.
+    Raises OSError (FileExistsError for what is not replaced) that names one of `paths`.
     """
-    temporaries: list[_Temporary] = []
+    temporaries: list[Temporary] = []
     try:
         for path in paths:
-            temporaries.append(_Temporary(path))
+            temporaries.append(Temporary(path, alone=alone))
         yield [temporary.name for temporary in temporaries]
         for temporary in temporaries:
             temporary.flush()
-        for temporary in temporaries:
-            temporary.publish(replace=replace)
+        rename_together([(temporary.name, temporary.path) for temporary in temporaries], replace=replace)
     except OSError as error:
         # A full disk says nothing of where, or names a file that nobody knows of; the person who has to make room
         # wants to know.
@@ -108,40 +50,71 @@ def written_together(*paths: Path, replace: bool = True) -> Iterator[list[Path]]
 
 
 @contextlib.contextmanager
-def written_whole(path: Path, *, replace: bool = True) -> Iterator[Path]:
+def written_whole(path: Path, *, replace: bool = True, alone: bool = False) -> Iterator[Path]:
     """Yield a temporary name beside `path`, of an empty file to be written into; else as `written_together`.
 
     A path that is such a temporary is yielded itself: it gets its name with the others that it is written with.
     """
-    if path in _unfinished:
+    if is_unfinished(path):
         yield path
         return
-    with written_together(path, replace=replace) as (temporary,):
+    with written_together(path, replace=replace, alone=alone) as (temporary,):
         yield temporary
+
+
+@contextlib.contextmanager
+def written_folder(path: Path, *, replace: bool) -> Iterator[Path]:
+    """Yield a new folder beside `path`, whose content gets that place when it is whole, or never.
+
+    replace: where a folder has the name, its files of the same names are replaced, the deepest first, and its other
+    ones stay; False: it must be empty, else FileExistsError. Links in it are not followed. Raises OSError that names
+    `path` or what is below it.
+    """
+    try:
+        with temporary_folder(path) as folder:
+            yield folder
+            files = sorted((file for file in folder.rglob("*") if file.is_file()), key=_depth)
+            for file in files:
+                _flush(file)
+            if replace and path.is_dir():
+                _fill(path, folder, files)
+            elif path.is_symlink():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            else:
+                # Over an empty folder, too.
+                folder.rename(path)
+    except OSError as error:
+        if error.filename is None or any(is_temporary(Path(name)) for name in Path(os.fsdecode(error.filename)).parts):
+            error.filename = str(path)
+        raise
+
+
+def _fill(path: Path, folder: Path, files: list[Path]) -> None:
+    with contextlib.ExitStack() as made:
+        for file in files:
+            for parent in reversed(file.relative_to(folder).parents):
+                if (path / parent).is_symlink() and parent != Path():
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path / parent))
+                made.enter_context(made_folder(path / parent))
+        rename_together([(file, path / file.relative_to(folder)) for file in files], replace=True)
+
+
+def _depth(file: Path) -> tuple[int, Path]:
+    return -len(file.parts), file
+
+
+def _flush(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, as UTF-8."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def create_temporary(path: Path) -> tuple[Path, int]:
-    """A new file beside `path` that is to become it, and its descriptor, which holds its lock."""
-    while True:
-        # The ending stays: writers such as Keras and matplotlib choose the format by it. The rest is cut so that a name
-        # as long as the file system allows has a temporary too.
-        name = path.with_name(f".{path.stem[:32]}.{os.urandom(4).hex()}.fruitcnn-tmp{path.suffix[:16]}")
-        _unfinished.add(name)
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOT_THROUGH_LINKS, 0o666)
-        try:
-            # Between its making and its locking another process may have taken it for abandoned.
-            if lock(descriptor) and name.exists():
-                return name, descriptor
-        except OSError:
-            # A file system without locks: there nobody takes it for abandoned.
-            return name, descriptor
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -168,28 +141,6 @@ def make_own_folder(folder: Path, *, option: str) -> None:
     if not folder.absolute().parent.is_dir():
         raise UsageError("no such folder", value=folder.parent, remedy="make it first")
     folder.mkdir(exist_ok=True)
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether `create_temporary` gives such names."""
-    return _TEMPORARY.fullmatch(path.name) is not None
-
-
-def remove_temporaries(folder: Path, *, of: Path | None = None) -> None:
-    """Remove the temporaries that killed processes left in a folder (of one file); those in use are locked."""
-    for path in folder.iterdir():
-        if is_temporary(path) and (of is None or _could_be_of(path, of)):
-            remove_unlocked(path)
-
-
-def _could_be_of(temporary: Path, path: Path) -> bool:
-    return temporary.name.startswith(f".{path.stem[:32]}.") and temporary.suffix == path.suffix[:16]
-
-
-def discard_unfinished() -> None:
-    """Remove the temporaries of this process, for one that ends at once."""
-    for path in list(_unfinished):
-        path.unlink(missing_ok=True)
 
 
 def check_inputs_stay(outputs: Iterable[Path], inputs: Iterable[str | os.PathLike[str] | int]) -> None:
@@ -249,7 +200,10 @@ def opened_output(path: Path, *, force: bool) -> Iterator[TextIO]:
             return
         target = path.resolve()
         remove_temporaries(target.parent, of=target)
-        with written_whole(target, replace=force) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with (
+            written_whole(target, replace=force, alone=True) as temporary,
+            temporary.open("w", encoding="utf-8") as file,
+        ):
             if old is not None:
                 # Before the first byte, so that what was private stays so.
                 temporary.chmod(stat.S_IMODE(old.st_mode))

@@ -44,7 +44,7 @@ def _watch(reading: int) -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     # Not there yet, or half imported: then no file was begun.
-    discard = getattr(sys.modules.get("fruitcnn.outputs"), "discard_unfinished", None)
+    discard = getattr(sys.modules.get("fruitcnn.temporaries"), "discard_unfinished", None)
     if discard:
         discard()
     os._exit(128 + number)

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import re
-import shutil
 from pathlib import Path
 
 from fruitcnn.browser.npm import fetch_runtime
@@ -18,7 +17,7 @@ from fruitcnn.export.gate import Parity
 from fruitcnn.export.image_graph import image_graph, prove_image_graph
 from fruitcnn.export.source import OnnxSource
 from fruitcnn.onnx_file import check_onnx
-from fruitcnn.outputs import written_whole
+from fruitcnn.regular_files import open_regular
 
 _ASSETS = Path(__file__).parent / "assets"
 # The two names that stay the same from version to version.
@@ -26,17 +25,17 @@ _START, _SERVICE_WORKER = "index.html", "service-worker.js"
 _GRAPH = "image.onnx"
 _RUNTIME_FOLDER = "onnxruntime"
 _VERSION = re.compile("v-[0-9a-f]{16}")
+# What a service worker of ours says, in every version that had one.
+_OURS = re.compile(r'^const VERSION = ".*^const PREFIX = `fruitcnn ', re.MULTILINE | re.DOTALL)
+_LONGEST_WORKER = 1 << 20
 
 
 def write_site(source: OnnxSource, folder: Path) -> None:
     """Write the page of a model.onnx to `folder`: two files, and a folder named by the version that holds the others.
 
-    So no file of one version has the name of another's, however long both lie side by side. Raises ExportError where
-    `folder` holds something that is not an earlier page, or the runtime can't be had.
+    So no file of one version has the name of another's, however long both lie side by side. folder: an empty one.
+    Raises ExportError where the runtime can't be had.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / _SERVICE_WORKER).is_file():
-        raise ExportError("holds something else", value=folder, remedy="name a folder that is not there yet")
-    # First, because it may fail: then there is no half of a page.
     runtime = fetch_runtime()
     files = {
         **{path.name: path.read_bytes() for path in sorted(_ASSETS.iterdir())},
@@ -52,12 +51,8 @@ def write_site(source: OnnxSource, folder: Path) -> None:
         _write(folder / version / name, content)
     kept = {f"{version}/{name}": digests[name] for name in files}
     listed = json.dumps({_START: _digest(start.encode()), **kept}, indent=1)
-    # When all that they name is there.
     _write(folder / _START, start.encode())
     _write(folder / _SERVICE_WORKER, worker.replace('{ "{files}": "" }', listed).encode())
-    for other in folder.iterdir():
-        if _VERSION.fullmatch(other.name) and other.name != version:
-            shutil.rmtree(other)
 
 
 def prove_site(source: OnnxSource, folder: Path) -> Parity:
@@ -78,10 +73,22 @@ def prove_site(source: OnnxSource, folder: Path) -> Parity:
     return dataclasses.replace(parity, details=f"{size / 1e6:.1f} MB for any web server; to look at it: {command}")
 
 
+def earlier_site(folder: Path) -> list[str] | None:
+    """The folders of versions, where a page lies in a folder; None where none does."""
+    try:
+        with open_regular(folder / _SERVICE_WORKER, through_links=False) as file:
+            worker = file.read(_LONGEST_WORKER).decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not _OURS.search(worker):
+        return None
+    versions = (entry for entry in folder.iterdir() if _VERSION.fullmatch(entry.name))
+    return [entry.name for entry in versions if entry.is_dir() and not entry.is_symlink()]
+
+
 def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(file) as temporary:
-        temporary.write_bytes(content)
+    file.write_bytes(content)
 
 
 def _digest(content: bytes) -> str:

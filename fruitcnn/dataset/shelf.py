@@ -23,8 +23,8 @@ from PIL import features
 
 from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.image import SCALED_MARGIN, Pixels
-from fruitcnn.outputs import create_temporary, rename_over_file
 from fruitcnn.regular_files import NOT_THROUGH_LINKS, WITHOUT_WAITING, open_regular
+from fruitcnn.temporaries import create_temporary, rename_over_file
 
 _FORMAT = 2
 _ENDING = ".pixels"

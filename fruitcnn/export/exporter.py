@@ -1,6 +1,5 @@
 """Writing a trained model in formats: each file is proven before it gets its name."""
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.card import PROBABILITIES, ModelCard
 from fruitcnn.errors import ExportError, ModelError, UsageError, system_error
+from fruitcnn.export.folders import check_folder, exported_folder
 from fruitcnn.export.formats import Format, choose_formats, load_function, of_every_run
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import Reference
@@ -17,7 +17,9 @@ from fruitcnn.extras import naming_extras, require_extras
 from fruitcnn.locks import held_folder
 from fruitcnn.models import find_model, find_run, shipped
 from fruitcnn.onnx_file import read_graph
-from fruitcnn.outputs import check_inputs_stay, remove_temporaries, written_together, written_whole
+from fruitcnn.outputs import check_inputs_stay, written_together, written_whole
+from fruitcnn.regular_files import open_regular
+from fruitcnn.temporaries import remove_temporaries
 
 # What is written beside the formats that are made from the trained network.
 _BESIDE = (checkpoint.CARD, checkpoint.REFERENCE)
@@ -73,10 +75,13 @@ def export_formats(
     names = [format.file for format in (*trained, *derived)] + ([*_BESIDE] if trained else [])
     replace = force or _is_same(target, own)
     _check_free(target, names, own=own, replace=replace)
+    for format in derived:
+        if format.is_folder:
+            check_folder(format, target / format.file, force=force)
     if trained:
         yield from _export_again(trained, folder, target, replace=replace)
     if derived:
-        yield from _export_derived(derived, find_model(folder), target, replace=replace)
+        yield from _export_derived(derived, find_model(folder), target, replace=replace, force=force)
 
 
 def _export_again(formats: Sequence[Format], folder: Path, target: Path, *, replace: bool) -> list[Parity]:
@@ -84,18 +89,22 @@ def _export_again(formats: Sequence[Format], folder: Path, target: Path, *, repl
     missing = [name for name in _BESIDE if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"has no {', '.join(missing)}", value=folder, remedy="give the folder of a finished run")
-    card_file = folder / checkpoint.CARD
-    try:
-        card = ModelCard.from_json(card_file.read_text(encoding="utf-8"), source=card_file)
-    except UnicodeDecodeError as error:
-        raise ModelError(f"can't be read ({error})", value=card_file, remedy="restore it, or train again") from error
-    except OSError as error:
-        raise system_error(error, ModelError, value=card_file) from error
+    card = _read_card(folder / checkpoint.CARD)
     source = _source_of(folder, card, Gate(Reference.load(folder / checkpoint.REFERENCE, size=card.size)))
     target.mkdir(parents=True, exist_ok=True)
     with held_folder(target):
         remove_temporaries(target)
         return _export_trained(formats, source, target, replace=replace)
+
+
+def _read_card(file: Path) -> ModelCard:
+    try:
+        with open_regular(file) as opened:
+            return ModelCard.from_json(opened.read().decode("utf-8"), source=file)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"can't be read ({error})", value=file, remedy="restore it, or train again") from error
+    except OSError as error:
+        raise system_error(error, ModelError, value=file) from error
 
 
 def _source_of(folder: Path, card: ModelCard, gate: Gate) -> TrainedSource:
@@ -129,19 +138,25 @@ def _export_trained(
         return [_prove(format, source, files[format.file]) for format in formats]
 
 
-def _export_derived(formats: Iterable[Format], model: Path, target: Path, *, replace: bool = True) -> Iterator[Parity]:
-    """One after the other, each whole or not at all; a folder's files each."""
+def _export_derived(
+    formats: Iterable[Format], model: Path, target: Path, *, replace: bool = True, force: bool = False
+) -> Iterator[Parity]:
+    """One after the other, each whole or not at all. force: of folders, what `replace` is of files."""
     source = OnnxSource(model)
     for format in formats:
         # Read first, because a model without a card is none of ours.
         assert source.card
         target.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            path = target / format.file
-            place = path if format.is_folder else stack.enter_context(written_whole(path, replace=replace))
+        remove_temporaries(target)
+        path = target / format.file
+        written = (
+            exported_folder(format, path, force=force) if format.is_folder else written_whole(path, replace=replace)
+        )
+        with written as place:
             load_function(format.write)(source, place)
             parity = _prove(format, source, place)
-        yield parity
+        # What it says of its place is of the one that it has got.
+        yield dataclasses.replace(parity, details=parity.details.replace(str(place), str(path)))
 
 
 def _prove(format: Format, source: TrainedSource | OnnxSource, place: Path) -> Parity:

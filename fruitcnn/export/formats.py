@@ -22,6 +22,8 @@ class Format:
     write: `module:function`, called with what it is made from (a `KerasSource` or an `OnnxSource`) and the path to
         write to. prove: the same, which reads what was written, returns a `Parity` and raises ExportError.
     every_run: whether every training writes it. purpose: what it is for, in the help.
+    earlier: of a folder, `module:function`, called with a folder: None where no earlier export lies in it, else the
+        names of the folders in it that only that one needs.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Format:
     prove: str
     purpose: str
     every_run: bool = False
+    earlier: str = ""
 
     @property
     def is_derived(self) -> bool:
@@ -94,6 +97,7 @@ _ROWS = (
         made_from="onnx",
         write="fruitcnn.export.golden:write_golden",
         prove="fruitcnn.export.golden:prove_golden",
+        earlier="fruitcnn.export.golden:earlier_golden",
         purpose="a folder of pictures, tensors and answers to test other implementations with",
     ),
     Format(
@@ -102,6 +106,7 @@ _ROWS = (
         made_from="onnx",
         write="fruitcnn.browser.site:write_site",
         prove="fruitcnn.browser.site:prove_site",
+        earlier="fruitcnn.browser.site:earlier_site",
         purpose="a folder for any web server, which identifies in the browser; needs npm",
     ),
 )

@@ -21,9 +21,10 @@ from fruitcnn.fetch.manifest import RemoteFile, blob_sha1, find_set, read_manife
 from fruitcnn.fetch.transfer import Pace, TransferError, new_client, transfer
 from fruitcnn.identify.addresses import is_address, shown_address
 from fruitcnn.locks import held_folder
-from fruitcnn.outputs import made_folder, remove_temporaries, write_text, written_whole
+from fruitcnn.outputs import made_folder, write_text, written_whole
 from fruitcnn.progress import Progress, tracked
 from fruitcnn.regular_files import NotAFileError, open_regular
+from fruitcnn.temporaries import remove_temporaries
 
 # The list that `train` and `evaluate` take.
 LIST = "photos.csv"

@@ -11,7 +11,7 @@ from fruitcnn import checkpoint
 from fruitcnn.config import Config, load_config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError, system_error
 from fruitcnn.locks import LOCK, held_folder, remove_abandoned_lock
-from fruitcnn.outputs import is_temporary, remove_temporaries
+from fruitcnn.temporaries import is_temporary, remove_temporaries
 
 # What a run has written before its first last.ckpt. A folder with nothing else in it is a run that was stopped in its
 # first epoch: nothing in it is worth keeping, and it may be begun again.

@@ -14,8 +14,8 @@ from fruitcnn.calibration.held_out import Answers, Calibration, Features, calibr
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.model import has_features, keras
-from fruitcnn.outputs import remove_temporaries
 from fruitcnn.runs.calibrate import remarks_on_folds, training_folds
+from fruitcnn.temporaries import remove_temporaries
 from fruitcnn.terminal import printable
 from fruitcnn.training.answers import answers_of
 from fruitcnn.training.fit import fit_model

@@ -10,7 +10,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from fruitcnn.errors import FruitcnnError
-from fruitcnn.outputs import discard_unfinished
+from fruitcnn.temporaries import discard_unfinished
 
 
 class InterruptedTrainingError(FruitcnnError):

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fruitcnn.browser.site import prove_site, write_site
+from fruitcnn.browser.site import earlier_site, prove_site, write_site
 from fruitcnn.checkpoint import ONNX, SHIPPED
 from fruitcnn.errors import ExportError
 from fruitcnn.export.drawing import draw
+from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.export.source import OnnxSource
 from tests.browser.visits import (
     SAMPLE,
@@ -324,13 +325,6 @@ def test_without_npm_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest
         write_site(OnnxSource(SMALL / ONNX), tmp_path / "page")
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ExportError, match="holds something else"):
-        write_site(OnnxSource(SMALL / ONNX), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
 @pytest.mark.runtimes
 def test_the_folder_is_whole_and_its_service_worker_keeps_all_of_it(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "page")
@@ -349,10 +343,13 @@ def test_the_folder_is_whole_and_its_service_worker_keeps_all_of_it(folder: Path
     (folder / version / "style.css").write_text("")
     with pytest.raises(ExportError, match=r"its files \['v-\w+/style.css'\] are not those listed"):
         prove_site(source, folder)
-    (folder / "v-0123456789abcdef").mkdir()
-    write_site(source, folder)
+    assert set(earlier_site(folder) or ()) == {version}
+    for name in ("v-0123456789abcdef", "mine"):
+        (folder / name).mkdir()
+    (parity,) = export_checkpoint(SMALL, formats=["page"], to=tmp_path, force=True)
+    assert parity.details.endswith(f"--directory {folder}")
     assert (folder / "service-worker.js").read_text() == text, "the same page again"
-    assert {path.name for path in folder.iterdir()} == {"index.html", "service-worker.js", version}
+    assert {path.name for path in folder.iterdir()} == {"index.html", "service-worker.js", "mine", version}
     assert prove_site(source, folder).images == 10
 
 

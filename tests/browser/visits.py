@@ -61,6 +61,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def export_page(checkpoint: Path, folder: Path) -> Path:
+    folder.mkdir()
     try:
         write_site(OnnxSource(checkpoint / ONNX), folder)
     except ExportError as error:

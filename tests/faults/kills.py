@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fruitcnn import checkpoint
-from fruitcnn.config import load_config
+from fruitcnn.config import Config, load_config
 from fruitcnn.dataset.saved_split import write_split
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import UsageError
@@ -27,6 +27,7 @@ from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.identify.identify_paths import Request, identify_paths
 from fruitcnn.runs import stages
+from fruitcnn.temporaries import remove_temporaries
 from tests.networks import build
 
 Work = Callable[[Path], None]
@@ -41,18 +42,23 @@ OUTPUT = "answers.csv"
 
 
 def train(folder: Path) -> None:
-    """The command `train DATA -r quick --name killed`, with --resume where that is what the run needs."""
-    config = load_config("quick", _SETTINGS, data=folder.parent / "data")
+    """The command `train DATA -r quick --name killed`, with --resume where it says that the run needs that."""
+    _train(load_config("quick", _SETTINGS, data=folder.parent / "data"), folder)
 
-    def run(*, resume: bool) -> None:
-        stages.train_config(
-            config, name=RUN.name, device="cpu", resume=resume, root=folder / RUN.parent, print_line=_quiet
-        )
 
+def train_last_layer(folder: Path) -> None:
+    """The same with `-r features`."""
+    _train(load_config("features", ["data.size=64"], data=folder.parent / "data"), folder)
+
+
+def _train(config: Config, folder: Path, *, resume: bool = False) -> None:
+    root = folder / RUN.parent
     try:
-        run(resume=(folder / RUN / checkpoint.LAST).exists())
+        stages.train_config(config, name=RUN.name, device="cpu", resume=resume, root=root, print_line=_quiet)
     except UsageError as error:
-        if error.problem != "is finished already":
+        if error.problem == "exists already":
+            _train(config, folder, resume=True)
+        elif error.problem != "is finished already":
             raise
 
 
@@ -63,6 +69,8 @@ def export_again(folder: Path) -> None:
 
 def fill_cache(folder: Path) -> None:
     """The part of `train` that decodes pictures into the cache; the data set that comes of it is a file here."""
+    # As a run's folder is when it is claimed.
+    remove_temporaries(folder)
     dataset = scan(folder.parent / "data", sizes=[16])
     write_split(dataset, folder / "found.csv")
 
@@ -73,7 +81,13 @@ def identify(folder: Path) -> None:
     identify_paths([data], Request(model=str(checkpoint.SHIPPED), format="csv", output=folder / OUTPUT, force=True))
 
 
-COMMANDS: dict[str, Work] = {"train": train, "export": export_again, "cache": fill_cache, "identify": identify}
+COMMANDS: dict[str, Work] = {
+    "train": train,
+    "features": train_last_layer,
+    "export": export_again,
+    "cache": fill_cache,
+    "identify": identify,
+}
 
 
 def run_killed(work: Work, folder: Path, *, at: int | None = None, after: float | None = None) -> int:

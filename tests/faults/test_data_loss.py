@@ -125,14 +125,40 @@ def test_an_output_that_came_after_the_check_is_not_replaced(
         output.unlink()
 
 
-def test_two_that_write_one_output_do_not_lose_a_row(photo: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_second_that_would_write_the_same_output_does_not_begin(
+    force: list[str], command: Command, photo: Path, tmp_path: Path, inputs_unchanged: set[Path]
+) -> None:
+    first = waiting_identify(tmp_path, "--output", "out.csv", *force)
+    # The first one writes its header meanwhile.
+    inputs_unchanged.update(tmp_path.glob(".*fruitcnn-tmp*"))
+    (tmp_path / "link.csv").symlink_to("out.csv")
+    for name in ("out.csv", "link.csv"):
+        done = command("identify", photo, "--output", name, *force)
+        assert done.returncode == 2 and "is being written by another process; wait for it" in done.stderr
+    assert command("identify", photo, "--output", "out.json", *force).returncode == 0
+    first.communicate(photo.read_bytes(), timeout=60)
+    assert first.returncode == 0
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_output_that_a_killed_process_had_begun_is_begun_again(
+    command: Command, photo: Path, tmp_path: Path, inputs_unchanged: set[Path]
+) -> None:
     first = waiting_identify(tmp_path, "--output", "out.csv")
-    second = waiting_identify(tmp_path, "--output", "out.csv")
-    second.communicate(photo.read_bytes(), timeout=60)
-    rows = (tmp_path / "out.csv").read_bytes()
-    _, message = first.communicate(b"no picture", timeout=60)
-    assert (first.returncode, second.returncode) == (2, 0) and b"has come into being meanwhile" in message
-    assert (tmp_path / "out.csv").read_bytes() == rows
+    first.kill()
+    first.communicate(timeout=60)
+    (left,) = tmp_path.glob(".*fruitcnn-tmp*")
+    inputs_unchanged.add(left)
+    done = command("identify", photo, "--output", "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert not left.exists()
+    # Where something else has the name that tells of a writer, there is another name.
+    left.mkdir()
+    inputs_unchanged.add(tmp_path / "out.csv")
+    done = command("identify", photo, "--output", "out.csv", "--force")
+    assert done.returncode == 0 and left.is_dir(), done.stderr
 
 
 def test_a_file_system_without_links_loses_nothing_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +210,52 @@ def test_several_files_get_their_names_together_or_not_at_all(tmp_path: Path) ->
             temporary.write_text("new")
         assert names[0].read_text() == "old" and not names[1].exists()
     assert sorted(tmp_path.iterdir()) == names and names[0].read_text() == "new"
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_renaming_that_fails_undoes_those_before_it(replace: bool, tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("a.txt", "b.txt", "c.txt")]
+    if replace:
+        names[0].write_text("old")
+    with pytest.raises(FileExistsError) as caught, written_together(*names, replace=replace) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("new")
+        names[2].mkdir()
+    assert caught.value.filename == str(names[2])
+    assert sorted(tmp_path.iterdir()) == ([names[0], names[2]] if replace else names[2:])
+    assert not replace or names[0].read_text() == "old"
+
+
+_STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from fruitcnn.outputs import written_together
+from fruitcnn.signals import end_on_signals
+
+end_on_signals()
+renamings = []
+
+def watch(event, arguments):
+    if event == "os.rename":
+        renamings.append(arguments)
+        if len(renamings) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.addaudithook(watch)
+with written_together(*(Path(name) for name in "abc")) as temporaries:
+    for temporary in temporaries:
+        temporary.write_text("new")
+"""
+
+
+def test_a_signal_between_two_renamings_undoes_them(tmp_path: Path) -> None:
+    for name in "ac":
+        (tmp_path / name).write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", _STOPPED], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    )
+    assert done.returncode == 143
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "c": "old"}
 
 
 def test_a_link_is_never_written_through_in_a_folder_of_ours(tmp_path: Path, victim: Path) -> None:

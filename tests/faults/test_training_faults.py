@@ -11,7 +11,7 @@ import pytest
 
 from dataset.drawing.draw import draw_dataset
 from fruitcnn import load_config
-from fruitcnn.outputs import opened_output
+from fruitcnn.outputs import opened_output, written_whole
 from fruitcnn.runs.folder import claimed_run
 from tests.conftest import REPOSITORY
 from tests.faults.conftest import Command
@@ -34,13 +34,9 @@ def test_an_output_removes_what_a_killed_one_left_and_nothing_that_is_in_use(tmp
     others += [".answer.0123abcd.fruitcnn-tmp.csv", ".answers.0123abcd.fruitcnn-tmp.json"]
     for name in [".answers.0123abcd.fruitcnn-tmp.csv", *others]:
         (tmp_path / name).write_text("half")
-    with opened_output(output, force=True) as first:
-        (in_use,) = (path for path in tmp_path.iterdir() if path.name not in others)
-        with opened_output(output, force=True) as second:
-            assert in_use.exists()
-            second.write("second")
-        first.write("first")
-    assert output.read_text() == "first"
+    with written_whole(output) as in_use, opened_output(output, force=True) as file:
+        assert in_use.exists()
+        file.write("first")
     assert {path.name for path in tmp_path.iterdir()} == {*others, output.name}
 
 
@@ -51,7 +47,7 @@ def test_kill_9_at_any_moment(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_200_times_kill_9_at_random_and_chosen_moments(tmp_path: Path) -> None:
-    outcomes = outcomes_of_kills(tmp_path, "train=120", "export=30", "cache=20", "identify=30")
+    outcomes = outcomes_of_kills(tmp_path, "train=100", "features=20", "export=30", "cache=20", "identify=30")
     assert len(outcomes) == 200 and outcomes.count("killed") >= 180
 
 

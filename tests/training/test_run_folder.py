@@ -12,8 +12,9 @@ from fruitcnn import checkpoint, load_config
 from fruitcnn.config import Config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError
 from fruitcnn.locks import LOCK, HeldError, held_folder
-from fruitcnn.outputs import remove_temporaries, written_whole
+from fruitcnn.outputs import written_whole
 from fruitcnn.runs.folder import claimed_run
+from fruitcnn.temporaries import remove_temporaries
 
 CONFIG = load_config("quick", ["train.epochs=2"])
 
