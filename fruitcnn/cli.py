@@ -52,13 +52,15 @@ def identify(
     sort: options.Sort = None,
     link: options.Link = False,
     every: options.Every = 1.0,
+    resume: options.Resume = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Say what is in pictures.
 
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected, 130 or 143 stopped by a signal.
     """
-    from fruitcnn.identify.identify_paths import Request, identify_paths
+    from fruitcnn.identify.identify_paths import identify_paths
+    from fruitcnn.identify.request import Request
 
     request = Request(
         model=model,
@@ -72,6 +74,7 @@ def identify(
         sort=sort,
         link=link,
         every=every,
+        resume=resume,
     )
     raise typer.Exit(identify_paths(paths, request))
 

@@ -67,7 +67,7 @@ def held_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         # In this order: whoever opened the file in between finds that it has gone, and makes a new one.
-        removed = _remove_same(file, descriptor)
+        removed = remove_same(file, descriptor)
         os.close(descriptor)
         if not removed:
             remove_abandoned_lock(folder)
@@ -83,7 +83,7 @@ def _created(file: Path) -> int:
                 if lock(descriptor) and _is_same(file, descriptor):
                     return descriptor
             except OSError:
-                _remove_same(file, descriptor)
+                remove_same(file, descriptor)
                 os.close(descriptor)
                 raise
             os.close(descriptor)
@@ -128,7 +128,7 @@ def remove_unlocked(path: Path, *, before: Callable[[Path], object] | None = Non
                 return False
             if before is not None:
                 before(path)
-            if _remove_same(path, file.fileno()):
+            if remove_same(path, file.fileno()):
                 return True
         # Windows removes nothing that is open.
         path.unlink()
@@ -156,7 +156,7 @@ def _is_same(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _remove_same(path: Path, descriptor: int) -> bool:
+def remove_same(path: Path, descriptor: int) -> bool:
     """Remove a name if it is that of an open file; whether the file has it no more."""
     try:
         if _is_same(path, descriptor):

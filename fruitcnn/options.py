@@ -78,4 +78,7 @@ Link: TypeAlias = Annotated[bool, typer.Option("--link", help="With --sort: link
 Every: TypeAlias = Annotated[
     float, typer.Option(min=0.001, metavar="SECONDS", help="From one frame of a video to the next.")
 ]
+Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", help="Go on with what a stopped command left of the output, NAME.partial.")
+]
 Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")]

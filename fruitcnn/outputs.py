@@ -179,7 +179,7 @@ def check_output(path: Path, *, force: bool, inputs: Iterable[str | os.PathLike[
         raise UsageError("is a folder", value=path, remedy="name a file to write")
     if stat.S_ISBLK(there.st_mode):
         raise UsageError("is a disk", value=path, remedy="name a file to write")
-    if not _is_stream(path, there) and not force:
+    if not is_stream(path) and not force:
         raise UsageError("exists already", value=path, remedy="name another file, or replace it with --force")
     check_inputs_stay([path], inputs)
 
@@ -193,7 +193,7 @@ def opened_output(path: Path, *, force: bool) -> Iterator[TextIO]:
     """
     try:
         old = path.stat() if path.exists() else None
-        if old is not None and _is_stream(path, old):
+        if old is not None and is_stream(path):
             # Appending: what stands behind /dev/stdout may be a file that the shell has begun.
             with open(path, "a", encoding="utf-8", opener=_without_creating) as stream:
                 yield stream
@@ -215,8 +215,9 @@ def opened_output(path: Path, *, force: bool) -> Iterator[TextIO]:
         raise system_error(error, FruitcnnError, value=path) from error
 
 
-def _is_stream(path: Path, there: os.stat_result) -> bool:
-    return not stat.S_ISREG(there.st_mode) or str(path).startswith(_OPEN_ALREADY)
+def is_stream(path: Path) -> bool:
+    """Whether a path is that of a stream: what is written there goes on to others at once."""
+    return path.exists() and (not path.is_file() or str(path).startswith(_OPEN_ALREADY))
 
 
 def _without_creating(path: str, flags: int) -> int:

@@ -22,20 +22,20 @@ class NotAFileError(OSError):
     """A name that stands for something other than a regular file."""
 
 
-def open_regular(path: str | os.PathLike[str], *, through_links: bool = True) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], *, through_links: bool = True, for_writing: bool = False) -> BinaryIO:
     """Open a regular file, or a link to one, for reading bytes; OSError for what is missing, locked or anything else.
 
     A FIFO would make the reader wait for a writer that never comes, a device can be endless. through_links: False for
-    a file of our own, whose name others may have put a link at.
+    a file of our own, whose name others may have put a link at. for_writing: for that as well.
     """
     # Looking first, because opening alone already does something to some devices; looking again at what was opened,
     # and not waiting for it, because it may have been exchanged in between.
     _must_be_regular(path, os.stat(path, follow_symlinks=through_links).st_mode)  # noqa: PTH116 (a path of any kind)
-    flags = os.O_RDONLY | WITHOUT_WAITING | _BINARY | (0 if through_links else NOT_THROUGH_LINKS)
-    descriptor = os.open(path, flags)
+    flags = (os.O_RDWR if for_writing else os.O_RDONLY) | (0 if through_links else NOT_THROUGH_LINKS)
+    descriptor = os.open(path, flags | WITHOUT_WAITING | _BINARY)
     try:
         _must_be_regular(path, os.fstat(descriptor).st_mode)
-        return os.fdopen(descriptor, "rb")
+        return os.fdopen(descriptor, "r+b" if for_writing else "rb")
     except BaseException:
         os.close(descriptor)
         raise

@@ -1,11 +1,15 @@
 """A signal ends the command at once, without a traceback and without leaving a part of a file."""
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+# What is done before the end; it returns what people are told then.
+_last: Callable[[], str] | None = None
 
 
 def end_on_signals() -> None:
@@ -42,9 +46,39 @@ def _watch(reading: int) -> None:
             _stop(data[0], None)
 
 
+@contextlib.contextmanager
+def doing_last(action: Callable[[], str]) -> Iterator[None]:
+    """As long as this lasts, a signal that ends the process does `action` before, and tells the line it returns.
+
+    It may run in any thread, at any moment.
+    """
+    global _last
+    before, _last = _last, action
+    try:
+        yield
+    finally:
+        _last = before
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     # Not there yet, or half imported: then no file was begun.
     discard = getattr(sys.modules.get("fruitcnn.temporaries"), "discard_unfinished", None)
     if discard:
         discard()
+    if _last:
+        _tell(_last())
     os._exit(128 + number)
+
+
+def _tell(line: str) -> None:
+    """To standard error, unless that is not there, or nobody takes what it gets."""
+    with contextlib.suppress(OSError, ValueError):
+        if line and (os.name == "nt" or _takes_more(2)):
+            # The bar may stand there, and what the terminal shows of the key.
+            os.write(2, (f"\n{line}\n" if os.isatty(2) else f"{line}\n").encode(errors="backslashreplace"))
+
+
+def _takes_more(descriptor: int) -> bool:
+    import select
+
+    return bool(select.select([], [descriptor], [], 0)[1])

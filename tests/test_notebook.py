@@ -22,7 +22,8 @@ import fruitcnn
 from fruitcnn import Identification, Identifier
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.predictions import Prediction, Predictions
-from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.identify.identify_paths import identify_paths
+from fruitcnn.identify.request import Request
 from tests.conftest import REPOSITORY
 from tests.tiny import CARD, write_picture, write_tiny_model
 

@@ -76,6 +76,11 @@ class Identifier:
         """Whether the model says where its answers come from."""
         return EVIDENCE in self._network.outputs
 
+    @property
+    def batch(self) -> int:
+        """How many pictures go through the network at once."""
+        return self._network.batch
+
     def identity(self) -> dict[str, str]:
         """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
         from hashlib import sha256
@@ -121,7 +126,7 @@ class Identifier:
     def outputs(self, pixels: Pixels) -> dict[str, Float32Array]:
         """All that the card says of the network's answers to uint8 RGB pixels [N, S, S, 3], by name."""
         names = self._network.outputs
-        found = [self._network.answers(names, batch) for batch in batches(pixels, self._network.batch)]
+        found = [self._network.answers(names, batch) for batch in batches(pixels, self.batch)]
         return dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
 
     def _identified(
@@ -170,7 +175,7 @@ class Identifier:
                 group, following = following, self._group(sources)
 
     def _group(self, sources: Iterator[Source]) -> list[Source]:
-        return list(itertools.islice(sources, self._network.batch))
+        return list(itertools.islice(sources, self.batch))
 
     def _load(self, source: Source, observe: Observer[T] | None) -> _Loaded[T]:
         card = self.card

@@ -5,9 +5,8 @@ import dataclasses
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
-from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO, cast
+from typing import cast
 
 from PIL import Image
 
@@ -18,42 +17,23 @@ from fruitcnn.identify.columns import Columns
 from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.inputs import STDIN, expanded, fetched, is_one, read
+from fruitcnn.identify.partial import going_on
+from fruitcnn.identify.request import Request
 from fruitcnn.identify.results import Identification, Rejection
+from fruitcnn.identify.rows import opened_rows, write_rows
 from fruitcnn.identify.sort import Sorter
 from fruitcnn.identify.tally import Tally
 from fruitcnn.identify.video import frames, is_video
 from fruitcnn.identify.writers import ROW_FORMATS
 from fruitcnn.image import Source
 from fruitcnn.models import ModelChoice, choose_model
-from fruitcnn.outputs import check_output, opened_output
+from fruitcnn.outputs import check_output, is_stream
 from fruitcnn.progress import Progress
-from fruitcnn.terminal import Screen, printable, standard_output
+from fruitcnn.terminal import Screen, printable
 
 FINE, SOME_REJECTED = 0, 3
 # A line holds that many labels, if nobody asks for more or fewer.
 _TABLE_LABELS = 5
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What `fruitcnn identify` was asked for, besides the pictures.
-
-    refuse_below: the familiarity below which a picture is unknown, instead of the card's. explain: a folder for the
-    pictures with what spoke for their answers. sort: a folder for copies of the pictures (link: for links to them), in
-    a folder for each answer. every: seconds from one frame of a video to the next.
-    """
-
-    model: str | None = None
-    format: str = "table"
-    top: int | None = None
-    output: Path | None = None
-    force: bool = False
-    verbose: bool = False
-    refuse_below: float | None = None
-    explain: Path | None = None
-    sort: Path | None = None
-    link: bool = False
-    every: float = 1.0
 
 
 def identify_paths(paths: list[str], request: Request) -> int:
@@ -65,22 +45,17 @@ def identify_paths(paths: list[str], request: Request) -> int:
     identifier = load_identifier(choice, request, once=is_one(paths))
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
     sorter = None if request.sort is None else Sorter(request.sort, identifier.card.labels, link=request.link)
-    progress, tally = Progress("identifying pictures", len(names)), Tally()
-    with (
-        standard_output() if request.output is None else opened_output(request.output, force=request.force) as stream,
+    with opened_rows(names, identifier, request, one=is_one(paths)) as rows, sorter or contextlib.nullcontext():
+        progress, tally = Progress("identifying pictures", len(names), done=rows.done), Tally(rows.kinds)
+        sources = named_sources(names, request.every, kept=sorter is not None)
+        sources, again = going_on(sources, rows.done, identifier.batch)
+        results = itertools.islice(answered(identifier, sources, explainer, sorter), again, None)
+        columns = _columns(identifier, names, request, Screen.behind(rows.stream))
         # One picture is there before a bar could be.
-        progress if len(names) > 1 else contextlib.nullcontext(),
-        sorter or contextlib.nullcontext(),
-    ):
-        results = _counted(
-            answered(identifier, named_sources(names, request.every, kept=sorter is not None), explainer, sorter),
-            request,
-            tally,
-            progress,
-        )
-        columns = _columns(identifier, names, request, Screen.behind(stream))
-        row_format = ROW_FORMATS[request.format]
-        _write(row_format.lines(results, columns), stream, row_format.encoding_errors, progress)
+        with progress if len(names) > 1 else contextlib.nullcontext():
+            row_format = ROW_FORMATS[request.format]
+            lines = row_format.lines(_counted(results, request, tally, progress), columns)
+            write_rows(itertools.islice(lines, rows.has_header, None), rows.stream, row_format, progress)
     if len(names) > 1 and Screen.behind(sys.stderr):
         where = "" if request.sort is None else f", sorted into {printable(str(request.sort))}"
         print(f"{tally}{where}", file=sys.stderr)
@@ -94,12 +69,20 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
     folders = [folder.resolve() for folder in (request.explain, request.sort) if folder is not None]
     if len(set(folders)) < len(folders):
         raise UsageError("is named twice", value=request.sort, remedy="name a folder for --sort, another for --explain")
+    if request.resume and (request.output is None or folders):
+        problem = "goes on with an --output" if request.output is None else "goes on with an --output alone"
+        remedy = "add --output FILE" if request.output is None else "leave out --sort and --explain"
+        raise UsageError(problem, value="--resume", remedy=remedy)
+    if request.resume and 0 in inputs:
+        raise UsageError("can't be read again", value="standard input", remedy="leave out --resume")
     if request.output is None:
         return
     if any(request.output.resolve().is_relative_to(folder) for folder in folders):
         problem = "lies in a folder that is for pictures alone (--explain, --sort)"
         raise UsageError(problem, value=request.output, remedy="name a file elsewhere")
     check_output(request.output, force=request.force, inputs=inputs)
+    if request.resume and is_stream(request.output):
+        raise UsageError("is a stream, of which nothing is kept", value=request.output, remedy="leave out --resume")
 
 
 def load_identifier(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
@@ -138,19 +121,6 @@ def _counted(
         tally.add(result)
         yield result if isinstance(result, Rejection) else result.top(most)
         progress.advance()
-
-
-def _write(lines: Iterable[str], stream: TextIO, errors: str, progress: Progress) -> None:
-    if isinstance(stream, TextIOWrapper):
-        # A file's name or a label may not be text in the stream's encoding: escape what is not, rather than fail.
-        stream.reconfigure(errors=errors)
-    shares_terminal = stream.isatty()
-    for line in lines:
-        if shares_terminal:
-            progress.hide()
-        stream.write(line)
-        # Whoever reads gets each row as it is known.
-        stream.flush()
 
 
 def answered(

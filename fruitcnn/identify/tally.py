@@ -9,10 +9,14 @@ IDENTIFIED, REJECTED = "identified", "rejected"
 
 
 class Tally:
-    """What has become of the pictures since this was made."""
+    """What has become of the pictures.
 
-    def __init__(self) -> None:
-        self._counts = collections.Counter[str]()
+    counts: of those before, which this goes on with.
+    """
+
+    def __init__(self, counts: collections.Counter[str] | None = None) -> None:
+        self._counts = collections.Counter[str]() if counts is None else counts
+        self._before = self._counts.total()
         self._started = time.monotonic()
 
     def add(self, result: Identification | Rejection) -> None:
@@ -26,5 +30,5 @@ class Tally:
 
     def __str__(self) -> str:
         kinds = [f"{count:,} {kind}" for kind in (IDENTIFIED, UNKNOWN, REJECTED) if (count := self._counts[kind])]
-        speed = self._counts.total() / max(time.monotonic() - self._started, 1e-9)
+        speed = (self._counts.total() - self._before) / max(time.monotonic() - self._started, 1e-9)
         return ", ".join([*kinds, f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"])

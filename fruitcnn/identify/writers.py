@@ -6,10 +6,12 @@ import dataclasses
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
 
 from fruitcnn.identify.columns import Columns
-from fruitcnn.identify.results import Identification, Rejection
+from fruitcnn.identify.results import UNKNOWN, Identification, Rejection
 from fruitcnn.identify.table import table
+from fruitcnn.identify.tally import IDENTIFIED, REJECTED
 
 # What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -21,10 +23,18 @@ Results = Iterable[Identification | Rejection]
 
 @dataclasses.dataclass(frozen=True)
 class RowFormat:
-    """lines: from results to text. encoding_errors: how a character that the stream's encoding lacks is escaped."""
+    """lines: from results to text. encoding_errors: how a character that the stream's encoding lacks is escaped.
+
+    kind: of the picture that a row of a file is about, as a Tally counts it; ValueError or LookupError for what is no
+    row. whole_rows: the rows in the bytes of a file, without one that was not written to its end. has_header: whether
+    the first of them is one.
+    """
 
     lines: Callable[[Results, Columns], Iterator[str]]
     encoding_errors: str
+    kind: Callable[[str], str]
+    whole_rows: Callable[[BinaryIO], Iterator[bytes]]
+    has_header: bool = False
 
 
 def json_lines(results: Results, columns: Columns) -> Iterator[str]:
@@ -58,6 +68,35 @@ def spreadsheet_lines(results: Results, columns: Columns) -> Iterator[str]:
         yield _csv_row([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row])
 
 
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    return (line for line in file if line.endswith(b"\n"))
+
+
+def _csv_rows(file: BinaryIO) -> Iterator[bytes]:
+    """Names of files may have line breaks, which stand between quotes then."""
+    row = b""
+    for line in file:
+        row += line
+        if line.endswith(b"\n") and row.count(b'"') % 2 == 0:
+            yield row
+            row = b""
+
+
+def _kind_in_table(row: str) -> str:
+    # Only what was identified has a rate in front.
+    return row.split(maxsplit=1)[0] if row.startswith(" " * 9) else IDENTIFIED
+
+
+def _kind_in_json(row: str) -> str:
+    found = json.loads(row)
+    return REJECTED if "error" in found else UNKNOWN if found["identify_label"] == UNKNOWN else IDENTIFIED
+
+
+def _kind_in_csv(row: str) -> str:
+    _, label, *_, error, _ = next(csv.reader(io.StringIO(row, newline="")))
+    return REJECTED if error else UNKNOWN if label == UNKNOWN else IDENTIFIED
+
+
 def _json_escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
@@ -66,10 +105,10 @@ def _json_escape(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("fruitcnn.json", _json_escape)
 ROW_FORMATS = {
-    "table": RowFormat(table, "backslashreplace"),
-    "json": RowFormat(json_lines, "fruitcnn.json"),
-    "csv": RowFormat(csv_lines, "backslashreplace"),
-    "spreadsheet": RowFormat(spreadsheet_lines, "backslashreplace"),
+    "table": RowFormat(table, "backslashreplace", _kind_in_table, _lines),
+    "json": RowFormat(json_lines, "fruitcnn.json", _kind_in_json, _lines),
+    "csv": RowFormat(csv_lines, "backslashreplace", _kind_in_csv, _csv_rows, has_header=True),
+    "spreadsheet": RowFormat(spreadsheet_lines, "backslashreplace", _kind_in_csv, _csv_rows, has_header=True),
 }
 
 

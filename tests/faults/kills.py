@@ -25,7 +25,9 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import UsageError
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.export.onnx_graph import to_onnx
-from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.identify.identify_paths import identify_paths
+from fruitcnn.identify.partial import partial_name
+from fruitcnn.identify.request import Request
 from fruitcnn.runs import stages
 from fruitcnn.temporaries import remove_temporaries
 from tests.networks import build
@@ -76,9 +78,12 @@ def fill_cache(folder: Path) -> None:
 
 
 def identify(folder: Path) -> None:
-    """The command `identify DATA --output answers.csv --force`, where an older answers.csv lies."""
-    data = str(folder.parent / "data")
-    identify_paths([data], Request(model=str(checkpoint.SHIPPED), format="csv", output=folder / OUTPUT, force=True))
+    """The command `identify DATA --output answers.csv --force`, where an older answers.csv lies; --resume if it can."""
+    output = folder / OUTPUT
+    request = Request(
+        model=str(checkpoint.SHIPPED), format="csv", output=output, force=True, resume=partial_name(output).exists()
+    )
+    identify_paths([str(folder.parent / "data")], request)
 
 
 COMMANDS: dict[str, Work] = {

@@ -20,7 +20,8 @@ from onnx import TensorProto, helper
 from fruitcnn import Identification, Identifier
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.errors import ModelError, UsageError
-from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.identify.identify_paths import identify_paths
+from fruitcnn.identify.request import Request
 from tests.faults.conftest import SHIPPED, Command
 from tests.tiny import CARD, write_picture, write_tiny_model
 

@@ -98,11 +98,17 @@ def left_over(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if "tmp" in path.name]
 
 
-def test_a_full_disk_leaves_nothing_and_says_so(command: Command, photo: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_rows_so_far_and_says_so(
+    command: Command, photo: Path, tmp_path: Path, inputs_unchanged: set[Path]
+) -> None:
+    inputs_unchanged.add(tmp_path / "out.txt.partial")
     many = [photo] * 40
     done = command("identify", *many, "--output", "out.txt", limits="-f 1")
     assert done.returncode == 1 and "out.txt: the file would be larger than is allowed" in done.stderr
     assert left_over(tmp_path) == [] and not (tmp_path / "out.txt").exists()
+    assert "out.txt.partial has the rows so far: go on with --resume" in done.stderr
+    assert command("identify", *many, "--output", "out.txt", "--resume").returncode == 0
+    assert len((tmp_path / "out.txt").read_text().splitlines()) == 40
 
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -111,7 +117,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(command: Command, photo: Path, t
     try:
         done = command("identify", *many * 3, "--output", disk / "out.txt")
         assert done.returncode == 1 and "the disk is full; make room" in done.stderr
-        assert list(disk.iterdir()) == []
+        assert [path.name for path in disk.iterdir()] == ["out.txt.partial"]
     finally:
         subprocess.run(["umount", disk], check=True)
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from fruitcnn import Identification, Identifier, Rejection
 from fruitcnn.identify.explain import overlay, shown_picture
-from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.identify.identify_paths import identify_paths
+from fruitcnn.identify.request import Request
 from fruitcnn.image import Picture, load_pixels, resize
 from tests.tiny import CARD, SIZE, write_tiny_model
 

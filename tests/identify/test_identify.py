@@ -15,7 +15,8 @@ from PIL import Image
 
 from fruitcnn import Identification, Identifier, Rejection
 from fruitcnn.errors import ImageError, ModelError
-from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.identify.identify_paths import identify_paths
+from fruitcnn.identify.request import Request
 from tests.conftest import Run
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fruitcnn.errors import FruitcnnError, UsageError
-from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.identify.identify_paths import identify_paths
+from fruitcnn.identify.request import Request
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.sort import Sorter
 from fruitcnn.names import free_name, safe_name

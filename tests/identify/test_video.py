@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fruitcnn.errors import ImageError
-from fruitcnn.identify.identify_paths import Request, identify_paths
+from fruitcnn.identify.identify_paths import identify_paths
+from fruitcnn.identify.request import Request
 from fruitcnn.identify.video import frames, is_video
 from tests.conftest import REPOSITORY
 
