@@ -23,9 +23,10 @@ from fruitcnn.identify.results import Rejection
 from fruitcnn.identify.writers import RowFormat
 from fruitcnn.image import Source
 from fruitcnn.locks import lock, remove_same, remove_unlocked
-from fruitcnn.outputs import opened_output, remove_temporaries, written_whole
+from fruitcnn.outputs import opened_output, written_whole
 from fruitcnn.regular_files import NotAFileError, open_regular
 from fruitcnn.signals import doing_last
+from fruitcnn.temporaries import remove_temporaries
 from fruitcnn.terminal import printable
 
 _SUFFIX, _KIND, _MARK = ".partial", "unfinished", "fruitcnn identify"
