@@ -14,6 +14,7 @@ from fruitcnn import checkpoint
 from fruitcnn.extras import EXTRAS
 from fruitcnn.overrides import apply_overrides
 from tests.conftest import REPOSITORY
+from tests.missing import without
 
 PAGE = (REPOSITORY / "docs" / "api.md").read_text("utf-8")
 # All examples of the page, one after the other.
@@ -58,14 +59,7 @@ def test_the_examples_of_the_page_run_one_after_the_other(drawn: Path, tmp_path:
 def test_a_missing_extra_is_told_from_python_as_from_the_command_line(
     missing: str, extra: str, code: str, tmp_path: Path
 ) -> None:
-    # A finder that refuses the module, as if it had never been installed.
-    script = f"""
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == {missing!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Missing())
+    script = f"""{without([missing])}
 import fruitcnn
 try:
     {code}

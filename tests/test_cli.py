@@ -10,6 +10,7 @@ import pytest
 from fruitcnn import __version__
 from fruitcnn.cli import main
 from tests.conftest import REPOSITORY, Run
+from tests.missing import without
 
 HEAVY = ["torch", "torchvision", "keras", "lightning", "onnx", "onnxscript", "torchmetrics", "matplotlib", "pydantic",
          "yaml", "imagehash", "scipy", "sklearn", "rich", "tensorboard"]  # fmt: skip
@@ -62,14 +63,7 @@ def test_public_names_resolve() -> None:
 def test_a_missing_extra_names_the_install_line(
     command: tuple[str, ...], missing: str, extra: str, tmp_path: Path
 ) -> None:
-    # A finder that refuses the module, as if it had never been installed.
-    script = f"""
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == {missing!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Missing())
+    script = f"""{without([missing])}
 sys.argv = ["fruitcnn", *{list(command)!r}]
 from fruitcnn.cli import main
 main()

@@ -12,6 +12,7 @@ import pytest
 from fruitcnn.errors import UsageError
 from fruitcnn.locks import LOCK, HeldError, held_folder, remove_abandoned_lock, remove_unlocked
 from tests.conftest import REPOSITORY
+from tests.missing import without
 
 # What Windows has not. Its own lock is made of the one that is here: with bytes that are locked for one opened file,
 # and PermissionError for a byte that another has.
@@ -75,14 +76,8 @@ def test_the_light_world_is_imported_and_answers_without_unix(tmp_path: Path) ->
             except SystemExit as ended:
                 assert not ended.code, ended.code
     """
-    blocked = """
-        class Missing:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] in {"torch", "keras", "lightning", "onnx", "pydantic", "yaml", "rich"}:
-                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        sys.meta_path.insert(0, Missing())
-    """
-    done = without_unix(textwrap.dedent(blocked) + textwrap.dedent(code), tmp_path / "out.txt")
+    blocked = without(("torch", "keras", "lightning", "onnx", "pydantic", "yaml", "rich"))
+    done = without_unix(blocked + textwrap.dedent(code), tmp_path / "out.txt")
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[0]) > 40 and "labels" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]

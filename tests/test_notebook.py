@@ -25,6 +25,7 @@ from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.request import Request
 from tests.conftest import REPOSITORY
+from tests.missing import without
 from tests.tiny import CARD, write_picture, write_tiny_model
 
 HOSTILE = '<script>alert("red")</script>'
@@ -207,18 +208,9 @@ def test_the_notebook_of_the_documentation_runs_without_torch(tmp_path: Path) ->
     notebook = json.loads((REPOSITORY / "docs" / "notebook.ipynb").read_text("utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(cell.get("outputs", []) == [] for cell in notebook["cells"]), "outputs stay out of the repository"
-    code = f"""
-import ast, json, sys
-from importlib import util
+    code = f"""{without(("torch", "keras", "lightning", "onnxscript", "matplotlib"))}
+import ast, json
 from pathlib import Path
-WITHOUT = {("torch", "keras", "lightning", "onnxscript", "matplotlib")!r}
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in WITHOUT:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Missing())
-real = util.find_spec
-util.find_spec = lambda name, package=None: None if name in WITHOUT else real(name, package)
 names, shown = {{}}, []
 for cell in json.loads(sys.stdin.read()):
     *body, last = ast.parse(cell).body

@@ -14,18 +14,10 @@ from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.image import load_pixels
+from tests.missing import without
 
 WITHOUT = ("torch", "torchvision", "keras", "lightning", "onnxscript", "matplotlib", "h5py", "tqdm", "sklearn", "scipy")
-SCRIPT = f"""
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {WITHOUT!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Missing())
-from importlib import util
-real = util.find_spec
-util.find_spec = lambda name, package=None: None if name in {WITHOUT!r} else real(name, package)
+SCRIPT = f"""{without(WITHOUT)}
 import fruitcnn
 run = fruitcnn.train(sys.argv[1], recipe="features", name=sys.argv[2], size=64, epochs=3)
 print(run.metrics["held_out"]["accuracy"])
