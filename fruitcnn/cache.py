@@ -50,8 +50,8 @@ def cache_folder() -> Path:
 def find_entries(folder: Path) -> list[Entry]:
     """What fruitcnn keeps in a cache folder, longest unused first; nothing where it can't be read."""
     found = []
-    with contextlib.suppress(OSError):
-        for file in os.scandir(folder):
+    with contextlib.suppress(OSError), os.scandir(folder) as files:
+        for file in files:
             kind = next((kind for kind in KINDS if kind.names.fullmatch(file.name)), None)
             # A link, a FIFO or a folder of such a name is not ours.
             if kind is not None and file.is_file(follow_symlinks=False):

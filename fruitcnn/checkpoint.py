@@ -49,6 +49,7 @@ def is_ours(folder: Path) -> bool:
         return True
     try:
         # A run that has just been begun.
-        return [entry.name for entry in os.scandir(folder)] == [LOCK]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries] == [LOCK]
     except OSError:
         return False
