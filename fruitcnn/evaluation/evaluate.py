@@ -67,7 +67,6 @@ def evaluate(
             chosen,
             predictions,
             outside=answering.predict(others, keep=folder is not None),
-            refuse_below=identifier.card.refuse_below,
             warnings=warnings,
         )
         if folder is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fruitcnn.arrays import FloatArray, IntArray
+from fruitcnn.arrays import FloatArray
 from fruitcnn.card import ModelCard
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions
@@ -21,9 +21,8 @@ class Evaluation:
     """A model on one split.
 
     name: of the model. split: "" where the set is not split. predictions: every labelled picture, those that could
-    not be read too. outside: pictures of other things. refuse_below: familiarity below which the model says unknown,
-    None where it has no familiarity. warnings: what else has to be known to read the figures right. metrics: the
-    figures; `evaluation["accuracy"]` is one of them.
+    not be read too. outside: pictures of other things. warnings: what else has to be known to read the figures right.
+    metrics: the figures; `evaluation["accuracy"]` is one of them.
     """
 
     name: str
@@ -31,7 +30,6 @@ class Evaluation:
     split: str
     predictions: Predictions
     outside: Predictions
-    refuse_below: float | None
     warnings: tuple[str, ...]
     metrics: Metrics
 
@@ -44,31 +42,26 @@ class Evaluation:
         predictions: Predictions,
         *,
         outside: Predictions | None = None,
-        refuse_below: float | None = None,
         warnings: tuple[str, ...] = (),
-        metrics: Metrics | None = None,
     ) -> "Evaluation":
-        """Compute the figures, where they are not known yet. There must be a readable picture."""
+        """Compute the figures. There must be a readable picture."""
         probabilities, targets = predictions.readable().arrays()
         outside = outside or Predictions(predictions.labels, ())
-        if metrics is None:
-            sample = Sample.of(
-                probabilities,
-                targets,
-                scores=familiarity_or_confidence(predictions.readable()),
-                outside=familiarity_or_confidence(outside.readable()),
-                refuse_below=refuse_below,
-            )
-            metrics = measure(sample, predictions.labels)
+        sample = Sample.of(
+            probabilities,
+            targets,
+            scores=familiarity_or_confidence(predictions.readable()),
+            outside=familiarity_or_confidence(outside.readable()),
+            refuse_below=card.refuse_below,
+        )
         return cls(
             name=name,
             card=card,
             split=split,
             predictions=predictions,
             outside=outside,
-            refuse_below=refuse_below,
-            warnings=(*_one_answer(predictions.labels, probabilities.argmax(1), targets), *warnings),
-            metrics=metrics,
+            warnings=(*one_answer(predictions), *warnings),
+            metrics=measure(sample, predictions.labels),
         )
 
     def __getitem__(self, key: str) -> float:
@@ -87,6 +80,16 @@ class Evaluation:
         from fruitcnn.notebook import evaluation_html
 
         return evaluation_html(self)
+
+    @property
+    def refuse_below(self) -> float | None:
+        """The familiarity below which the model says unknown; None where it has no familiarity."""
+        return self.card.refuse_below
+
+    @property
+    def damaged(self) -> list[Prediction]:
+        """The pictures that were answered although something is wrong with them, each with its warning."""
+        return [row for row in (*self.predictions.rows, *self.outside.rows) if row.warning]
 
     @property
     def unreadable(self) -> list[Prediction]:
@@ -118,7 +121,10 @@ def few_training_pictures(labels: tuple[str, ...], training: collections.Counter
     return (f"fewer than {FEW} training pictures of: {', '.join(few[:10])}{more}; their answers are worth little",)
 
 
-def _one_answer(labels: tuple[str, ...], answers: IntArray, targets: IntArray) -> tuple[str, ...]:
+def one_answer(predictions: Predictions) -> tuple[str, ...]:
+    """A warning where all readable pictures of several labels have one answer."""
+    probabilities, targets = predictions.readable().arrays()
+    answers = probabilities.argmax(1)
     if len(set(answers.tolist())) > 1 or len(set(targets.tolist())) == 1:
         return ()
-    return (f"every answer is {labels[int(answers[0])]}: the model tells nothing apart",)
+    return (f"every answer is {predictions.labels[int(answers[0])]}: the model tells nothing apart",)

@@ -8,7 +8,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
 from fruitcnn.evaluation.album import Album, key_of
-from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
+from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures, one_answer
 from fruitcnn.evaluation.measured import Metrics
 from fruitcnn.evaluation.predictions import Predictions
 from fruitcnn.identify.identifier import Identifier
@@ -36,13 +36,14 @@ def write_run_report(
     warnings = few_training_pictures(predictions.labels, training)
     if split == VALIDATION and chose_epoch:
         warnings += ("these pictures chose the epoch: on new ones expect a little less",)
-    evaluation = Evaluation.of(
-        folder.name,
-        identifier.card,
-        split,
-        Predictions(predictions.labels, tuple(row for row in predictions.rows if row.split == split)),
-        refuse_below=identifier.card.refuse_below,
-        warnings=warnings,
+    shown = Predictions(predictions.labels, tuple(row for row in predictions.rows if row.split == split))
+    evaluation = Evaluation(
+        name=folder.name,
+        card=identifier.card,
+        split=split,
+        predictions=shown,
+        outside=Predictions(predictions.labels, ()),
+        warnings=(*one_answer(shown), *warnings),
         metrics=metrics[split],
     )
     by_file = {record.file: record.path for record in listing}

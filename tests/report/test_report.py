@@ -64,7 +64,9 @@ def report(data: Path) -> Path:
     ]
     outsiders = [Record(str(path), path, "", "outside") for path in others]
     known, unknown = (_predictions(identifier, some) for some in (photos, outsiders))
-    evaluation = Evaluation.of("tiny", CARD, "validation", known, outside=unknown, refuse_below=0.4)
+    probabilities, familiarity, evidence = CARD.outputs
+    card = dataclasses.replace(CARD, outputs=(probabilities, familiarity | {"refuse_below": 0.4}, evidence))
+    evaluation = Evaluation.of("tiny", card, "validation", known, outside=unknown)
     target = folder / checkpoint.REPORT
     _write_report(target, evaluation, identifier, photos + outsiders, data=data, listing=read_listing(data).records)
     return target
