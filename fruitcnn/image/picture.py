@@ -223,7 +223,7 @@ def _needed(image: Image.Image, whole: tuple[int, int], colours: Colours) -> int
         needed += tile_bytes(image)
     if not is_plain(image) or colours.to_srgb is not None:
         needed += 4 * min(pixels, _COPIED) + _STRIP_BYTES * image.width * min(STRIP, image.height)
-    if image.format in ANIMATED and pixels <= LARGEST:
+    if _is_animated(image) and pixels <= LARGEST:
         # The frame before, and what it left.
         needed += 8 * pixels
     # A PNG's orientation may stand behind its pixels; asking for it would decode them.
@@ -235,6 +235,11 @@ def _needed(image: Image.Image, whole: tuple[int, int], colours: Colours) -> int
             f"{problem}, more than the limit of {_budget.limit / 1e6:,.0f} MB", remedy="scale it down first"
         )
     return needed
+
+
+def _is_animated(image: Image.Image) -> bool:
+    """Whether a picture may be an animation; of a GIF that is not known before all of it has been looked at."""
+    return image.format in ANIMATED and (image.format == "GIF" or bool(getattr(image, "is_animated", False)))
 
 
 def _orientation(image: Image.Image) -> int:
