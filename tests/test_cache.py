@@ -10,7 +10,7 @@ import pytest
 from fruitcnn.cache import FEATURES, PIXELS, find_entries, shrink_cache
 from tests.conftest import Run
 
-SHELF, ENTRY = f"2-32-{'a' * 32}.pixels", f"{'b' * 64}.features.npz"
+SHELF, ENTRY = f"3-32-{'a' * 32}.pixels", f"{'b' * 64}.features.npz"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import Record
-from fruitcnn.dataset.shelf import Hashes
+from fruitcnn.dataset.shelf import Facts, Hashes
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.errors import ImageError, TransientError
 from fruitcnn.image import SCALED_MARGIN, Pixels, decoded_size, opened, read_bytes
@@ -25,13 +25,15 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
+_NO_FACTS = Facts((0, 0))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Picture:
     sha256: str
-    hashes: Hashes = (0, 0)
+    facts: Facts = _NO_FACTS
     pixels: dict[int, Pixels] = dataclasses.field(default_factory=dict)
     error: str = ""
-    warning: str = ""
 
 
 def read_pictures(records: list[Record], store: PixelStore) -> list[Record]:
@@ -47,9 +49,9 @@ def read_pictures(records: list[Record], store: PixelStore) -> list[Record]:
         read_so_far = tracked(pictures, "reading pictures", total=len(records))
         for record, picture in zip(records, read_so_far, strict=True):
             if not picture.error:
-                store.add(bytes.fromhex(picture.sha256), picture.hashes, picture.pixels)
-            found = dataclasses.replace(record, sha256=picture.sha256, hashes=picture.hashes)
-            read.append(dataclasses.replace(found, error=picture.error, warning=picture.warning))
+                store.add(bytes.fromhex(picture.sha256), picture.facts, picture.pixels)
+            found = dataclasses.replace(record, sha256=picture.sha256, error=picture.error)
+            read.append(dataclasses.replace(found, **picture.facts._asdict()))
     return read
 
 
@@ -73,9 +75,9 @@ def _read(record: Record, store: PixelStore) -> _Picture:
     try:
         data = read_bytes(record.path)
         sha256 = hashlib.sha256(data).hexdigest()
-        hashes, missing = store.find(bytes.fromhex(sha256))
-        if hashes is not None and not missing:
-            return _Picture(sha256, hashes)
+        facts, missing = store.find(bytes.fromhex(sha256))
+        if facts is not None and not missing:
+            return _Picture(sha256, facts)
         return _decode(sha256, data, missing)
     except TransientError as error:
         raise TransientError(error.problem, value=record.path, remedy=error.remedy) from error
@@ -98,5 +100,5 @@ def _decode(sha256: str, data: bytes, sizes: Collection[int]) -> _Picture:
             if HASHED_SIZE in group:
                 hashes = perceptual_hashes(picture.rgb())
             pixels.update({size: picture.pixels(size) for size in group if size in sizes})
-            warning = picture.warning
-    return _Picture(sha256, hashes, pixels, warning=warning)
+            warning = warning or picture.warning
+    return _Picture(sha256, Facts(hashes, warning), pixels)

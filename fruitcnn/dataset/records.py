@@ -22,7 +22,7 @@ class Record:
     file: how the data set calls it; split: one of SPLITS, "" where it has none (yet); group: name shared by pictures
     that must stay on one side of the split; sha256: of the file's bytes, in hex; hashes: perceptual hashes of the
     picture and of its mirror image, 64 bits each; error: why it takes no part, "" if it does; warning: what is wrong
-    with a picture that could be read all the same, told when it is decoded and not of one that is cached.
+    with a picture that could be read all the same.
     """
 
     file: str

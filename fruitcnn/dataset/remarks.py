@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+from collections.abc import Iterable
 
 from fruitcnn.arrays import IntArray
 from fruitcnn.dataset.records import Listing, Record
@@ -30,13 +31,13 @@ def left_out(listing: Listing, records: list[Record]) -> list[str]:
     return lines
 
 
-def damaged(records: list[Record]) -> list[str]:
-    """The pictures that take part although something is wrong with them, as their decoder says."""
-    warned = [record for record in records if record.warning]
+def damaged(warnings: Iterable[tuple[str, str]]) -> list[str]:
+    """Those of some pictures, each its name and what its decoder warns of, that have a warning."""
+    warned = [(name, warning) for name, warning in warnings if warning]
     if not warned:
         return []
     count = counted(len(warned), "picture was decoded with damage", "pictures were decoded with damage")
-    return [f"warning: {count}, {', '.join(str(record.path) for record in warned[:_NAMED])} ({warned[0].warning})"]
+    return [f"warning: {count}, {', '.join(name for name, _ in warned[:_NAMED])} ({warned[0][1]})"]
 
 
 def without_copies(records: list[Record]) -> list[Record]:

@@ -42,7 +42,8 @@ def scan(
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
     records = read_pictures(sorted(listing.records, key=lambda record: record.file), store)
     of_no_class = read_pictures(others, store)
-    report = left_out(listing, records + of_no_class) + damaged(records + of_no_class)
+    read = records + of_no_class
+    report = left_out(listing, read) + damaged((str(record.path), record.warning) for record in read)
     if store.failure:
         report.append(f"warning: decoded pictures are not kept in {store.folder}: {store.failure}")
     if not any(record.split == VALIDATION for record in records):

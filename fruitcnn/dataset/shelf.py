@@ -1,20 +1,22 @@
 """A file of decoded pictures, found by the content of the file that each was decoded from.
 
-Layout: a row of pixels (uint8 [S, S, 3]) a picture, then the table (an ENTRY a row), then the footer. A shelf is
-written under a temporary name that a lock holds until its process ends, gets its own name when it is whole, and never
-changes afterwards: readers need no lock, and what a killed process leaves is known by its lock being free.
+Layout: a row of pixels (uint8 [S, S, 3]) a picture, then the table (an ENTRY a row), then the warnings that entries
+number from 1 (a list in JSON), then the footer. A shelf is written under a temporary name that a lock holds until its
+process ends, gets its own name when it is whole, and never changes afterwards: readers need no lock, and what a killed
+process leaves is known by its lock being free.
 """
 
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import struct
 import tempfile
 import threading
 import zlib
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import PIL
@@ -26,26 +28,39 @@ from fruitcnn.image import SCALED_MARGIN, Pixels
 from fruitcnn.regular_files import NOT_THROUGH_LINKS, WITHOUT_WAITING, open_regular
 from fruitcnn.temporaries import create_temporary, rename_over_file
 
-_FORMAT = 2
+_FORMAT = 3
 _ENDING = ".pixels"
 # Everything beside the file's content that decides its pixels and hashes. Raise the last number when they change.
 _DECODER = f"{PIL.__version__} {features.version_codec('jpg')} {SCALED_MARGIN} 3"
-ENTRY = np.dtype([("sha256", "u1", 32), ("hashes", "<u8", 2), ("crc", "<u4")])
-# What it is, by which decoder, side of a picture, number of rows, checksum of the table.
-_FOOTER = struct.Struct("<16s16sIQI")
+ENTRY = np.dtype([("sha256", "u1", 32), ("hashes", "<u8", 2), ("crc", "<u4"), ("warning", "<u4")])
+# What it is, by which decoder, side of a picture, number of rows, bytes of the warnings, checksum of these and the
+# table.
+_FOOTER = struct.Struct("<16s16sIQQI")
 _MAGIC = b"fruitcnn pixels\n"
 
 # Perceptual hashes of a picture and of its mirror image.
 Hashes: TypeAlias = tuple[int, int]
 # What is known of each row, in the order of ENTRY.
-Table: TypeAlias = NDArray[np.void] | list[tuple[bytes, Hashes, int]]
+Table: TypeAlias = NDArray[np.void] | list[tuple[bytes, Hashes, int, int]]
+
+
+class Facts(NamedTuple):
+    """What is kept of a picture besides its pixels; warning: what is wrong with one that could be read all the same."""
+
+    hashes: Hashes
+    warning: str = ""
 
 
 class Shelf:
-    """Rows of pixels [size, size, 3] in one file (a descriptor), opened when first read; table: an entry a row."""
+    """Rows of pixels [size, size, 3] in one file (a descriptor), opened when first read.
 
-    def __init__(self, size: int, path: Path | None, table: Table, file: int | None = None) -> None:
-        self.size, self.path, self.table, self.file = size, path, table, file
+    table: an entry a row; warnings: those that they number, from 1.
+    """
+
+    def __init__(
+        self, size: int, path: Path | None, table: Table, warnings: list[str], file: int | None = None
+    ) -> None:
+        self.size, self.path, self.table, self.warnings, self.file = size, path, table, warnings, file
         self._lock = threading.Lock()
 
     def __del__(self) -> None:
@@ -56,10 +71,10 @@ class Shelf:
         """The sha256 of each row's file."""
         return [bytes(entry[0]) for entry in self.table]
 
-    def hashes(self, row: int) -> Hashes:
-        """The perceptual hashes of a row's picture."""
-        first, second = self.table[row][1]
-        return int(first), int(second)
+    def facts(self, row: int) -> Facts:
+        """What is known of a row's picture."""
+        _, (first, second), _, warning = self.table[row]
+        return Facts((int(first), int(second)), self.warnings[warning - 1] if warning else "")
 
     def is_intact(self, row: int) -> bool:
         """Whether a row still is what was written."""
@@ -94,17 +109,18 @@ def open_shelf(path: Path, size: int) -> Shelf | None:
         footer = file.read()
         if len(footer) != _FOOTER.size:
             raise OSError(f"{path} is cut off")
-        magic, decoder, side, count, crc = _FOOTER.unpack(footer)
+        magic, decoder, side, count, words, crc = _FOOTER.unpack(footer)
         start = count * size * size * 3
-        if magic != _MAGIC or side != size or start + count * ENTRY.itemsize + _FOOTER.size != length:
+        end = count * ENTRY.itemsize
+        if magic != _MAGIC or side != size or start + end + words + _FOOTER.size != length:
             raise OSError(f"{path} is damaged")
         if decoder != _decoder_id():
             return None
         file.seek(start)
-        table = file.read(count * ENTRY.itemsize)
-    if zlib.crc32(table) != crc:
+        data = file.read(end + words)
+    if zlib.crc32(data) != crc:
         raise OSError(f"{path} is damaged")
-    return Shelf(size, path, np.frombuffer(table, ENTRY))
+    return Shelf(size, path, np.frombuffer(data[:end], ENTRY), json.loads(data[end:]))
 
 
 class ShelfWriter:
@@ -115,40 +131,48 @@ class ShelfWriter:
 
     def __init__(self, size: int, folder: Path) -> None:
         self.folder, self.failure = folder, ""
-        self.entries: list[tuple[bytes, Hashes, int]] = []
+        self.entries: list[tuple[bytes, Hashes, int, int]] = []
+        # The same one stands for many pictures.
+        self._warnings: list[str] = []
         self._row_bytes = size * size * 3
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path, file = create_temporary(folder / _ENDING[1:])
-            self.shelf = Shelf(size, path, self.entries, file)
+            self.shelf = Shelf(size, path, self.entries, self._warnings, file)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 # Not the folder's fault, and a file elsewhere could not be opened either.
                 raise system_error(error, DatasetError) from error
-            self.shelf = Shelf(size, None, self.entries, _own_file())
+            self.shelf = Shelf(size, None, self.entries, self._warnings, _own_file())
             self.failure = _reason(error)
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def append(self, sha256: bytes, hashes: Hashes, pixels: Pixels) -> int:
+    def append(self, sha256: bytes, facts: Facts, pixels: Pixels) -> int:
         """Add a picture; returns its row."""
         row = len(self.entries)
         data = np.ascontiguousarray(pixels).tobytes()
         self._write_row(data, row * self._row_bytes)
-        self.entries.append((sha256, hashes, zlib.crc32(data)))
+        self.entries.append((sha256, facts.hashes, zlib.crc32(data), self._number(facts.warning)))
         return row
+
+    def _number(self, warning: str) -> int:
+        if warning and warning not in self._warnings:
+            self._warnings.append(warning)
+        return self._warnings.index(warning) + 1 if warning else 0
 
     def publish(self) -> None:
         """Complete the file and give it the name by which others find it."""
         if self.shelf.path is None:
             return
         table = np.zeros(len(self.entries), ENTRY)
-        for row, (sha256, hashes, crc) in zip(table, self.entries, strict=True):
-            row["sha256"], row["hashes"], row["crc"] = np.frombuffer(sha256, np.uint8), hashes, crc
-        data = table.tobytes()
-        crc = zlib.crc32(data)
-        footer = _FOOTER.pack(_MAGIC, _decoder_id(), self.shelf.size, len(table), crc)
+        for row, (sha256, hashes, crc, warning) in zip(table, self.entries, strict=True):
+            row["sha256"], row["hashes"] = np.frombuffer(sha256, np.uint8), hashes
+            row["crc"], row["warning"] = crc, warning
+        words = json.dumps(self._warnings).encode()
+        data = table.tobytes() + words
+        footer = _FOOTER.pack(_MAGIC, _decoder_id(), self.shelf.size, len(table), len(words), zlib.crc32(data))
         # Named by content: two processes that decode the same pictures at once leave one file.
         key = hashlib.sha256(_decoder_id() + b"".join(entry[0] for entry in self.entries)).hexdigest()[:32]
         final = self.folder / f"{_FORMAT}-{self.shelf.size}-{key}{_ENDING}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fruitcnn import cache
-from fruitcnn.dataset.shelf import Hashes, Shelf, ShelfWriter, is_shelf, open_shelf
+from fruitcnn.dataset.shelf import Facts, Shelf, ShelfWriter, is_shelf, open_shelf
 from fruitcnn.image import Pixels
 
 # Bytes of pixels after which a shelf is closed: what a killed scan loses at most, and what is dropped at once.
@@ -82,13 +82,13 @@ class PixelStore:
             if shelf is not None:
                 self._rows[size].update((key, (shelf, row)) for row, key in enumerate(shelf.keys()))
 
-    def find(self, sha256: bytes) -> tuple[Hashes | None, list[int]]:
-        """Hashes of a picture, None where it is not known at any size; and the sizes at which it is missing."""
-        hashes, missing = None, []
+    def find(self, sha256: bytes) -> tuple[Facts | None, list[int]]:
+        """What is known of a picture, None where it is there at no size; and the sizes at which it is missing."""
+        facts, missing = None, []
         for size, rows in self._rows.items():
             shelf, row = rows.get(sha256, (None, 0))
             if shelf is not None and shelf.is_intact(row):
-                hashes = shelf.hashes(row)
+                facts = shelf.facts(row)
                 continue
             missing.append(size)
             rows.pop(sha256, None)
@@ -96,9 +96,9 @@ class PixelStore:
                 # The rest of the file may be as bad. What was found in it before can be read on; the next scan
                 # decodes its pictures again.
                 cache.drop(shelf.path)
-        return hashes, missing
+        return facts, missing
 
-    def add(self, sha256: bytes, hashes: Hashes, pixels: dict[int, Pixels]) -> None:
+    def add(self, sha256: bytes, facts: Facts, pixels: dict[int, Pixels]) -> None:
         """Keep a picture at some sizes: pixels uint8 [S, S, 3] by S. What is there already stays as it is."""
         for size, picture in pixels.items():
             if sha256 in self._rows[size]:
@@ -106,7 +106,7 @@ class PixelStore:
             if size not in self._writers:
                 self._writers[size] = ShelfWriter(size, self.folder)
             writer = self._writers[size]
-            self._rows[size][sha256] = writer.shelf, writer.append(sha256, hashes, picture)
+            self._rows[size][sha256] = writer.shelf, writer.append(sha256, facts, picture)
             if len(writer) * picture.nbytes >= _SHELF_BYTES:
                 self._publish(size)
 

@@ -1,6 +1,7 @@
 """Each picture is read once and decoded once: for its answer, its likeness to training pictures, and the report."""
 
 import collections
+import dataclasses
 
 from PIL import Image
 
@@ -40,6 +41,7 @@ class Answering:
                 rows.append(Prediction(record.file, record.split, record.label, error=error))
                 continue
             row = Prediction(record.file, record.split, record.label, result.probabilities, result.familiarity)
+            row = dataclasses.replace(row, warning=result.warning)
             rows.append(row)
             like, small = observed
             self._likenesses[like] += 1

@@ -1,8 +1,9 @@
 """predictions.csv: what a model answered for every picture of a set. Reports and later tools read it.
 
 Columns: file, split, label (the true one), answer (the likeliest one), familiarity (empty where the model has none),
-`probability_<label>` for each label, error (why a picture could not be read; then it has no answer). Where a run has
-answered its training pictures out of fold, `held_out_<label>` for each label, too.
+`probability_<label>` for each label, error (why a picture could not be read; then it has no answer), warning (what is
+wrong with one that was answered all the same). Where a run has answered its training pictures out of fold,
+`held_out_<label>` for each label, too.
 """
 
 import csv
@@ -37,6 +38,7 @@ class Prediction:
     familiarity: float | None = None
     error: str = ""
     held_out: tuple[float, ...] = ()
+    warning: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +74,12 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         labels, with_held_out = predictions.labels, any(row.held_out for row in predictions.rows)
         more = [_HELD_OUT + label for label in labels] if with_held_out else []
-        writer.writerow([*_BEFORE, *(_PROBABILITY + label for label in labels), "error", *more])
+        writer.writerow([*_BEFORE, *(_PROBABILITY + label for label in labels), "error", "warning", *more])
         for row in predictions.rows:
             familiarity = "" if row.familiarity is None else f"{row.familiarity:.9g}"
             before = [row.file, row.split, row.label, predictions.answer(row), familiarity]
             held_out = _cells(row.held_out, labels) if with_held_out else []
-            writer.writerow([*before, *_cells(row.probabilities, labels), row.error, *held_out])
+            writer.writerow([*before, *_cells(row.probabilities, labels), row.error, row.warning, *held_out])
 
 
 def _cells(probabilities: tuple[float, ...], labels: tuple[str, ...]) -> list[str]:
@@ -120,4 +122,5 @@ def _row(fields: dict[str, str], labels: tuple[str, ...]) -> Prediction:
         familiarity,
         fields.get("error") or "",
         held_out,
+        fields.get("warning") or "",
     )

@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Iterator
 
+from fruitcnn.dataset.remarks import damaged
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.measured import Metrics, shares_text
 from fruitcnn.terminal import printable
@@ -28,6 +29,7 @@ def summary(evaluation: Evaluation) -> str:
         alike = collections.Counter(row.error for row in rows if row.error)
         lines += [f"{count:>6}  {error}" for error, count in alike.most_common(_ERRORS)]
     lines += [f"warning: {warning}" for warning in evaluation.warnings]
+    lines += damaged((row.file, row.warning) for row in evaluation.damaged)
     lines += ["", *metrics_lines(metrics), "", METHODS]
     return "\n".join(map(printable, lines))
 

@@ -48,6 +48,7 @@ class Evaluated:
                 tuple(next(probabilities[picture.split])),
                 next(familiarity.get(picture.split, iter(())), None),
                 held_out=tuple(next(held_out.get(picture.split, iter(())), ())),
+                warning=picture.warning,
             )
             for picture in dataset.pictures
         )

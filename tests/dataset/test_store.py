@@ -242,8 +242,9 @@ def test_two_processes_at_once_share_the_cache(folder: Path, records: list[Recor
 def test_a_killed_scan_leaves_nothing_that_the_next_one_does_not_remove(folder: Path, records: list[Record]) -> None:
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom fruitcnn.dataset.store import PixelStore\n"
-        "import numpy as np\nkept = PixelStore([32])\n"
-        "kept.add(b'x' * 32, (1, 2), {32: np.zeros((32, 32, 3), np.uint8)})\nos.kill(os.getpid(), signal.SIGKILL)"
+        "from fruitcnn.dataset.shelf import Facts\nimport numpy as np\nkept = PixelStore([32])\n"
+        "kept.add(b'x' * 32, Facts((1, 2)), {32: np.zeros((32, 32, 3), np.uint8)})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     (orphan,) = folder.iterdir()

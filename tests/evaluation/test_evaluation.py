@@ -86,16 +86,20 @@ def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
     third = 0.333333343
     rows = (
         Prediction('a,"b".jpg', "test", "grape", (third, 0.666666687), 0.25),
-        Prediction("na\udcefve.jpg", "", "葡萄", (0.5000001, 0.4999999)),
+        Prediction("na\udcefve.jpg", "", "葡萄", (0.5000001, 0.4999999), warning="its end is missing"),
         Prediction("broken.jpg", "test", "grape", error="empty file; download it again"),
     )
     written = Predictions(("葡萄", "grape"), rows)
     write_predictions(written, tmp_path / "predictions.csv")
     assert read_predictions(tmp_path / "predictions.csv") == written
     header, first, second, third_row = (tmp_path / "predictions.csv").read_bytes().decode(errors="replace").splitlines()
-    assert header == "file,split,label,answer,familiarity,probability_葡萄,probability_grape,error"
-    assert first.split(",")[4:6] == ["grape", "0.25"] and second.split(",")[3] == "葡萄"
-    assert third_row == "broken.jpg,test,grape,,,,,empty file; download it again"
+    assert header == "file,split,label,answer,familiarity,probability_葡萄,probability_grape,error,warning"
+    assert (
+        first.split(",")[4:6] == ["grape", "0.25"]
+        and second.split(",")[3] == "葡萄"
+        and second.endswith(",its end is missing")
+    )
+    assert third_row == "broken.jpg,test,grape,,,,,empty file; download it again,"
     probabilities, targets = written.readable().arrays()
     assert probabilities.shape == (2, 2) and targets.tolist() == [1, 0]
     assert len(written.readable("test").rows) == 1

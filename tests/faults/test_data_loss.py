@@ -182,7 +182,7 @@ def test_what_else_stands_where_our_files_are_looked_for_is_not_waited_for(
 ) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    for place in (tmp_path / _TEMPORARY, cache / ".pixels.0123abcd.fruitcnn-tmp", cache / f"2-96-{'a' * 32}.pixels"):
+    for place in (tmp_path / _TEMPORARY, cache / ".pixels.0123abcd.fruitcnn-tmp", cache / f"3-96-{'a' * 32}.pixels"):
         planted(place, kind, victim)
     before = {path: path.lstat().st_ino for path in tmp_path.rglob("*")}
     assert command("identify", photo, "--output", "out.csv").returncode == 0

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from fruitcnn.errors import ImageError
+from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.image import decode, is_picture, load_pixels, opened, picture
 from fruitcnn.image.budget import Budget
-from tests.faults.conftest import SAMPLE, Command
+from tests.faults.conftest import SAMPLE, Command, Model
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:
@@ -158,7 +159,7 @@ def test_an_opened_picture_holds_its_memory_until_it_is_closed(monkeypatch: pyte
     monkeypatch.setattr(picture, "_budget", budget)
     data = encoded(photograph(), "PNG")
     with opened(data) as found:
-        assert budget._left == 1_000_000 - 4 * 240 * 160 - 8 * 240 * 160
+        assert budget._left == 1_000_000 - 4 * 240 * 160
         small, pixels = found.thumbnail(60), found.pixels(16)
     assert budget._left == 1_000_000 and small.size == (60, 40) and np.array_equal(pixels, load_pixels(data, 16))
     with pytest.raises(ValueError, match="closed"):
@@ -166,6 +167,14 @@ def test_an_opened_picture_holds_its_memory_until_it_is_closed(monkeypatch: pyte
     with pytest.raises(KeyError), opened(data):
         raise KeyError("of the block, not of the picture")
     assert budget._left == 1_000_000
+    # Of an animation a frame is kept, and what it left, until the next one is there.
+    for format in ("PNG", "WEBP"):
+        file, frames = io.BytesIO(), [photograph(), photograph().rotate(180)]
+        frames[0].save(file, format, save_all=True, append_images=frames[1:])
+        with opened(file.getvalue()):
+            held = 1_000_000 - budget._left
+        with opened(encoded(photograph(), format)):
+            assert held == 1_000_000 - budget._left + 8 * 240 * 160
 
 
 def test_a_large_picture_that_is_not_rgb_is_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +304,9 @@ def test_a_jpeg_that_was_overwritten_with_one_value_is_told() -> None:
         assert warning(encoded(flat, "JPEG", subsampling=0)) == ""
 
 
-def test_damage_is_a_rows_warning_and_a_line_of_a_scan(command: Command, tmp_path: Path) -> None:
+def test_damage_is_told_by_every_command_that_reads_pictures(
+    command: Command, tiny_model: Model, tmp_path: Path
+) -> None:
     from fruitcnn.dataset.scan import scan
 
     for number in range(12):
@@ -313,8 +324,17 @@ def test_damage_is_a_rows_warning_and_a_line_of_a_scan(command: Command, tmp_pat
     damaged, whole_one = csv.DictReader(io.StringIO(done.stdout))
     assert "part of it is missing" in damaged["warning"] and whole_one["warning"] == "" == damaged["error"]
     assert "warning: its data end" in command("identify", "set/grape/3.jpg").stdout
-    (line,) = (line for line in scan(tmp_path / "set", sizes=[16]).report if "damage" in line)
-    assert line.startswith("warning: 1 picture was decoded with damage") and "3.jpg (its data end" in line
+    # Of what the cache keeps, too.
+    for sizes in ([16], [16], [16, 24]):
+        (line,) = (line for line in scan(tmp_path / "set", sizes=sizes).report if "damage" in line)
+        assert line.startswith("warning: 1 picture was decoded with damage") and "3.jpg (its data end" in line
+    done = command("evaluate", tiny_model([0.2, 0.8], labels=("grape", "pear")), "--data", "set", "--report", "report")
+    assert done.returncode == 0, done.stderr
+    assert "warning: 1 picture was decoded with damage, grape/3.jpg (its data end" in done.stdout
+    rows = read_predictions(tmp_path / "report" / "predictions.csv").rows
+    assert [row.file for row in rows if row.warning] == ["grape/3.jpg"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "grape/3.jpg: its data end before its last pixel: part of it is missing</li>" in page
 
 
 def test_pictures_from_open_files_and_buffers_and_nothing_else(tmp_path: Path) -> None:
