@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= .
 MODEL ?= checkpoints/fruits-small
 
-.PHONY: help setup run test mutants faults runtimes gpu sample page
+.PHONY: help setup run test mutants faults runtimes gpu sample page docs
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -12,8 +12,9 @@ help: ## List the targets
 setup: .venv/ready ## Make .venv and install everything into it
 
 .venv/ready: pyproject.toml
+	@echo "Installing everything into .venv: about 7 GB, most of it torch's libraries for GPUs; 3 to 15 minutes."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]' | grep -v '^Requirement already'
 	@touch $@
 
 run: setup ## Train on the embedded pictures, by features and from scratch; then the shipped model identifies a handful
@@ -34,12 +35,17 @@ test: setup ## Lint, types, tests
 mutants: setup ## Change one behaviour at a time; each change must fail the test that names it (SAMPLE=10 for a few)
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
-faults: setup ## Every kind of fault that README promises to survive, the long ones too
+faults: setup ## Every kind of fault that docs/reliability.md promises to survive, the long ones too
 	FAULT_TABLE=1 $(BIN)/python -m pytest -q -m 'long or not long' tests/faults
 
-runtimes: setup ## Every program of examples/, each in an environment of its own; README's tables of them (half an hour)
+runtimes: setup ## Every program of examples/, each in an environment of its own; the tables of docs/runtimes.md (half an hour)
 	$(BIN)/python -m tests.runtimes.table
 	$(BIN)/python -m tests.runtimes.photographs
+
+docs: setup ## The documentation's site, in build/docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo build/docs/index.html
 
 gpu: setup ## All that needs a GPU, in at most eight minutes: tests, runs, speed; a table in $OUT
 	OUT=$(OUT) $(BIN)/python benchmarks/gpu.py

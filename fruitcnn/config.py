@@ -26,12 +26,14 @@ class _Section(pydantic.BaseModel):
 class DataConfig(_Section):
     """Which pictures, at which size, split how."""
 
-    path: str | None = None
+    path: str | None = Field(None, description="folder or CSV of the labelled pictures")
     size: Side = Field(description="side of the model's input, in pixels (default: what the architecture was made for)")
     training_size: Side | None = Field(
         None, description="size at which training pictures are kept, so that zoomed views stay sharp (default: size)"
     )
-    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.15, description="of the pictures that come without a split"
+    )
     calibration_share: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
         description="share of the training pictures that is not learned from: temperature and familiarity are fitted "
@@ -59,7 +61,7 @@ class ModelConfig(_Section):
     """Which network."""
 
     architecture: str = Field(description=choices())
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the last features left out")
     weights: str = Field(
         "none", description="what it starts from: none, imagenet, or a checkpoint directory or .keras file"
     )
@@ -75,12 +77,14 @@ class ModelConfig(_Section):
 class TrainConfig(_Section):
     """How the network learns, all of it, by gradient descent."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: Positive = 0.003
-    weight_decay: NotNegative = 0.0
-    schedule: Literal["one_cycle", "cosine", "inverse_time"] = "one_cycle"
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(100, description="how often it learns from each picture")
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = Field(64, description="pictures a step")
+    optimizer: Literal["adam", "adamw"] = Field("adamw", description="adamw: weight decay apart from the gradient")
+    learning_rate: Positive = Field(0.003, description="the highest of the schedule")
+    weight_decay: NotNegative = Field(0.0, description="of the kernels; biases and scales have none")
+    schedule: Literal["one_cycle", "cosine", "inverse_time"] = Field(
+        "one_cycle", description="how the rate goes over the steps; inverse_time is the original system's"
+    )
     warmup: Share = Field(0.1, description="share of the steps in which the rate of a cosine schedule rises")
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="factor of the learning rate from each block to the one before it; 1: all learn alike"
@@ -100,7 +104,9 @@ class TrainConfig(_Section):
         None, description="checkpoint whose answers to the same views are learned, in place of the labels"
     )
     teacher_temperature: Positive = Field(1.0, description="softens the teacher's and the network's answers alike")
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of each target that is spread over all classes"
+    )
     mixup: NotNegative = Field(0.0, description="alpha of the Beta distribution; 0: off")
     cutmix: NotNegative = Field(0.0, description="alpha; with mixup on too, each batch takes one of them at random")
     class_balance: Share = Field(0.0, description="0: every picture counts alike; 1: every class does")
@@ -129,10 +135,10 @@ class AugmentConfig(_Section):
     shift: Share = Field(0.0, description="share of the side, to either side")
     shear: Annotated[float, Field(ge=0, lt=90)] = Field(0.0, description="degrees to either side")
     flip: bool = Field(False, description="mirror every other picture")
-    fill: Literal["edge", "reflect"] = "edge"
-    brightness: Share = 0.0
-    contrast: Share = 0.0
-    saturation: Share = 0.0
+    fill: Literal["edge", "reflect"] = Field("edge", description="what lies beyond the picture's border")
+    brightness: Share = Field(0.0, description="largest change, as a share")
+    contrast: Share = Field(0.0, description="largest change, as a share")
+    saturation: Share = Field(0.0, description="largest change, as a share")
     tint: Share = Field(0.0, description="gain of each colour channel")
     hue: NotNegative = Field(0.0, description="degrees to either side on the colour wheel")
     grey: Share = Field(0.0, description="probability of losing all colour")
@@ -143,7 +149,7 @@ class Config(_Section):
     """A whole recipe, resolved."""
 
     name: str = Field(exclude=True)
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="of all that is drawn at random")
     data: DataConfig
     model: ModelConfig
     train: TrainConfig = TrainConfig()

@@ -116,14 +116,14 @@ def test_the_help_names_each_format_and_needs_no_heavy_import() -> None:
         assert f"{format.name}: {format.purpose}." in said, format.name
 
 
-def test_readme_has_the_table_of_formats() -> None:
+def test_the_page_of_formats_has_the_table() -> None:
     rows = [
         f"| `{format.name}` | `{format.file}{'/' * format.is_folder}` | {format.purpose} | "
         f"{'`model.onnx`' if format.is_derived else 'the trained network'} | {'yes' if format.every_run else ''} |"
         for format in FORMATS.values()
     ]
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert "\n".join(rows) in text, "README's table of formats should read:\n" + "\n".join(rows)
+    text = (REPOSITORY / "docs/contracts.md").read_text(encoding="utf-8")
+    assert "\n".join(rows) in text, "docs/contracts.md's table of formats should read:\n" + "\n".join(rows)
 
 
 def test_each_format_is_named_in_its_row_and_where_it_is_written() -> None:

@@ -1,7 +1,7 @@
 """Two hundred photographs of 60 to 6,000 pixels through the image graph, in each runtime, against `identify`.
 
 python -m tests.runtimes.photographs makes them in a temporary folder from the photographs beside the repository, or
-draws them where there are none, and writes README's table.
+draws them where there are none, and writes the page's table.
 """
 
 import sys
@@ -28,7 +28,7 @@ HEADER = "| runtime | {what} | labels that differ | largest difference of a prob
 
 
 def main() -> int:
-    """Print the table and write it into README; the number of runtimes that are off."""
+    """Print the table and write it into docs/runtimes.md; the number of runtimes that are off."""
     lines, wrong = [], 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

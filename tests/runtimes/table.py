@@ -1,4 +1,4 @@
-"""Run every program of examples/, measure it, and write the table of README: python -m tests.runtimes.table."""
+"""Run every program of examples/, measure it, and write docs/runtimes.md's table: python -m tests.runtimes.table."""
 
 import shutil
 import sys
@@ -22,7 +22,7 @@ LONG_START = 15.0
 
 
 def main() -> int:
-    """Print the table row by row, write it into README if every row could be had; the number of rows that failed."""
+    """Print the table row by row, write it into the page if every row could be had; how many rows failed."""
     matrix = load_matrix()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
