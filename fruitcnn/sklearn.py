@@ -12,6 +12,7 @@ from PIL import Image
 
 import fruitcnn
 from fruitcnn import checkpoint
+from fruitcnn.architectures import origin, shipped_architecture
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.held_out import Features, assign_folds, calibrate_out_of_fold, held_out_logits
 from fruitcnn.calibration.linear_probe import fit_head
@@ -188,7 +189,12 @@ def _with_card(network: CalibratedFeatures, labels: tuple[str, ...], *, size: in
         size=size,
         outputs=tuple({"name": name, **more.get(name, {})} for name in network.outputs),
         temperature=network.temperature,
-        provenance={"recipe": "features", "images": {"train": pictures}, "fruitcnn": fruitcnn.__version__},
+        provenance={
+            "recipe": "features",
+            "weights": origin(shipped_architecture(), "imagenet"),
+            "images": {"train": pictures},
+            "fruitcnn": fruitcnn.__version__,
+        },
     )
     onnx.helper.set_model_props(network.graph, {METADATA_KEY: card.to_json()})
     data: bytes = network.graph.SerializeToString(deterministic=True)

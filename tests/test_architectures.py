@@ -28,6 +28,7 @@ def test_a_row_that_is_added_at_run_time_is_trained_and_exported(
     card = ModelCard.from_json((folder / "card.json").read_text("utf-8"), source=folder)
     # 3 x 3 x 3 x 4 + 4 of the convolution, 4 x 3 + 3 of the Dense layer.
     assert card.provenance["architecture"] == "mine" and card.provenance["parameters"] == 127
+    assert "weights" not in card.provenance  # it has started from none
 
 
 def test_a_recipe_without_a_size_takes_the_architectures(tmp_path: Path) -> None:

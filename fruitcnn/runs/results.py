@@ -7,6 +7,7 @@ from typing import Any
 
 import fruitcnn
 from fruitcnn import checkpoint
+from fruitcnn.architectures import origin
 from fruitcnn.card import EVIDENCE, FAMILIARITY, ModelCard
 from fruitcnn.dataset.embedded import are_embedded
 from fruitcnn.dataset.records import TEST, VALIDATION
@@ -61,9 +62,11 @@ def _card_outputs(outputs: dict[str, list[int]]) -> tuple[dict[str, Any], ...]:
 
 def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[dict[str, Any], ...]) -> ModelCard:
     config = run.config
+    start = origin(config.model.architecture, config.model.weights)
     provenance = {
         "architecture": config.model.architecture,
         "parameters": trained.network.parameters,
+        **({"weights": start} if start else {}),
         "recipe": config.name,
         "seed": config.seed,
         **({} if trained.epoch is None else {"epoch": trained.epoch}),

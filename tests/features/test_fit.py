@@ -60,6 +60,7 @@ def test_its_answers_are_what_the_file_says_to_the_same_pictures(said: tuple[Pat
         json.loads((folder / checkpoint.METRICS).read_text())["held_out"]["accuracy"], 4
     )
     assert card.provenance["parameters"] > 3_000_000
+    assert card.provenance["weights"].endswith("trained on ImageNet, Apache-2.0")
 
 
 @pytest.mark.parametrize(
