@@ -26,6 +26,7 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.evaluation.refusal import auroc
 from fruitcnn.listing import find_pictures
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 
 REFUSE_BELOW = 0.05
@@ -80,7 +81,7 @@ def run_fold(
     folder: Path = options.root / run
     if not (folder / checkpoint.METRICS).exists():
         config = load_config(recipe, settings, data=file)
-        train_config(config, name=run, root=options.root, device="cpu", print_line=lambda line: None)
+        train_config(config, Claim(name=run, root=options.root), device="cpu", print_line=lambda line: None)
     return folder
 
 

@@ -164,9 +164,10 @@ def train(
     from fruitcnn.config import load_config
 
     loaded = load_config(recipe, training_settings(set_, epochs=epochs, size=size, seed=seed), data=data)
+    from fruitcnn.runs.folder import Claim
     from fruitcnn.runs.stages import train_config
 
-    train_config(loaded, name=name, device=device.value, resume=resume, inputs=[Path(recipe)])
+    train_config(loaded, Claim(name=name, resume=resume), device=device.value, inputs=[Path(recipe)])
 
 
 @app.command(cls=QuickCommand)

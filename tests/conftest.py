@@ -45,11 +45,12 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     """The checkpoint directory of a short finished run of fruit_net on the drawn set."""
     from fruitcnn import load_config
+    from fruitcnn.runs.folder import Claim
     from fruitcnn.runs.stages import train_config
 
     root = tmp_path_factory.mktemp("runs")
     config = load_config("quick", TINY, data=drawn)
-    return train_config(config, root=root, device="cpu", print_line=lambda line: None)
+    return train_config(config, Claim(root=root), device="cpu", print_line=lambda line: None)
 
 
 def skip_export(monkeypatch: pytest.MonkeyPatch) -> None:

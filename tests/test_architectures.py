@@ -10,6 +10,7 @@ from fruitcnn import load_config
 from fruitcnn.architectures import ARCHITECTURES, Architecture, choices, resolve
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ConfigError
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from tests.conftest import REPOSITORY, TINY
 
@@ -23,7 +24,7 @@ def test_a_row_that_is_added_at_run_time_is_trained_and_exported(
     monkeypatch.setitem(ARCHITECTURES, "mine", Architecture("tests.networks:pooled_colours", 16, {"filters": 4}))
     config = load_config("quick", [*TINY, setting, "train.epochs=1"], data=drawn)
     said: list[str] = []
-    folder = train_config(config, root=tmp_path, device="cpu", print_line=lambda line: said.append(str(line)))
+    folder = train_config(config, Claim(root=tmp_path), device="cpu", print_line=lambda line: said.append(str(line)))
     assert any(line.startswith("training mine on the cpu") for line in said)
     card = ModelCard.from_json((folder / "card.json").read_text("utf-8"), source=folder)
     # 3 x 3 x 3 x 4 + 4 of the convolution, 4 x 3 + 3 of the Dense layer.
@@ -72,7 +73,7 @@ def test_lite2_is_trained_on_the_embedded_pictures_and_exported(tmp_path: Path) 
     settings = ["model.architecture=efficientnet_lite2", "data.size=260"]
     config = load_config("features", settings, data=REPOSITORY / "dataset/sample")
     said: list[str] = []
-    folder = train_config(config, root=tmp_path, device="cpu", print_line=lambda line: said.append(str(line)))
+    folder = train_config(config, Claim(root=tmp_path), device="cpu", print_line=lambda line: said.append(str(line)))
     card = ModelCard.from_json((folder / "card.json").read_text("utf-8"), source=folder)
     assert card.size == 260 and card.provenance["architecture"] == "efficientnet_lite2"
     assert any(line.startswith("model.onnx") for line in said), said

@@ -11,6 +11,7 @@ from fruitcnn.config import Config, load_config
 from fruitcnn.errors import UsageError
 from fruitcnn.extras import naming_extras
 from fruitcnn.identify.identifier import Identifier
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 
 
@@ -74,10 +75,8 @@ def train(
     folder, named = os.path.split(os.fspath(name or ""))
     finished = train_config(
         config,
-        name=named or None,
+        Claim(name=named or None, resume=resume, root=Path(folder) if folder else checkpoint.ROOT),
         device=device,
-        resume=resume,
-        root=Path(folder) if folder else checkpoint.ROOT,
         inputs=() if isinstance(data, Config) else [Path(recipe)],
     )
     return FinishedRun(finished)

@@ -1,6 +1,7 @@
 """The folder of a run below ./checkpoints: its name, who may write to it, and which one a resume means."""
 
 import contextlib
+import dataclasses
 import itertools
 import re
 import shlex
@@ -18,26 +19,39 @@ from fruitcnn.temporaries import is_temporary, remove_temporaries
 _BEGINNING = {checkpoint.CONFIG, checkpoint.SPLIT, checkpoint.METRICS_BY_EPOCH, checkpoint.LOGS, LOCK}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Which folder below `root` a run is to have.
+
+    name: the run's; None: the recipe's, numbered where it is taken. resume: go on with the run of that name or, where
+    none is given, with the newest unfinished run of the recipe.
+    """
+
+    name: str | None = None
+    resume: bool = False
+    root: Path = checkpoint.ROOT
+
+
 @contextlib.contextmanager
-def claimed_run(config: Config, name: str | None, *, resume: bool, root: Path) -> Iterator[Path]:
+def claimed_run(config: Config, claim: Claim) -> Iterator[Path]:
     """The folder to train in, which nobody else trains in as long as the context lasts: a new one, or one to resume.
 
-    name: of the run; None: the recipe's, numbered where it is taken, or the newest unfinished run of the recipe. The
-    claim ends with its process, whatever ends that. Raises UsageError, ConfigError and ModelError.
+    The claim ends with its process, whatever ends that. Raises UsageError, ConfigError and ModelError.
     """
+    name, root = claim.name, claim.root
     if name is not None and (name in ("", ".", "..") or Path(name).name != name):
         raise UsageError("is not a plain name", value=f"--name {name}", remedy="give a name without folders")
     begun = [root]
     try:
-        with contextlib.ExitStack() as claim:
+        with contextlib.ExitStack() as held:
             try:
-                if resume:
+                if claim.resume:
                     folder = _unfinished(config, name, root)
-                    claim.enter_context(held_folder(folder))
+                    held.enter_context(held_folder(folder))
                     _check_resumable(config, folder)
                 else:
                     root.mkdir(parents=True, exist_ok=True)
-                    folder = _take(root / name, claim) if name else _take_numbered(root, config.name, claim)
+                    folder = _take(root / name, held) if name else _take_numbered(root, config.name, held)
                 remove_temporaries(folder)
             except OSError as error:
                 raise system_error(error, FruitcnnError) from error
@@ -51,26 +65,26 @@ def claimed_run(config: Config, name: str | None, *, resume: bool, root: Path) -
         raise
 
 
-def _take_numbered(root: Path, name: str, claim: contextlib.ExitStack) -> Path:
+def _take_numbered(root: Path, name: str, held: contextlib.ExitStack) -> Path:
     for number in itertools.count(1):
         try:
-            return _take(root / (name if number == 1 else f"{name}-{number}"), claim)
+            return _take(root / (name if number == 1 else f"{name}-{number}"), held)
         except UsageError:
             continue
     raise AssertionError
 
 
-def _take(folder: Path, claim: contextlib.ExitStack) -> Path:
+def _take(folder: Path, held: contextlib.ExitStack) -> Path:
     """Make the folder and hold it; one that is there must hold no more than a beginning."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as taken:
         if folder.is_dir():
-            held.enter_context(held_folder(folder))
+            taken.enter_context(held_folder(folder))
             there = [path for path in folder.iterdir() if not is_temporary(path)]
             # A link leads to files that are not the run's.
             if all(path.name in _BEGINNING and not path.is_symlink() for path in there):
-                claim.push(held.pop_all())
+                held.push(taken.pop_all())
                 return folder
     raise UsageError("exists already", value=folder, remedy="choose another --name, or go on with --resume")
 

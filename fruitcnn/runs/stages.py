@@ -11,35 +11,34 @@ from fruitcnn.dataset.split import SplitRules
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.outputs import check_inputs_stay
 from fruitcnn.progress import above_the_bar
-from fruitcnn.runs.folder import claimed_run
+from fruitcnn.runs.folder import Claim, claimed_run
 from fruitcnn.runs.needs import check_needs
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.summary import describe_beginning
 from fruitcnn.terminal import printable
 
+_ANY = Claim()
+
 
 def train_config(
     config: Config,
+    claim: Claim = _ANY,
     *,
-    name: str | None = None,
     device: str = "auto",
-    resume: bool = False,
-    root: Path = checkpoint.ROOT,
     inputs: Iterable[Path] = (),
     print_line: Callable[[str], object] = print,
 ) -> Path:
-    """Train, evaluate, calibrate and export; returns the finished checkpoint directory below `root`.
+    """Train, evaluate, calibrate and export; returns the finished checkpoint directory.
 
-    name: of the run; default: the recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with
-    the run of that name (default: the newest unfinished one of the recipe). inputs: what was read for the recipe, which
-    no result replaces. print_line: takes what people are told.
+    claim: which one. device: auto, cpu or gpu. inputs: what was read for the recipe, which no result replaces.
+    print_line: takes what people are told.
     Raises UsageError, ConfigError, DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or
     SIGTERM.
     """
     # A mistake is told before the seconds that importing what trains takes.
     check_needs(config)
     learn, print_line = _way_to_learn(config, device), above_the_bar(print_line)
-    with claimed_run(config, name, resume=resume, root=root) as folder:
+    with claimed_run(config, claim) as folder:
         run = Run(config=config, dataset=_read_data(config, folder), folder=folder, print_line=print_line)
         check_inputs_stay(run.outputs(), [*inputs, *run.inputs()])
         for line in describe_beginning(config, run.dataset):

@@ -12,6 +12,7 @@ from fruitcnn import checkpoint, load_config
 from fruitcnn.evaluation.metrics import BOOTSTRAP, METRICS, OF_ALL, Metric
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.evaluation.text import summary
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from tests.conftest import TINY
 from tests.tiny import write_picture, write_tiny_model
@@ -52,7 +53,9 @@ def test_a_new_metric_is_in_terminal_json_and_report(brier: Metric, tmp_path: Pa
 
 def test_a_new_metric_is_in_what_a_training_prints_and_writes(brier: Metric, drawn: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    run = train_config(load_config("quick", TINY, data=drawn), root=tmp_path, device="cpu", print_line=lines.append)
+    run = train_config(
+        load_config("quick", TINY, data=drawn), Claim(root=tmp_path), device="cpu", print_line=lines.append
+    )
     written = json.loads((run / checkpoint.METRICS).read_text())
     shown = f"Brier score {written['validation']['brier']:.3f}"
     assert any(" ".join(line.split()).startswith(shown) for line in lines)

@@ -29,6 +29,7 @@ from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.partial import partial_name
 from fruitcnn.identify.request import Request
 from fruitcnn.runs import stages
+from fruitcnn.runs.folder import Claim
 from fruitcnn.temporaries import remove_temporaries
 from tests.networks import build
 
@@ -56,7 +57,7 @@ def train_last_layer(folder: Path) -> None:
 def _train(config: Config, folder: Path, *, resume: bool = False) -> None:
     root = folder / RUN.parent
     try:
-        stages.train_config(config, name=RUN.name, device="cpu", resume=resume, root=root, print_line=_quiet)
+        stages.train_config(config, Claim(name=RUN.name, root=root, resume=resume), device="cpu", print_line=_quiet)
     except UsageError as error:
         if error.problem == "exists already":
             _train(config, folder, resume=True)

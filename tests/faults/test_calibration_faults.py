@@ -15,6 +15,7 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.runs.calibrate import remarks_on_folds, training_folds
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from tests.conftest import skip_export
 
@@ -78,7 +79,7 @@ def test_a_set_whose_training_pictures_are_all_near_duplicates(tmp_path: Path, m
     (tmp_path / "list.csv").write_text("\n".join(["file,label,split", *rows]))
     said: list[str] = []
     config = load_config("features", ["data.size=32"], data=tmp_path / "list.csv")
-    run = train_config(config, root=tmp_path / "runs", device="cpu", print_line=said.append)
+    run = train_config(config, Claim(root=tmp_path / "runs"), device="cpu", print_line=said.append)
     found = read_predictions(run / checkpoint.PREDICTIONS).rows
     assert all(len(row.held_out) == 2 for row in found if row.split == TRAIN)
     assert any("all training pictures of ripe, unripe are near-duplicates" in line for line in said)
@@ -106,6 +107,6 @@ def test_a_calibration_that_ends_at_its_bound(tmp_path: Path, monkeypatch: pytes
     said: list[str] = []
     settings = ["data.size=32", "train.epochs=12", "train.batch_size=8", "train.best=last"]
     config = load_config("quick", settings, data=tmp_path / "list.csv")
-    train_config(config, root=tmp_path / "runs", device="cpu", print_line=said.append)
+    train_config(config, Claim(root=tmp_path / "runs"), device="cpu", print_line=said.append)
     (line,) = (line for line in said if line.startswith("warning: calibration"))
     assert "ends at its bound (temperature 20): the network is wrong in most of them" in line

@@ -12,7 +12,7 @@ import pytest
 from dataset.drawing.draw import draw_dataset
 from fruitcnn import load_config
 from fruitcnn.outputs import opened_output, written_whole
-from fruitcnn.runs.folder import claimed_run
+from fruitcnn.runs.folder import Claim, claimed_run
 from tests.conftest import REPOSITORY
 from tests.faults.conftest import Command
 
@@ -67,7 +67,7 @@ def test_a_full_disk_in_the_middle_of_a_training(command: Command, tmp_path: Pat
         assert not list((runs / "full").glob(".*tmp*")) and not (runs / "full" / "last.ckpt").exists()
         # The same command may begin again.
         config = load_config("quick", settings[1::2], data=tmp_path / "data")
-        with claimed_run(config, "full", resume=False, root=runs) as folder:
+        with claimed_run(config, Claim(name="full", root=runs)) as folder:
             assert folder == runs / "full"
     finally:
         subprocess.run(["umount", runs], check=True)

@@ -14,6 +14,7 @@ from fruitcnn.export.gate import Gate
 from fruitcnn.export.reference import measure_reference
 from fruitcnn.export.source import KerasSource
 from fruitcnn.model import answer_model, build_model
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from fruitcnn.training.network import KerasNetwork
 from tests.networks import APPLICATIONS, CLASSES, build
@@ -44,7 +45,7 @@ def test_a_run_trains_it_and_says_what_keras_runs(drawn: Path, tmp_path: Path) -
     said: list[str] = []
     settings = ["model.architecture=tests.networks:small", "data.size=16", "train.epochs=1", "data.training_size=16"]
     config = load_config("quick", settings, data=drawn)
-    folder = train_config(config, device="cpu", root=tmp_path, print_line=lambda line: said.append(str(line)))
+    folder = train_config(config, Claim(root=tmp_path), device="cpu", print_line=lambda line: said.append(str(line)))
     assert (folder / "model.onnx").is_file()
     assert "Keras itself runs these layers, which is right but slower: larger" in said
 
@@ -73,5 +74,5 @@ def test_a_last_layer_that_can_not_be_fitted_is_told(recipe: str, setting: str, 
     settings = ["model.architecture=tests.networks:small", "data.size=16", "data.training_size=16", setting]
     with pytest.raises(ConfigError, match="does not end in a Dense layer with a bias"):
         train_config(
-            load_config(recipe, settings, data=drawn), device="cpu", root=tmp_path, print_line=lambda line: None
+            load_config(recipe, settings, data=drawn), Claim(root=tmp_path), device="cpu", print_line=lambda line: None
         )

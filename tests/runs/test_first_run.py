@@ -11,6 +11,7 @@ from fruitcnn import load_config
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.recipes import RECIPES, recipe_names
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.recipe_texts import describe_recipe
 from fruitcnn.runs.stages import train_config
 from fruitcnn.runs.summary import duration
@@ -54,7 +55,7 @@ def test_one_bar_shows_all_that_follows_the_reading(
     said = list[str]()
     with terminal(monkeypatch) as lines:
         settings = ["data.size=64", "head.mirrored=true"]
-        train_config(load_config("features", settings, data=drawn), root=tmp_path, print_line=said.append)
+        train_config(load_config("features", settings, data=drawn), Claim(root=tmp_path), print_line=said.append)
     assert all(len(line) <= 79 for line in lines) and not lines[-1].strip()
     bars = [line for line in lines if "%" in line and not line.startswith("reading pictures")]
     stages = list(dict.fromkeys(line.split("  ")[0] for line in bars))

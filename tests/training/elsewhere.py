@@ -20,6 +20,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from fruitcnn import Identifier, checkpoint, load_config
 from fruitcnn.evaluation.predictions import Predictions, read_predictions
 from fruitcnn.model import TorchForward, build_model
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from fruitcnn.training.interruption import InterruptedTrainingError
 from fruitcnn.training.teacher import Teacher
@@ -53,9 +54,7 @@ def train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]
     with pretend_device() as device:
         real = lightning.Trainer
 
-        def run(
-            where: str, recipe: str, settings: list[str], data: Path, *, stop: bool = False, **options: str
-        ) -> Path:
+        def run(where: str, recipe: str, settings: list[str], data: Path, *, stop: bool = False, **claim: str) -> Path:
             chosen = device if where == "gpu" else torch.device("cpu")
 
             def trainer(callbacks: list[Callback], **options: object) -> lightning.Trainer:
@@ -71,7 +70,7 @@ def train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]
                 if where == "cpu":
                     # Only to compare with.
                     skip_export(patch)
-                return train_config(config, root=tmp_path / "runs", print_line=lambda line: None, **options)
+                return train_config(config, Claim(root=tmp_path / "runs", **claim), print_line=lambda line: None)
 
         yield run
 

@@ -18,6 +18,7 @@ from torch.nn import Parameter
 from fruitcnn import checkpoint, load_config
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.model import TorchForward, build_model
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from fruitcnn.training import augmentation
 from fruitcnn.training.augmentation import augment
@@ -106,6 +107,6 @@ def test_every_run_on_a_gpu_ends_and_exports(
     recipe: str, settings: list[str], drawn: Path, finished: Path, tmp_path: Path
 ) -> None:
     settings = [setting.format(drawn=drawn, finished=finished) for setting in settings]
-    folder = train_config(load_config(recipe, settings, data=drawn), root=tmp_path, device="gpu")
+    folder = train_config(load_config(recipe, settings, data=drawn), Claim(root=tmp_path), device="gpu")
     assert {*checkpoint.FILES} - {*checkpoint.OF_EPOCHS} <= {path.name for path in folder.iterdir()}
     export_checkpoint(folder, to=tmp_path / "again")

@@ -19,6 +19,7 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
 from fruitcnn.image import load_pixels
 from fruitcnn.model import TorchForward, build_model, features_model, keras
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule, gate_loss
@@ -133,7 +134,7 @@ def test_the_gate_loss_weighs_both_sides_alike(scores: list[float], wanted: floa
 
 
 def test_a_run_learns_its_gate_and_keeps_it_to_be_resumed(drawn: Path, strangers: Path, tmp_path: Path) -> None:
-    run = train_config(config_of(drawn, strangers), root=tmp_path, device="cpu", print_line=lambda line: None)
+    run = train_config(config_of(drawn, strangers), Claim(root=tmp_path), device="cpu", print_line=lambda line: None)
     state = torch.load(run / checkpoint.LAST, weights_only=True)["state_dict"]
     gate = state["gate.weight"]
     # Without strangers all weights would rise alike.

@@ -13,7 +13,7 @@ from fruitcnn.config import Config
 from fruitcnn.errors import ConfigError, FruitcnnError, ModelError, UsageError
 from fruitcnn.locks import LOCK, HeldError, held_folder
 from fruitcnn.outputs import written_whole
-from fruitcnn.runs.folder import claimed_run
+from fruitcnn.runs.folder import Claim, claimed_run
 from fruitcnn.temporaries import remove_temporaries
 
 CONFIG = load_config("quick", ["train.epochs=2"])
@@ -21,7 +21,7 @@ CONFIG = load_config("quick", ["train.epochs=2"])
 
 def claim(root: Path, name: str | None = None, *, config: Config = CONFIG, resume: bool = False) -> str:
     """The name of the folder that is claimed, and let go again."""
-    with claimed_run(config, name, resume=resume, root=root) as folder:
+    with claimed_run(config, Claim(name=name, resume=resume, root=root)) as folder:
         assert folder.is_dir() and (folder / LOCK).read_text() == str(os.getpid())
     assert not (folder / LOCK).exists()
     return folder.name
@@ -112,10 +112,10 @@ _CLAIM = """
 import os, sys
 from pathlib import Path
 from fruitcnn import load_config
-from fruitcnn.runs.folder import claimed_run
+from fruitcnn.runs.folder import Claim, claimed_run
 os.fork()
 os.fork()
-with claimed_run(load_config("quick"), None, resume=False, root=Path(sys.argv[1])) as folder:
+with claimed_run(load_config("quick"), Claim(root=Path(sys.argv[1]))) as folder:
     os.write(1, folder.name.encode() + b"\\n")
     sys.stdin.read()
 os._exit(0)

@@ -25,6 +25,7 @@ from fruitcnn.evaluation.sample import Sample
 from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.runs.calibrate import training_folds
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.stages import train_config
@@ -58,8 +59,8 @@ def without_results(monkeypatch: pytest.MonkeyPatch) -> list[Trained]:
     return ended
 
 
-def quiet_train(config: Config, root: Path, **options: object) -> Path:
-    return train_config(config, root=root, device="cpu", print_line=lambda line: None, **options)
+def quiet_train(config: Config, root: Path) -> Path:
+    return train_config(config, Claim(root=root), device="cpu", print_line=lambda line: None)
 
 
 def test_a_finished_run_holds_exactly_the_files_of_the_contract(finished: Path) -> None:
@@ -264,7 +265,7 @@ def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_pat
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(UsageError, match="no GPU"):
-        train_config(load_config("quick", TINY, data=drawn), root=tmp_path, device="gpu")
+        train_config(load_config("quick", TINY, data=drawn), Claim(root=tmp_path), device="gpu")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from fruitcnn.errors import ConfigError, ModelError, UsageError
 from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.model.pretrained import blocks_of, depths, freeze_through, with_frozen_statistics
+from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from fruitcnn.training.answers import answers_of
 from fruitcnn.training.module import ClassifierModule
@@ -39,7 +40,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     (strangers / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
     settings = ["data.size=64", f"data.outside={strangers}", "head.mirrored=true"]
     config = load_config("features", settings, data=drawn)
-    return train_config(config, root=root, device="cpu", print_line=lambda line: None)
+    return train_config(config, Claim(root=root), device="cpu", print_line=lambda line: None)
 
 
 def test_the_features_recipe_ends_in_a_whole_checkpoint(probed: Path, drawn: Path) -> None:
@@ -216,7 +217,7 @@ def test_a_pupil_learns_what_its_teacher_says_and_not_the_labels(
     (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows]))
     settings = [f"train.teacher={probed}", "data.size=32", "train.epochs=24", "train.batch_size=12", "seed=3"]
     config = load_config("quick", [*settings, "train.learning_rate=0.003"], data=tmp_path / "list.csv")
-    run = train_config(config, root=tmp_path, device="cpu", print_line=lambda line: None)
+    run = train_config(config, Claim(root=tmp_path), device="cpu", print_line=lambda line: None)
     learned = [row for row in read_predictions(run / checkpoint.PREDICTIONS).rows if row.split == "train"]
     said = [names[int(np.argmax(row.probabilities))] for row in learned]
     as_taught = np.mean([wrong[name] == row.label for name, row in zip(said, learned, strict=True)])
@@ -242,7 +243,7 @@ def test_the_transfer_recipe_starts_at_the_fitted_head_and_ends_between_start_an
     ]
     for share in (1.0, 0.0):
         config = load_config("transfer", [*tiny, f"train.start_share={share}"], data=drawn)
-        train_config(config, name=f"s{share}", root=tmp_path, device="cpu", print_line=lambda line: None)
+        train_config(config, Claim(name=f"s{share}", root=tmp_path), device="cpu", print_line=lambda line: None)
     start = build_model("efficientnet_lite0", classes=3, size=32, dropout=0.0, weights="imagenet")
     for layer in start.layers:
         if layer.weights and layer.name != "logits":
