@@ -8,7 +8,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.card import PROBABILITIES, ModelCard
 from fruitcnn.errors import ExportError, ModelError, UsageError, system_error
-from fruitcnn.export.folders import check_folder, exported_folder
+from fruitcnn.export.folder_formats import check_folder, exported_folder
 from fruitcnn.export.formats import Format, choose_formats, load_function, of_every_run
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import Reference
