@@ -166,8 +166,8 @@ def test_a_split_of_our_own_keeps_known_duplicates_together(photographs: Path) -
 
 def test_the_small_model_is_whole_and_knows_the_examples(photographs: Path) -> None:
     assert (SMALL / "model.onnx").stat().st_size <= 6e6
-    shares, targets = read_predictions(SMALL / PREDICTIONS).readable("validation").arrays()
-    assert len(targets) == 262 and (shares.argmax(1) == targets).mean() >= 0.97
+    probabilities, targets = read_predictions(SMALL / PREDICTIONS).readable("validation").arrays()
+    assert len(targets) == 262 and (probabilities.argmax(1) == targets).mean() >= 0.97
     results = list(Identifier.load(SMALL).identify_many(sorted((photographs / "examples").iterdir())))
     found = [(Path(one.file).stem, one.identify_label, max(one.probabilities)) for one in results]  # type: ignore[union-attr]
     assert all(name == label and share >= 0.95 for name, label, share in found)

@@ -129,7 +129,7 @@ def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity
     for parity in parities:
         run.print_line(str(parity))
     run.print_line("")
-    judged = verdict(evaluated.metrics, chose_epoch=trained.epoch is not None and best != "last")
+    judgement = verdict(evaluated.metrics, chose_epoch=trained.epoch is not None and best != "last")
     commands = [f"  {line}" for line in next_commands(run.folder)]
-    for line in [f"finished: {run.folder}", *judged, "next:", *commands]:
+    for line in [f"finished: {run.folder}", *judgement, "next:", *commands]:
         run.print_line(printable(line))

@@ -227,9 +227,9 @@ def test_confident_learning_finds_the_labels_that_were_changed() -> None:
     assert {suspect.index for suspect in found} == set(changed)
     assert all(suspect.suggested == truth[suspect.index] for suspect in found)
     # A sure other answer comes before an unsure one, and one below its class's mean is none.
-    shares = np.array([[0.9, 0.1], [0.9, 0.1], [0.91, 0.09], [0.99, 0.01], [0.6, 0.4], [0.2, 0.8], [0.2, 0.8]])
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.91, 0.09], [0.99, 0.01], [0.6, 0.4], [0.2, 0.8], [0.2, 0.8]])
     labels = np.array([0, 0, 1, 1, 1, 1, 1])
-    assert suspicious_labels(shares, labels) == [Suspect(3, 0), Suspect(2, 0)]
+    assert suspicious_labels(probabilities, labels) == [Suspect(3, 0), Suspect(2, 0)]
 
 
 def test_one_answer_for_everything_is_said_beside_the_headline() -> None:
@@ -246,9 +246,9 @@ def test_one_answer_for_everything_is_said_beside_the_headline() -> None:
 def test_many_classes_are_listed_by_their_confusions() -> None:
     labels = tuple(f"class {n}\x1b[1m" for n in range(40))
     card = dataclasses.replace(CARD, labels=labels)
-    shares = np.eye(40) * 0.9 + 0.1 / 40
-    rows = [Prediction(f"{n}", "", labels[n], tuple(shares[n])) for n in range(40)]
-    rows += [Prediction(f"x{n}", "", labels[7], tuple(shares[3])) for n in range(2)]
+    probabilities = np.eye(40) * 0.9 + 0.1 / 40
+    rows = [Prediction(f"{n}", "", labels[n], tuple(probabilities[n])) for n in range(40)]
+    rows += [Prediction(f"x{n}", "", labels[7], tuple(probabilities[3])) for n in range(2)]
     text = summary(Evaluation.of("m", card, "", Predictions(labels, tuple(rows))))
     assert "most confused (1 pairs):\n     2  class 7" in text and "\x1b" not in text
     assert measure(Sample.of(np.eye(2), np.array([0, 1])), ["a", "b"]).to_dict()["macro_f1_95"] == (1.0, 1.0)

@@ -110,8 +110,8 @@ def test_evidence_is_what_the_graph_gives(model: Path) -> None:
     evidence = identifier.evidence(pixels)
     assert evidence.shape == (3, 3, 2, 2)
     logits = evidence.mean((2, 3))
-    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert np.allclose(identifier.probabilities(pixels), shares, atol=1e-6)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.allclose(identifier.probabilities(pixels), probabilities, atol=1e-6)
 
 
 def test_the_card_says_what_the_graph_gives(cli: Run, model: Path, tmp_path: Path) -> None:

@@ -281,8 +281,10 @@ def test_names_of_runs_and_classes_are_shown_and_not_obeyed(count: int, tmp_path
     card, plain = dataclasses.replace(CARD, labels=labels), dataclasses.replace(CARD, outputs=CARD.outputs[:1])
     identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx", plain))
     photos = [Record(f"{n}.png", write_picture(tmp_path / f"{n}.png", (n, 0, 0)), labels[n]) for n in range(count)]
-    shares = np.roll(np.eye(count), 1, axis=0)
-    rows = [Prediction(photo.file, "", photo.label, tuple(row)) for photo, row in zip(photos, shares, strict=True)]
+    probabilities = np.roll(np.eye(count), 1, axis=0)
+    rows = [
+        Prediction(photo.file, "", photo.label, tuple(row)) for photo, row in zip(photos, probabilities, strict=True)
+    ]
     evaluation = Evaluation.of(HOSTILE, card, "", Predictions(labels, tuple(rows)), warnings=(HOSTILE,))
     target = tmp_path / "report.html"
     _write_report(target, evaluation, identifier, photos, data=tmp_path, listing=photos)

@@ -54,11 +54,11 @@ def train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]
     with pretend_device() as device:
         real = lightning.Trainer
 
-        def run(where: str, recipe: str, settings: list[str], data: Path, *, stop: bool = False, **claim: str) -> Path:
-            chosen = device if where == "gpu" else torch.device("cpu")
+        def run(kind: str, recipe: str, settings: list[str], data: Path, *, stop: bool = False, **claim: str) -> Path:
+            chosen = device if kind == "gpu" else torch.device("cpu")
 
             def trainer(callbacks: list[Callback], **options: object) -> lightning.Trainer:
-                if where == "gpu":
+                if kind == "gpu":
                     options |= {"strategy": SingleDeviceStrategy(device, accelerator=_Accelerator())}
                     del options["accelerator"], options["devices"]
                 return real(callbacks=[*callbacks, *([_Stop()] if stop else [])], **options)
@@ -67,7 +67,7 @@ def train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]
             with monkeypatch.context() as patch:
                 patch.setattr("fruitcnn.training.stages.training_device", lambda wanted: chosen)
                 patch.setattr("fruitcnn.training.fit.lightning.Trainer", trainer)
-                if where == "cpu":
+                if kind == "cpu":
                     # Only to compare with.
                     skip_export(patch)
                 return train_config(config, Claim(root=tmp_path / "runs", **claim), print_line=lambda line: None)
@@ -85,9 +85,9 @@ def test_a_run_that_moves_between_devices_is_the_run_of_the_cpu(
 ) -> None:
     settings = [setting.format(drawn=drawn) for setting in settings]
     straight = train_on("cpu", "quick", settings, drawn, name="straight")
-    for done, where, resume in ((1, "gpu", False), (2, "cpu", True)):
+    for done, kind, resume in ((1, "gpu", False), (2, "cpu", True)):
         with pytest.raises(InterruptedTrainingError, match=f"stopped after {done} of"):
-            train_on(where, "quick", settings, drawn, name="moved", resume=resume, stop=True)
+            train_on(kind, "quick", settings, drawn, name="moved", resume=resume, stop=True)
     moved = train_on("gpu", "quick", settings, drawn, name="moved", resume=True)
     assert answers(moved) == answers(straight)
     with (moved / checkpoint.METRICS_BY_EPOCH).open(newline="") as file:
@@ -99,9 +99,9 @@ def test_every_recipe_answers_alike_wherever_it_trains(
     train_on: Train, recipe: str, settings: list[str], drawn: Path, finished: Path
 ) -> None:
     settings = [setting.format(finished=finished) for setting in settings]
-    here, there = (answers(train_on(where, recipe, settings, drawn, name=where)) for where in ("cpu", "gpu"))
-    (shares, targets), (others, _) = here.readable().arrays(), there.readable().arrays()
-    assert len(targets) == 48 and abs(shares - others).max() < 1e-5
+    here, there = (answers(train_on(kind, recipe, settings, drawn, name=kind)) for kind in ("cpu", "gpu"))
+    (probabilities, targets), (others, _) = here.readable().arrays(), there.readable().arrays()
+    assert len(targets) == 48 and abs(probabilities - others).max() < 1e-5
 
 
 def test_the_penalty_is_computed_where_the_weights_are() -> None:

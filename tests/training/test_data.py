@@ -56,13 +56,13 @@ def test_without_augmentation_a_training_batch_is_what_load_pixels_gives(trainin
     seen = []
     for pixels, targets in data.train_dataloader():
         assert pixels.dtype == torch.uint8 and pixels.shape == (4, 3, training_size, training_size)
-        views, shares = data.on_after_batch_transfer((pixels, targets), 0)
+        views, soft_targets = data.on_after_batch_transfer((pixels, targets), 0)
         assert views.dtype == torch.float32 and views.shape == (4, 3, 32, 32)
-        for picture, view, target, share in zip(pixels, views, targets, shares, strict=True):
+        for picture, view, target, soft_target in zip(pixels, views, targets, soft_targets, strict=True):
             content = picture.permute(1, 2, 0).contiguous().numpy()
             seen.append(content.tobytes())
             assert expected[seen[-1]] == lopsided.labels[int(target)], "a picture and its own label"
-            assert share.tolist() == [float(number == target) for number in range(2)]
+            assert soft_target.tolist() == [float(number == target) for number in range(2)]
             if training_size == 32:
                 assert torch.allclose(view, picture.float(), atol=1e-3)
             else:

@@ -29,9 +29,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def strangers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_things(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven pictures of noise in two folders, and a broken one."""
-    folder = tmp_path_factory.mktemp("strangers")
+    folder = tmp_path_factory.mktemp("outside")
     rng = np.random.default_rng(0)
     for number in range(7):
         path = folder / "ab"[number % 2] / f"{number}.png"
@@ -41,8 +41,8 @@ def strangers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config_of(drawn: Path, strangers: Path, *more: str) -> Config:
-    return load_config("quick", [*TINY, f"data.outside={strangers}", *more], data=drawn)
+def config_of(drawn: Path, other_things: Path, *more: str) -> Config:
+    return load_config("quick", [*TINY, f"data.outside={other_things}", *more], data=drawn)
 
 
 def dataset_of(config: Config) -> Dataset:
@@ -51,22 +51,22 @@ def dataset_of(config: Config) -> Dataset:
     )  # fmt: skip
 
 
-def test_pictures_of_no_class_are_read_with_the_others_and_belong_to_none(drawn: Path, strangers: Path) -> None:
-    data = dataset_of(config_of(drawn, strangers))
+def test_pictures_of_no_class_are_read_with_the_others_and_belong_to_none(drawn: Path, other_things: Path) -> None:
+    data = dataset_of(config_of(drawn, other_things))
     without = scan(drawn, sizes=[32])
     assert data.pictures == without.pictures and data.labels == without.labels and without.outside_pixels(32) is None
     pixels = data.outside_pixels(32)
     assert pixels is not None and len(pixels) == 7
     for record, row in zip(data.outside, pixels, strict=True):
-        assert np.array_equal(row, load_pixels(strangers / record.file, 32))
+        assert np.array_equal(row, load_pixels(other_things / record.file, 32))
     assert [line for line in data.report if "broken.png" in line]
     with pytest.raises(DatasetError, match=r"mend data\.outside"):
-        scan(drawn, sizes=[32], outside=strangers / "nothing")
+        scan(drawn, sizes=[32], outside=other_things / "nothing")
 
 
-def test_a_batch_ends_with_views_of_no_class(drawn: Path, strangers: Path) -> None:
+def test_a_batch_ends_with_views_of_no_class(drawn: Path, other_things: Path) -> None:
     """Two beside eight; seven are used up after three batches, and begin anew, shuffled."""
-    config = config_of(drawn, strangers, "augment={}", "train.mixup=0.5")
+    config = config_of(drawn, other_things, "augment={}", "train.mixup=0.5")
     dataset = dataset_of(config)
     data = PixelData(dataset, config, CPU, with_outside=True)
     data.trainer = SimpleNamespace(training=True)
@@ -77,8 +77,8 @@ def test_a_batch_ends_with_views_of_no_class(drawn: Path, strangers: Path) -> No
     for pixels, targets, others in batches:
         assert len(pixels) == len(targets) == 8 and len(others) == 2
         seen += [known[np.ascontiguousarray(other).tobytes()] for other in others.numpy()]
-        views, shares = data.on_after_batch_transfer((pixels, targets, others), 0)
-        assert views.shape == (10, 3, 32, 32) and shares.shape == (8, 3)
+        views, soft_targets = data.on_after_batch_transfer((pixels, targets, others), 0)
+        assert views.shape == (10, 3, 32, 32) and soft_targets.shape == (8, 3)
         assert torch.allclose(views[8:], others.float(), atol=0.01), "not mixed"
     assert sorted(seen[:6]) == sorted(set(seen[:6])) and seen[:6] != sorted(seen[:6])
     assert all(len(batch) == 2 for batch in PixelData(dataset, config, CPU).train_dataloader())
@@ -97,12 +97,12 @@ def test_the_loss_adds_the_gate_and_takes_the_classes_of_members_only() -> None:
     config = load_config("quick", ["train.label_smoothing=0.1"])
     module = module_of(config)
     views = torch.rand(10, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 255
-    shares = functional.one_hot(torch.arange(8) % 3, 3).float()
-    loss = module.training_step((views, shares), 0).detach()
+    soft_targets = functional.one_hot(torch.arange(8) % 3, 3).float()
+    loss = module.training_step((views, soft_targets), 0).detach()
     features, logits = module.net(views)
     scores = (features @ module.gate.weight.T + module.gate.bias)[:, 0].detach().double().numpy()
     gate = np.log1p(np.exp(-scores[:8])).mean() + np.log1p(np.exp(scores[8:])).mean()
-    classes = functional.cross_entropy(logits[:8], shares, label_smoothing=0.1)
+    classes = functional.cross_entropy(logits[:8], soft_targets, label_smoothing=0.1)
     assert float(loss) == pytest.approx(float(classes.detach()) + 0.3 * gate, rel=1e-4)
 
 
@@ -133,11 +133,11 @@ def test_the_gate_loss_weighs_both_sides_alike(scores: list[float], wanted: floa
     assert float(gate_loss(torch.tensor(scores), 3)) == pytest.approx(wanted, abs=1e-3)
 
 
-def test_a_run_learns_its_gate_and_keeps_it_to_be_resumed(drawn: Path, strangers: Path, tmp_path: Path) -> None:
-    run = train_config(config_of(drawn, strangers), Claim(root=tmp_path), device="cpu", print_line=lambda line: None)
+def test_a_run_learns_its_gate_and_keeps_it_to_be_resumed(drawn: Path, other_things: Path, tmp_path: Path) -> None:
+    run = train_config(config_of(drawn, other_things), Claim(root=tmp_path), device="cpu", print_line=lambda line: None)
     state = torch.load(run / checkpoint.LAST, weights_only=True)["state_dict"]
     gate = state["gate.weight"]
-    # Without strangers all weights would rise alike.
+    # Without other things all weights would rise alike.
     assert gate.shape == (1, 256) and 1e-4 < float(gate.abs().max()) > 2 * float(gate.mean())
     names = [output["name"] for output in json.loads((run / checkpoint.CARD).read_text())["outputs"]]
     assert names == ["probabilities", "familiarity", "evidence"], "the unit itself goes with the training"

@@ -112,11 +112,11 @@ def test_without_augmentation_a_training_batch_is_what_identify_sees(tmp_path: P
     config = load_config("quick", [*SETTINGS, "augment={}"], data=tmp_path)
     data = pixel_data(config)
     data.trainer = IN_TRAINING
-    pixels, shares = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert pixels.shape == (8, 3, SIZE, SIZE) and shares.shape == (8, 2)
+    pixels, soft_targets = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert pixels.shape == (8, 3, SIZE, SIZE) and soft_targets.shape == (8, 2)
     wanted = {label: [load_pixels(path, SIZE) for path in sorted((tmp_path / label).iterdir())] for label in "ab"}
-    for picture, share in zip(pixels.permute(0, 2, 3, 1).numpy(), shares, strict=True):
-        known = np.stack(wanted["ab"[int(share.argmax())]]).astype(np.float32)
+    for picture, soft_target in zip(pixels.permute(0, 2, 3, 1).numpy(), soft_targets, strict=True):
+        known = np.stack(wanted["ab"[int(soft_target.argmax())]]).astype(np.float32)
         assert np.abs(known - picture).max((1, 2, 3)).min() < 0.01
 
 
@@ -129,9 +129,11 @@ def test_training_pictures_are_shuffled_changed_and_mixed_and_those_of_the_valid
     torch.manual_seed(0)
     raw = next(iter(data.train_dataloader()))
     data.trainer = IN_TRAINING
-    pixels, shares = data.on_after_batch_transfer(raw, 0)
+    pixels, soft_targets = data.on_after_batch_transfer(raw, 0)
     assert not torch.allclose(pixels, raw[0].float(), atol=1)
-    assert torch.allclose(shares.sum(1), torch.ones(len(shares))) and bool((shares.max(1).values < 0.999).any())
+    assert torch.allclose(soft_targets.sum(1), torch.ones(len(soft_targets))) and bool(
+        (soft_targets.max(1).values < 0.999).any()
+    )
     unmixed = pixel_data(load_config("quick", [*SETTINGS, "train.mixup=0", "train.cutmix=0"], data=drawn))
     unmixed.trainer = IN_TRAINING
     assert not torch.allclose(unmixed.on_after_batch_transfer(raw, 0)[0], raw[0].float(), atol=1)
@@ -155,13 +157,13 @@ def test_the_loss_is_the_formula_with_weights_smoothing_and_l2() -> None:
     module.log = lambda name, value, **kwargs: logged.update({name: value})
     generator = torch.Generator().manual_seed(1)
     pixels = torch.rand(6, 3, SIZE, SIZE, generator=generator) * 255
-    shares = torch.rand(6, 3, generator=generator).softmax(1)
-    found = module.training_step((pixels, shares), 0).item()
+    soft_targets = torch.rand(6, 3, generator=generator).softmax(1)
+    found = module.training_step((pixels, soft_targets), 0).item()
 
     with torch.no_grad():
         logits = module.net(pixels).double().numpy()
     weight = np.array([1 / 0.1, 1 / 0.3, 1 / 0.6]) / 3  # the mean picture weighs one
-    smoothed = 0.8 * shares.double().numpy() + 0.2 / 3
+    smoothed = 0.8 * soft_targets.double().numpy() + 0.2 / 3
     log_probability = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     wanted = -(weight * smoothed * log_probability).sum(1).mean()
     kernels = [module.net.model.get_layer(name).kernel.numpy() for name in ("hidden", "logits")]
@@ -174,13 +176,13 @@ def test_a_network_learns_from_views_of_the_size_that_the_recipe_names(drawn: Pa
     config = load_config("quick", [*SETTINGS, "train.view_size=24"], data=drawn)
     data, module, seen = pixel_data(config), module_of(config), []
     data.trainer = IN_TRAINING  # type: ignore[assignment]
-    views, shares = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    views, soft_targets = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert views.shape == (BATCH, 3, 24, 24)
     module.log = lambda *_, **__: None
     module.net.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].shape[-1]))
-    module.training_step((views, shares), 0)
+    module.training_step((views, soft_targets), 0)
     # A teacher may want them larger.
-    module.training_step((torch.zeros(BATCH, 3, 48, 48), shares), 0)
+    module.training_step((torch.zeros(BATCH, 3, 48, 48), soft_targets), 0)
     assert seen == [24, 24]
 
 
@@ -354,13 +356,13 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     grid = np.exp(np.linspace(math.log(0.02), math.log(50), 4000))
 
     # A label counts (N + 1) / (N + 2).
-    shares = np.full(logits.shape, 1 / (len(targets) + 2) / (logits.shape[1] - 1))
-    shares[np.arange(len(targets)), targets] = (len(targets) + 1) / (len(targets) + 2)
+    soft_targets = np.full(logits.shape, 1 / (len(targets) + 2) / (logits.shape[1] - 1))
+    soft_targets[np.arange(len(targets)), targets] = (len(targets) + 1) / (len(targets) + 2)
 
     def loss(temperature: float) -> float:
         scaled = logits / temperature
         scaled -= scaled.max(1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(1)) - (shares * scaled).sum(1)).mean())
+        return float((np.log(np.exp(scaled).sum(1)) - (soft_targets * scaled).sum(1)).mean())
 
     return float(grid[np.argmin([loss(temperature) for temperature in grid])])
 

@@ -28,17 +28,17 @@ from tests.conftest import skip_export
 
 @pytest.fixture(scope="module")
 def probed(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
-    """A finished run of the features recipe on the drawn set, with drawn strangers."""
+    """A finished run of the features recipe on the drawn set, with drawn pictures of other things."""
     root = tmp_path_factory.mktemp("probed")
-    strangers = root / "strangers"
-    strangers.mkdir()
+    other_things = root / "other_things"
+    other_things.mkdir()
     from PIL import Image
 
     rng = np.random.default_rng(0)
     for number in range(12):
-        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(strangers / f"{number}.png")
-    (strangers / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
-    settings = ["data.size=64", f"data.outside={strangers}", "head.mirrored=true"]
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(other_things / f"{number}.png")
+    (other_things / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    settings = ["data.size=64", f"data.outside={other_things}", "head.mirrored=true"]
     config = load_config("features", settings, data=drawn)
     return train_config(config, Claim(root=root), device="cpu", print_line=lambda line: None)
 
@@ -83,8 +83,8 @@ def test_the_training_pictures_are_answered_out_of_fold_too(probed: Path, drawn:
 
 
 def test_strangers_are_refused(probed: Path) -> None:
-    strangers = sorted((probed.parent / "strangers").glob("[0-9]*.png"))
-    found = list(Identifier.load(probed).identify_many(strangers))
+    other_things = sorted((probed.parent / "other_things").glob("[0-9]*.png"))
+    found = list(Identifier.load(probed).identify_many(other_things))
     assert sum(one.identify_label == "unknown" for one in found) >= 10
 
 
