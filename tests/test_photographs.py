@@ -18,11 +18,11 @@ from PIL import Image
 from fruitcnn import Identification, Identifier
 from fruitcnn.checkpoint import FILES, OF_EPOCHS, PREDICTIONS, REPORT, SHIPPED
 from fruitcnn.dataset.scan import scan
-from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.image import decode, is_picture, load_pixels, resize
 from fruitcnn.model import TorchForward, keras
 from tests.conftest import REPOSITORY, Run
 from tests.export.test_export import CENSUS
+from tests.predictions import read_predictions
 
 SMALL = REPOSITORY / "checkpoints" / "fruits-small"
 

@@ -14,8 +14,8 @@ import pytest
 
 from fruitcnn import checkpoint
 from fruitcnn.calibration.intervals import wilson_interval
-from fruitcnn.evaluation.predictions import read_predictions
 from tests.conftest import REPOSITORY
+from tests.predictions import read_predictions
 from tests.test_models import TRIAL, make_run
 from tests.tiny import CARD
 

@@ -1,4 +1,4 @@
-"""predictions.csv: what a model answered for every picture of a set. Reports and later tools read it.
+"""predictions.csv: what a model answered for every picture of a set, for other programs to read.
 
 Columns: file, split, label (the true one), answer (the likeliest one), familiarity (empty where the model has none),
 `probability_<label>` for each label, error (why a picture could not be read; then it has no answer), warning (what is
@@ -8,13 +8,11 @@ wrong with one that was answered all the same). Where a run has answered its tra
 
 import csv
 import dataclasses
-import io
 from pathlib import Path
 
 import numpy as np
 
 from fruitcnn.arrays import FloatArray, IntArray
-from fruitcnn.errors import DatasetError
 from fruitcnn.outputs import written_whole
 from fruitcnn.regular_files import open_regular
 
@@ -86,21 +84,6 @@ def _cells(probabilities: tuple[float, ...], labels: tuple[str, ...]) -> list[st
     return [f"{probability:.9g}" for probability in probabilities] or [""] * len(labels)
 
 
-def read_predictions(path: Path) -> Predictions:
-    """Read predictions.csv; columns that this version does not know are ignored. Raises DatasetError."""
-    try:
-        with open_regular(path) as file:
-            reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", errors=_NAMES, newline=""), strict=True)
-            columns = reader.fieldnames or []
-            missing = [name for name in _BEFORE if name not in columns]
-            if missing:
-                raise DatasetError(f"has no column {', '.join(missing)}", value=path, remedy="write it again")
-            labels = tuple(name.removeprefix(_PROBABILITY) for name in columns if name.startswith(_PROBABILITY))
-            return Predictions(labels, tuple(_row(fields, labels) for fields in reader))
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise DatasetError(f"can't be read as predictions ({error})", value=path, remedy="write it again") from error
-
-
 def is_predictions(path: Path) -> bool:
     """Whether a file is a predictions.csv, by its first line."""
     try:
@@ -108,19 +91,3 @@ def is_predictions(path: Path) -> bool:
             return file.read(100).startswith(",".join(_BEFORE).encode())
     except OSError:
         return False
-
-
-def _row(fields: dict[str, str], labels: tuple[str, ...]) -> Prediction:
-    probabilities = tuple(float(fields[_PROBABILITY + label]) for label in labels) if fields["answer"] else ()
-    held_out = tuple(float(fields[name]) for label in labels if fields.get(name := _HELD_OUT + label))
-    familiarity = float(fields["familiarity"]) if fields["familiarity"] else None
-    return Prediction(
-        fields["file"],
-        fields["split"],
-        fields["label"],
-        probabilities,
-        familiarity,
-        fields.get("error") or "",
-        held_out,
-        fields.get("warning") or "",
-    )

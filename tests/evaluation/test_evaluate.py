@@ -19,13 +19,14 @@ from fruitcnn import checkpoint
 from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
 from fruitcnn.evaluation.leaks import NEARLY, SAME, leak_warnings, likeness, training_pictures
 from fruitcnn.evaluation.measured import measure
-from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions
+from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.refusal import auroc, risk_coverage
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.evaluation.suspects import Suspect, suspicious_labels
 from fruitcnn.evaluation.text import summary
 from fruitcnn.image import opened
 from tests.conftest import Run
+from tests.predictions import read_predictions
 from tests.tiny import CARD, write_picture, write_tiny_model
 
 RED, GREEN, BLUE, DARK_RED = (200, 30, 40), (30, 200, 40), (60, 30, 200), (50, 0, 0)

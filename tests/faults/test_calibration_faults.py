@@ -13,11 +13,11 @@ from fruitcnn.dataset.labels import RESERVED
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
-from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.runs.calibrate import remarks_on_folds, training_folds
 from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from tests.conftest import skip_export
+from tests.predictions import read_predictions
 
 
 def listed(folder: Path, groups: dict[str, str], per_class: int = 10) -> Path:

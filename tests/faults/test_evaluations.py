@@ -101,7 +101,7 @@ def test_a_pipe_where_the_report_s_predictions_belong(
 @pytest.mark.parametrize("name", [" 1 .png", "na\udcefve.png", 'a "b", c.png', "=1+1.png"])
 def test_a_list_of_any_names_reads_back_as_the_same_files(name: str, model: Path, tmp_path: Path) -> None:
     """predictions.csv and split.csv name the pictures as the set does."""
-    from fruitcnn.evaluation.predictions import read_predictions
+    from tests.predictions import read_predictions
 
     write_picture(tmp_path / "data" / "red" / "0.png", RED).rename(tmp_path / "data" / "red" / name)
     write_picture(tmp_path / "data" / "green" / "1.png", GREEN)

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from fruitcnn.errors import ImageError
-from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.image import decode, is_picture, load_pixels, opened, picture
 from fruitcnn.image.budget import Budget
 from tests.faults.conftest import SAMPLE, Command, Model
+from tests.predictions import read_predictions
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:

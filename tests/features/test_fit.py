@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 
 from fruitcnn import Identifier, checkpoint, load_config
-from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.image import load_pixels
 from tests.missing import without
+from tests.predictions import read_predictions
 
 WITHOUT = ("torch", "torchvision", "keras", "lightning", "onnxscript", "matplotlib", "h5py", "tqdm", "sklearn", "scipy")
 SCRIPT = f"""{without(WITHOUT)}

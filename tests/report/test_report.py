@@ -17,13 +17,14 @@ from fruitcnn.dataset.sources import read_listing
 from fruitcnn.evaluation.album import Album
 from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence
 from fruitcnn.evaluation.measured import measure
-from fruitcnn.evaluation.predictions import Prediction, Predictions, read_predictions, write_predictions
+from fruitcnn.evaluation.predictions import Prediction, Predictions, write_predictions
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.report.page import write_report
 from fruitcnn.report.relabel import relabel_table
 from fruitcnn.report.run_report import write_run_report
 from tests.chromium import CHROMIUM, Page
+from tests.predictions import read_predictions
 from tests.tiny import CARD, write_picture, write_tiny_model
 
 SECTIONS = ("summary", "mistakes", "confusion", "classes", "calibration", "coverage", "refused", "outside", "labels")

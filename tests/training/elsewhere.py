@@ -18,13 +18,14 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from fruitcnn import Identifier, checkpoint, load_config
-from fruitcnn.evaluation.predictions import Predictions, read_predictions
+from fruitcnn.evaluation.predictions import Predictions
 from fruitcnn.model import TorchForward, build_model
 from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from fruitcnn.training.interruption import InterruptedTrainingError
 from fruitcnn.training.teacher import Teacher
 from tests.conftest import skip_export
+from tests.predictions import read_predictions
 from tests.training.pretend import pretend_device
 from tests.training.test_gpu import MOVING, RECIPES
 

@@ -20,7 +20,6 @@ from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.errors import FruitcnnError, UsageError
 from fruitcnn.evaluation.measured import measure
-from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.model import TorchForward, build_model, keras
@@ -34,6 +33,7 @@ from fruitcnn.training.data import PixelData
 from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_schedule
 from tests.conftest import REPOSITORY, TINY, skip_export
+from tests.predictions import read_predictions
 from tests.terminals import terminal
 
 CPU = torch.device("cpu")

@@ -14,7 +14,6 @@ from fruitcnn.calibration.linear_probe import fit_head
 from fruitcnn.config import TrainConfig
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ConfigError, ModelError, UsageError
-from fruitcnn.evaluation.predictions import read_predictions
 from fruitcnn.model import TorchForward, build_model, keras
 from fruitcnn.model.pretrained import blocks_of, depths, freeze_through, with_frozen_statistics
 from fruitcnn.runs.folder import Claim
@@ -24,6 +23,7 @@ from fruitcnn.training.module import ClassifierModule
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
 from fruitcnn.training.teacher import Teacher, distillation_loss, resized
 from tests.conftest import skip_export
+from tests.predictions import read_predictions
 
 
 @pytest.fixture(scope="module")
