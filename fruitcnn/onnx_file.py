@@ -25,6 +25,8 @@ _FIELDS: dict[str, dict[int, str]] = {
 }
 _EXTERNAL_DATA, _OPERATION, _FUNCTION = 13, 4, 25  # in a tensor, in a node, in a model
 _METADATA, _KEY, _VALUE = 14, 1, 2  # in a model, and in each of its entries
+_GRAPH, _NODE, _OUTPUT = 7, 1, 12  # in a model, and in its graph
+_INPUT_NAME, _OUTPUT_NAME = 1, 2  # in a node
 _TYPES = {4: "a sequence", 5: "a map", 7: "an opaque", 8: "a sparse", 9: "an optional"}  # in a type; 1 is a tensor
 # Operations that hold graphs: they may run without end.
 _CONTROL = {b"Loop", b"Scan", b"If", b"SequenceMap"}
@@ -60,6 +62,37 @@ def check_onnx(path: Path) -> OnnxFile:
     if problems:
         raise ModelError(f"holds {', '.join(sorted(problems))}", value=path, remedy="export it without")
     return OnnxFile(path, metadata)
+
+
+def what_makes(file: OnnxFile, output: str) -> tuple[str, list[str]]:
+    """The kind of the operation that a tensor of the graph comes from, and the names of its inputs; "" for none."""
+    with open_regular(file.path) as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for field, begin, end in _fields(data, 0, len(data)):
+            for inner, start, stop in _fields(data, begin, end) if field == _GRAPH else ():
+                found = list(_fields(data, start, stop)) if inner == _NODE else []
+                if any(name == _OUTPUT_NAME and data[at:till] == output.encode() for name, at, till in found):
+                    kind = next((data[at:till].decode() for name, at, till in found if name == _OPERATION), "")
+                    return kind, [data[at:till].decode() for name, at, till in found if name == _INPUT_NAME]
+    return "", []
+
+
+def with_output(file: OnnxFile, tensor: str) -> bytes:
+    """The same model with one output more, a tensor that its graph computes on the way.
+
+    Of two messages one after the other a reader of protocol buffers makes one, with the lists of both.
+    """
+    name = tensor.encode()
+    value = b"\x0a" + _length(name)
+    return file.path.read_bytes() + b"\x3a" + _length(b"\x62" + _length(value))
+
+
+def _length(data: bytes) -> bytes:
+    """Bytes behind their number, as a field of a message has them."""
+    number, size = len(data), bytearray()
+    while number > 0x7F:
+        size.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*size, number]) + data
 
 
 def read_graph(path: Path) -> "onnx.ModelProto":

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +26,22 @@ SAME, NEARLY = "training pictures of the model", "near-duplicates of its trainin
 
 @dataclasses.dataclass(frozen=True)
 class TrainingPictures:
-    """The training split of a run: pictures of each label, the sha256 of their files, their perceptual hashes [M]."""
+    """Pictures that a run has used: how many of each label, the sha256 of their files, their perceptual hashes [M]."""
 
     counts: collections.Counter[str]
     sha256: frozenset[str]
     hashes: NDArray[np.uint64]
 
 
-def training_pictures(split_csv: Path) -> TrainingPictures | None:
+def training_pictures(split_csv: Path, *, splits: Collection[str] = (TRAIN,)) -> TrainingPictures | None:
     """Read the split.csv of a run; None where there is none. Raises DatasetError for one that can't be read.
 
-    An older one has no hashes.
+    An older one has no hashes. splits: the pictures of these.
     """
     try:
         with open_regular(split_csv) as file:
             text = io.TextIOWrapper(file, encoding="utf-8", errors=NAMES, newline="")
-            rows = [row for row in csv.DictReader(text, strict=True) if row["split"] == TRAIN]
+            rows = [row for row in csv.DictReader(text, strict=True) if row["split"] in splits]
             hashes = [_hash(row["hash"]) for row in rows if row.get("hash")]
             return TrainingPictures(
                 collections.Counter(row["label"] for row in rows),

@@ -39,10 +39,10 @@ class _Loaded(Generic[T]):
 class Identifier:
     """A loaded model. Safe to share between threads: the session is, and nothing else changes."""
 
-    def __init__(self, file: Path, *, once: bool = False, threads: int = 0) -> None:
-        """Of an .onnx file; `load` finds it."""
-        self._network = Network(file, once=once, threads=threads)
-        self._once, self._threads = once, threads
+    def __init__(self, file: Path, *, once: bool = False, threads: int = 0, features: bool = False) -> None:
+        """Of an .onnx file; `load` finds it. features: results come with them, where the graph shows them."""
+        self._network = Network(file, once=once, threads=threads, features=features)
+        self._once, self._threads, self._features = once, threads, features
         self.card = self._network.card
         self.file = file
         self.refuse_below = self.card.refuse_below
@@ -53,7 +53,8 @@ class Identifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # To another process go the file's path and the settings; there it is loaded anew.
-        return _loaded_again, (type(self), self.file.absolute(), self._once, self._threads, self.refuse_below)
+        settings = (self._once, self._threads, self._features)
+        return _loaded_again, (type(self), self.file.absolute(), settings, self.refuse_below)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None, *, once: bool = False, threads: int = 0) -> "Identifier":
@@ -193,29 +194,30 @@ class Identifier:
             return []
         optional = {FAMILIARITY: self.has_familiarity, EVIDENCE: evidence}
         wanted = [PROBABILITIES, *(name for name, there in optional.items() if there)]
-        answers: dict[str, Any] = dict(
-            zip(wanted, self._network.answers(wanted, np.stack([item.pixels for item in loaded])), strict=True)
-        )
-        nothing = [None] * len(names)
+        pixels, nothing = np.stack([item.pixels for item in loaded]), [None] * len(names)
+        found, features = self._network.answers_and_features(wanted, pixels)
+        answers: dict[str, Any] = dict(zip(wanted, found, strict=True))
         rows = zip(
             names,
             answers[PROBABILITIES].tolist(),
             answers[FAMILIARITY].tolist() if self.has_familiarity else nothing,
             answers.get(EVIDENCE, nothing),
             [item.warning for item in loaded],
+            nothing if features is None else features,
             strict=True,
         )
         refuse_below = self.refuse_below or 0.0
         return [
-            Identification(name, self.card.labels, tuple(row), familiarity, refuse_below, places, warning)
-            for name, row, familiarity, places, warning in rows
+            Identification(name, self.card.labels, tuple(row), familiarity, refuse_below, places, warning, vector)
+            for name, row, familiarity, places, warning, vector in rows
         ]
 
 
 def _loaded_again(
-    kind: type[Identifier], file: Path, once: bool, threads: int, refuse_below: float | None
+    kind: type[Identifier], file: Path, settings: tuple[bool, int, bool], refuse_below: float | None
 ) -> Identifier:
-    identifier = kind(file, once=once, threads=threads)
+    once, threads, features = settings
+    identifier = kind(file, once=once, threads=threads, features=features)
     identifier.refuse_below = refuse_below
     return identifier
 

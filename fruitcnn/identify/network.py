@@ -9,7 +9,7 @@ from fruitcnn.arrays import Float32Array
 from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, PROBABILITIES, ModelCard
 from fruitcnn.errors import ModelError
 from fruitcnn.image import Pixels
-from fruitcnn.onnx_file import check_onnx
+from fruitcnn.onnx_file import OnnxFile, check_onnx, what_makes, with_output
 from fruitcnn.runtime import Session
 
 # How far the probabilities of a picture may be from summing to 1, and a familiarity from 0..1: a model in half
@@ -23,13 +23,18 @@ _MOST = 16
 class Network:
     """A network with its card. Safe to share between threads."""
 
-    def __init__(self, file: Path, *, once: bool, threads: int) -> None:
-        """Raises ModelError for a file that is not understood, or whose graph is not as its card says."""
+    def __init__(self, file: Path, *, once: bool, threads: int, features: bool = False) -> None:
+        """Raises ModelError for a file that is not understood, or whose graph is not as its card says.
+
+        features: what the evidence is made of is to be had, too, where the graph has it.
+        """
         checked = check_onnx(file)
         self.file = file
         # First, because a card of a later format says which version reads it.
         self.card = ModelCard.from_onnx(checked)
-        self._session = Session(checked, once=once, threads=threads)
+        self._maps = _feature_maps(checked) if features and EVIDENCE in self.card.shapes() else ""
+        graph = with_output(checked, self._maps) if self._maps else checked
+        self._session = Session(graph, once=once, threads=threads)
         _check_graph(self._session, self.card)
         self._shapes = {name: shape for name, shape in self.card.shapes().items() if name != INPUT}
 
@@ -45,9 +50,18 @@ class Network:
 
     def answers(self, names: list[str], pixels: Pixels) -> list[Float32Array]:
         """These outputs to uint8 RGB pixels [N, S, S, 3]. Raises ModelError where they are not what they should be."""
-        answers = self._session.answers(names, pixels)
+        return self._checked(names, self._session.answers(names, pixels), len(pixels))
+
+    def answers_and_features(self, names: list[str], pixels: Pixels) -> tuple[list[Float32Array], Float32Array | None]:
+        """The same, with features [N, D], the means of the last feature maps; None where the graph has none."""
+        if not self._maps:
+            return self.answers(names, pixels), None
+        *answers, maps = self._session.answers([*names, self._maps], pixels)
+        return self._checked(names, answers, len(pixels)), maps.mean(axis=(2, 3), dtype=np.float32)
+
+    def _checked(self, names: list[str], answers: list[Float32Array], count: int) -> list[Float32Array]:
         for name, answer in zip(names, answers, strict=True):
-            self._check(name, answer, (len(pixels), *self._shapes[name]))
+            self._check(name, answer, (count, *self._shapes[name]))
         return answers
 
     def _check(self, name: str, answer: Any, shape: tuple[int, ...]) -> None:
@@ -64,6 +78,12 @@ class Network:
 
     def _wrong(self, problem: str) -> ModelError:
         return ModelError(problem, value=self.file, remedy="train or export it again")
+
+
+def _feature_maps(file: OnnxFile) -> str:
+    """The tensor of which a convolution makes the evidence; "" in a graph that has it from elsewhere."""
+    kind, inputs = what_makes(file, EVIDENCE)
+    return inputs[0] if kind == "Conv" else ""
 
 
 def _check_graph(session: Session, card: ModelCard) -> None:

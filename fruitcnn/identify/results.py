@@ -20,8 +20,10 @@ class Identification:
     probabilities: they sum to 1 and stand in the order of `labels`. familiarity: the share of known pictures that are
     at most as familiar, None where the model does not say; below `refuse_below` the picture is unknown. evidence:
     where the answer comes from, on request: float32 [C, h, w] for all classes of the model, whose mean over h and w is
-    each one's logit. warning: what is wrong with a picture that could be read all the same, "" where nothing is.
-    picture: the pixels that were answered, stretched to the picture's own shape; only from `Identifier.identify`.
+    each one's logit. features: what the network makes of the picture before it decides, float32 [D], from an Identifier
+    with `features`, None where the graph does not show it. warning: what is wrong with a picture that could be read all
+    the same, "" where nothing is. picture: the pixels that were answered, stretched to the picture's own shape; only
+    from `Identifier.identify`.
     """
 
     file: str
@@ -31,6 +33,7 @@ class Identification:
     refuse_below: float = 0.0
     evidence: Float32Array | None = dataclasses.field(default=None, compare=False, repr=False)
     warning: str = ""
+    features: Float32Array | None = dataclasses.field(default=None, compare=False, repr=False)
     picture: Image.Image | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
