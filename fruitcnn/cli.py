@@ -12,7 +12,7 @@ from fruitcnn.completion import complete_formats, complete_model, complete_recip
 from fruitcnn.dataset_command import app as dataset_app
 from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
-from fruitcnn.extras import missing_extra
+from fruitcnn.extras import missing_extra, require_extras
 from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.recipes import DEFAULT, find_recipe
 from fruitcnn.signals import end_inside_libraries
@@ -91,6 +91,35 @@ def info(
 
     with standard_output() as stream:
         print(describe(model), file=stream)
+
+
+@app.command(cls=QuickCommand)
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            autocompletion=complete_model,
+            help=options.MODEL_HELP,
+            show_default="the one that answers by default",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's want a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; one uses all cores by its threads.")] = 1,
+    log: Annotated[options.LogFormat, typer.Option(help="How to write the log.")] = options.LogFormat.text,
+) -> None:
+    """Answer over HTTP what is in pictures.
+
+    POST a picture to /identify; /docs says more. The token in FRUITCNN_TOKEN is asked for, where one is set. SIGTERM
+    ends it after what it has; SIGHUP loads the model's file anew.
+    """
+    require_extras("serve")
+    from fruitcnn.server.serve import serve as answer
+
+    answer(model, host=host, port=port, workers=workers, log=log.value)
 
 
 @app.command(cls=QuickCommand)

@@ -13,6 +13,7 @@ EXTRAS = {
     "sklearn": ("sklearn",),
     "video": ("av",),
     "fetch": ("httpx",),
+    "serve": ("fastapi", "uvicorn", "python_multipart"),
     "train": (
         *("torch", "torchvision", "lightning", "keras", "onnxscript", "torchmetrics"),
         *("tensorboard", "matplotlib", "h5py"),

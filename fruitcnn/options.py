@@ -28,6 +28,13 @@ class Device(enum.StrEnum):
     gpu = "gpu"
 
 
+class LogFormat(enum.StrEnum):
+    """How a server writes its log."""
+
+    text = "text"
+    json = "json"
+
+
 Paths: TypeAlias = Annotated[
     list[str],
     typer.Argument(

@@ -1,0 +1,1 @@
+"""Identify pictures over HTTP: FastAPI and uvicorn around one `Identifier` a process, which threads share."""
