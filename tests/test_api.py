@@ -74,7 +74,7 @@ except fruitcnn.MissingExtraError as error:
 def test_the_extras_are_those_that_can_be_installed() -> None:
     """By their names in the package index, which are not always those of the modules."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+    wanted = {"yaml": "pyyaml", "sklearn": "scikit-learn", "python_multipart": "python-multipart"}
     for extra, packages in EXTRAS.items():
         listed = {re.split(r"[><=]", line)[0] for line in project["optional-dependencies"][extra]}
         assert {wanted.get(name, name) for name in packages} - {"markupsafe"} <= listed

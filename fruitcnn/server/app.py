@@ -8,7 +8,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+import warnings
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,9 +94,13 @@ class Service:
                 LOGGER.info(f"loaded {' '.join(self.models.current.identity.values())}")
 
 
-def build_app(settings: Settings, board: Board, model: ServedModel | None = None) -> ASGIApp:
-    """The server's app. model: None loads it from its file when the app starts."""
+def build_app(
+    settings: Settings, board: Board, model: ServedModel | None = None, announce: Callable[[], None] = lambda: None
+) -> ASGIApp:
+    """The server's app. model: None loads it from its file when the app starts. announce: called when signals count."""
     configure_log(settings.log)
+    # Pillow warns of pictures that are odd but readable.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     counters = board.claim()
 
     @contextlib.asynccontextmanager
@@ -104,6 +109,7 @@ def build_app(settings: Settings, board: Board, model: ServedModel | None = None
         counters.count_load()
         tasks: set[asyncio.Task[None]] = set()
         _on_hangup(service, tasks)
+        announce()
         yield {"service": service}
         service.queue.close()
 

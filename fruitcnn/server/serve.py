@@ -49,8 +49,7 @@ def serve(model: str | None, *, host: str, port: int, workers: int, log: str) ->
         config = _config(functools.partial(_worker_app, settings, board), workers)
         Workers(config, [listening], announce).run()
     else:
-        announce()
-        _serve_alone(_config(lambda: build_app(settings, board, loaded), 1), listening)
+        _serve_alone(_config(lambda: build_app(settings, board, loaded, announce), 1), listening)
 
 
 def read_token() -> str | None:

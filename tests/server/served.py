@@ -27,7 +27,8 @@ class Served:
         self.process = process
         self.lines: list[str] = []
         self._new: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
         announced = self.wait_for("answers on http://")
         self.port = int(announced.partition("answers on http://")[2].partition(" ")[0].rpartition(":")[2])
 
@@ -76,12 +77,17 @@ def serving(model: Path, *arguments: str, folder: Path, **environment: str) -> I
     """A server of a model on a free port; it is gone when the block ends."""
     words = [sys.executable, "-m", "fruitcnn", "serve", str(model), "--port", "0", *arguments]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=folder, env=os.environ | environment)
+    server = None
     try:
-        yield Served(process)
+        server = Served(process)
+        yield server
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
+        if server is not None:
+            # Its workers have the stream, too.
+            server.reader.join()
         assert process.stderr is not None
         process.stderr.close()
 

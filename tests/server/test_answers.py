@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,7 @@ def test_what_is_wrong_is_said_in_json(served: Served, path: str, body: bytes, s
 def test_a_picture_that_is_too_large_is_refused_by_its_header(served: Served) -> None:
     data = bytearray(picture())
     data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     with served.client() as client:
         answer = client.post("/identify", content=bytes(data))
     assert answer.status_code == 422 and "megapixels" in answer.json()["error"]
