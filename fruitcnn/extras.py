@@ -13,6 +13,7 @@ EXTRAS = {
     "sklearn": ("sklearn",),
     "video": ("av",),
     "fetch": ("httpx",),
+    "tune": ("optuna",),
     "serve": ("fastapi", "uvicorn", "python_multipart"),
     "train": (
         *("torch", "torchvision", "lightning", "keras", "onnxscript", "torchmetrics"),
