@@ -39,6 +39,35 @@ def end_inside_libraries() -> None:
     threading.Thread(target=_watch, args=(reading,), daemon=True).start()
 
 
+def end_with_parent() -> None:
+    """From here on a process that multiprocessing has started gets a SIGTERM when its parent is gone."""
+    from multiprocessing.connection import wait
+    from multiprocessing.process import parent_process
+    from threading import Thread
+
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this number is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # Another user's.
+        return True
+    return True
+
+
 def _watch(reading: int) -> None:
     while data := os.read(reading, 1):
         # Training handles signals in its own way.

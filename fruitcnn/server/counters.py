@@ -4,6 +4,8 @@ import bisect
 import multiprocessing
 import os
 
+from fruitcnn.signals import is_alive
+
 _SPAWN = multiprocessing.get_context("spawn")
 ROUTES = ("identify", "other")
 OUTCOMES = ("identified", "unknown", "rejected")
@@ -52,7 +54,10 @@ class Board:
     def claim(self) -> "Counters":
         """A row for this process; that of one that is gone is gone on with, so that no counter falls."""
         with self._lock:
-            row = next((row for row in range(self._rows) if not _is_alive(self._owners[row])), self._rows - 1)
+            row = next(
+                (row for row in range(self._rows) if not self._owners[row] or not is_alive(self._owners[row])),
+                self._rows - 1,
+            )
             self._owners[row] = os.getpid()
         for gauge in _GAUGES:
             self._cells[row * len(_CELLS) + gauge] = 0
@@ -111,13 +116,3 @@ class Counters:
 
     def _add(self, cell: str, amount: float = 1) -> None:
         self._board.add(self._start + _CELLS[cell], amount)
-
-
-def _is_alive(process: int) -> bool:
-    if not process:
-        return False
-    try:
-        os.kill(process, 0)
-    except OSError:
-        return False
-    return True

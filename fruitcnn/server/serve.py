@@ -19,7 +19,8 @@ from fruitcnn.server.counters import Board
 from fruitcnn.server.limits import CONNECTIONS, FINISH_SECONDS, IDLE_SECONDS
 from fruitcnn.server.log import LOGGER, configure_log
 from fruitcnn.server.served_model import ServedModel
-from fruitcnn.server.workers import Workers, end_with_parent
+from fruitcnn.server.workers import Workers
+from fruitcnn.signals import end_with_parent
 
 TOKEN = "FRUITCNN_TOKEN"
 _SHORTEST = 16

@@ -4,10 +4,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import wait
-from multiprocessing.process import parent_process
 from socket import socket
-from threading import Thread
 
 from uvicorn import Config
 from uvicorn.supervisors import Multiprocess
@@ -47,19 +44,6 @@ class Workers(Multiprocess):
         for listening in self.sockets:
             listening.close()
         super().terminate_all()
-
-
-def end_with_parent() -> None:
-    """From here on a worker whose supervisor is gone, however it went, stops as if it were told to."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -376,6 +376,7 @@ def test_a_model_that_is_replaced_among_requests(model: Path, tmp_path: Path, wo
 
         def replace(number: int) -> None:
             try:
+                wait_until(lambda: labels["red"] > 5)
                 server.process.send_signal(signal.SIGHUP)
                 for _ in range(workers):
                     server.wait_for("loaded colours")
