@@ -50,3 +50,12 @@ def test_folders_of_the_system_stay_closed(name: str, tmp_path: Path) -> None:
     pictures, others = find_pictures(tmp_path)
     assert pictures == [tmp_path / "a.png"]
     assert sorted(others) == sorted([tmp_path / name, tmp_path / "deep" / name])
+
+
+def test_a_folder_that_is_reached_both_ways_keeps_the_name_that_it_has_without_the_link(tmp_path: Path) -> None:
+    for name in ("m", "z"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    (tmp_path / "a").symlink_to("z")
+    (tmp_path / "n").symlink_to("m")
+    assert find_pictures(tmp_path)[0] == [tmp_path / "m" / "1.png", tmp_path / "z" / "1.png"]

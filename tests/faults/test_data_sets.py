@@ -120,6 +120,9 @@ def test_a_level_too_high_is_refused_with_the_folder_to_give(folders: list[str],
 def test_a_level_too_low_is_refused_with_the_folder_to_give(tmp_path: Path) -> None:
     root = make_classes(tmp_path / "set", CLASSES)
     assert f"has pictures, but no class folders; give the folder above it, {root}, if" in refused(root / "grape")
+    alone = make_classes(tmp_path / "alone", {"grape": 4})
+    assert "no class folders; put each class's pictures in its own folder" in refused(alone / "grape")
+    assert "needs two classes or more" in refused(alone) and "add a folder (or label) for each" in refused(alone)
     for name in ("train", "test"):
         (tmp_path / "split" / name).mkdir(parents=True)
         picture(7).save(tmp_path / "split" / name / "grape_0.png")
@@ -127,6 +130,10 @@ def test_a_level_too_low_is_refused_with_the_folder_to_give(tmp_path: Path) -> N
     for number, label in enumerate(CLASSES):
         make_classes(tmp_path / "inside" / label, {"train": 2, "test": 2}, first=100 * number)
     assert "grape: holds folders of splits: test, train; put the splits above" in refused(tmp_path / "inside")
+    # One such name is a folder like any other.
+    make_classes(tmp_path / "one" / "grape", {"train": 4}, first=700)
+    make_classes(tmp_path / "one", {"pineapple": 4}, first=800)
+    assert read(tmp_path / "one").labels == ["grape", "pineapple"]
 
 
 def test_classes_that_hold_the_same_folders_are_warned_of(tmp_path: Path) -> None:
