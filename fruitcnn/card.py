@@ -24,7 +24,8 @@ class ModelCard:
     size: side of the square input, in pixels.
     resize, filter: how a picture of any shape becomes square (see `fruitcnn.image.resize`).
     outputs: what the graph gives, an object each with its `name`: probabilities, which all models have; familiarity
-        (`refuse_below`: what is less familiar is unknown); evidence (`grid`: its height and width).
+        (`refuse_below`: what is less familiar is unknown; `refuses_members`: the share of new members that this is at
+        most, promised by `calibrated_on` pictures); evidence (`grid`: its height and width).
     extra: whatever else the card holds, from later versions of its format; it is kept, and means nothing here.
     temperature: what the logits were divided by to calibrate the probabilities; it is already in the weights.
     provenance: facts about the training, for people: architecture, parameters, images, accuracy, versions, date.
@@ -44,6 +45,18 @@ class ModelCard:
         """The familiarity below which a picture is unknown; None for a model that has no familiarity."""
         familiarity = self._output(FAMILIARITY)
         return None if familiarity is None else float(familiarity.get("refuse_below", 0.05))
+
+    @property
+    def refuses_members(self) -> float | None:
+        """The share of new pictures of its classes that it calls unknown at most; None where nothing is promised."""
+        promised = (self._output(FAMILIARITY) or {}).get("refuses_members")
+        return float(promised) if isinstance(promised, int | float) else None
+
+    @property
+    def calibrated_on(self) -> int | None:
+        """How many pictures, none of which the model had learned from, the promise rests on; None where not told."""
+        count = (self._output(FAMILIARITY) or {}).get("calibrated_on")
+        return count if isinstance(count, int) else None
 
     def shapes(self) -> dict[str, list[int]]:
         """What the graph has to hold: the shapes of its input and outputs, by name, without the batch.

@@ -14,8 +14,8 @@ import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.architectures import origin, shipped_architecture
 from fruitcnn.arrays import Float32Array, IntArray
-from fruitcnn.calibration.held_out import Features, assign_folds, calibrate_out_of_fold, held_out_logits
-from fruitcnn.calibration.linear_probe import fit_head
+from fruitcnn.calibration.fold_heads import LEAST_TEMPERATURE, fit_fold_heads, fold_count
+from fruitcnn.calibration.held_out import Features, Known, assign_folds, calibrate_out_of_fold
 from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, METADATA_KEY, PROBABILITIES, ModelCard
 from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.hashes import perceptual_hashes
@@ -34,7 +34,7 @@ with naming_extras():
     from fruitcnn.features.backbone import cut_backbone
     from fruitcnn.features.extractor import Extractor
     from fruitcnn.features.fit import CalibratedFeatures, FeaturesNetwork
-    from fruitcnn.runs.evaluated import REFUSE_BELOW
+    from fruitcnn.runs.evaluated import refusals_on_card
 
 _KINDS = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, np.ndarray)
 # Pictures that are answered at a time.
@@ -62,7 +62,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, size: int = 256, penalty: float = 5.0, mirrored: bool = False, folds: int = 5, seed: int = 0
+        self, *, size: int = 256, penalty: float | None = None, mirrored: bool = False, folds: int = 5, seed: int = 0
     ) -> None:
         self.size = size
         self.penalty = penalty
@@ -91,14 +91,19 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         extractor = Extractor(backbone.SerializeToString(deterministic=True))
         features = extractor.features(pixels)
         views = extractor.features(pixels, mirrored=True) if self.mirrored else None
-        rows = [features] if views is None else [features, views]
-        settings: dict[str, Any] = {"classes": len(labels), "penalty": self.penalty}
-        head = fit_head(np.concatenate(rows), np.tile(targets, len(rows)), **settings)
-        folds = assign_folds(targets, groups, folds=self.folds, seed=self.seed)
-        logits = held_out_logits(features, targets, folds, views=views, **settings)
-        known = Features(features)
-        calibration = calibrate_out_of_fold(known, targets, folds, logits, by_fold=[known] * self.folds, seed=self.seed)
-        network = FeaturesNetwork(backbone, extractor, head).calibrated(calibration)
+        count = fold_count(len(targets), self.folds)
+        folds = assign_folds(targets, groups, folds=count, seed=self.seed)
+        fitted = fit_fold_heads(features, targets, folds, views=views, classes=len(labels), penalty=self.penalty)
+        calibration = calibrate_out_of_fold(
+            Features(features),
+            Known(targets, groups),
+            folds,
+            fitted.logits,
+            by_fold=[Features(features)] * count,
+            at_least=LEAST_TEMPERATURE,
+            seed=self.seed,
+        )
+        network = FeaturesNetwork(backbone, extractor, fitted.heads).calibrated(calibration)
         self.classes_, self.temperature_ = classes, calibration.temperature
         self.model_ = _with_card(network, labels, size=self.size, pictures=len(pixels))
         self._session = Session(self.model_)
@@ -181,7 +186,7 @@ def _read(sources: list[Source], size: int) -> tuple[Pixels, IntArray]:
 def _with_card(network: CalibratedFeatures, labels: tuple[str, ...], *, size: int, pictures: int) -> bytes:
     """The bytes of a model.onnx, card and all."""
     more: dict[str, dict[str, Any]] = {
-        FAMILIARITY: {"refuse_below": REFUSE_BELOW},
+        FAMILIARITY: refusals_on_card(pictures),
         EVIDENCE: {"grid": network.outputs[EVIDENCE][1:]},
     }
     card = ModelCard(

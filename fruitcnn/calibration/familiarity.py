@@ -3,8 +3,8 @@
 The score adds, each in units of its spread: the likeness to prototypes of the classes (k-means centres of the unit
 features; a log-sum-exp of the scaled cosines counts the nearest few); the energy, the log-sum-exp of the logits (Liu
 et al. 2020); and, where pictures of other things were given, a gate, one logistic unit that tells members from those.
-Split-conformal calibration (Vovk et al. 2005) turns it into the share of known pictures that are at most as familiar,
-on scores of pictures that neither the prototypes nor the gate were made from.
+A conformal p-value is made of it (`fruitcnn.calibration.conformal`), on scores of pictures that neither the prototypes
+nor the gate were made from.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, FloatArray, IntArray
+from fruitcnn.calibration.conformal import LEVELS, conformal_knots
 from fruitcnn.calibration.minimize import Float64Array, minimize
 from fruitcnn.calibration.softmax import log_sum_exp
 
@@ -21,8 +22,6 @@ SHARPNESS = 30.0
 # Of likeness, energy and gate. What a gate learns of a few hundred outside pictures does not carry over to all others,
 # so it counts half: a class held out as "another fruit" is told better with it for two of the three fruits.
 _FACTORS = (1.0, 1.0, 0.5)
-# Levels of the empirical distribution that are kept, close where decisions are made.
-LEVELS = np.concatenate([np.linspace(0, 0.1, 21), np.linspace(0.125, 1, 36)])
 # Penalty on the gate's weights, for unit-variance features.
 _GATE_L2 = 5.0
 
@@ -53,7 +52,7 @@ class Familiarity:
         )
 
     def p_value(self, scores: Float32Array) -> Float32Array:
-        """The share [N] of known pictures that are at most as familiar, 0 to 1."""
+        """Conformal p-values [N], 0 to 1: a share x of new members, or less, is below x."""
         return _float32(np.interp(scores, self.knots, LEVELS))
 
 
@@ -91,7 +90,7 @@ def fit_familiarity(
         gate, bias = fit_gate(features, outside)
         gate, bias = _float32(gate * gate_factor), bias * gate_factor
     return Familiarity(
-        prototypes(features, targets, seed=seed), (likeness_factor, energy_factor), gate, bias, _knots(scores)
+        prototypes(features, targets, seed=seed), (likeness_factor, energy_factor), gate, bias, conformal_knots(scores)
     )
 
 
@@ -179,13 +178,6 @@ def _k_means(rows: Float32Array, count: int, rng: np.random.Generator) -> Float3
         sums = np.stack([rows[nearest == k].sum(0) if (nearest == k).any() else centres[k] for k in range(count)])
         centres = unit(sums)
     return centres
-
-
-def _knots(scores: Float32Array) -> Float32Array:
-    knots = np.quantile(scores.astype(np.float64), LEVELS)
-    # Equal scores would make a step that no straight line has: neighbours lie a little apart, in float32 too.
-    apart = max(1e-4 * float(knots[-1] - knots[0]), 1e-6 * float(np.abs(knots).max()), 1e-9)
-    return _float32(knots + apart * np.arange(len(knots)))
 
 
 def _float32(values: FloatArray) -> Float32Array:

@@ -12,28 +12,33 @@ import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.familiarity import Familiarity, fit_familiarity, held_out_scores, new_scores
-from fruitcnn.calibration.linear_probe import fit_head
-from fruitcnn.calibration.temperature import fit_temperature
+from fruitcnn.calibration.temperature import LOWEST, fit_safe_temperature
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
     """What logits are divided by, and the familiarity (None for a network that does not end in a Dense layer).
 
-    held_out: calibrated logits [N, C] of the training pictures by models that had not met them, where there are such.
+    count: of how many pictures that were not learned from. held_out: calibrated logits [N, C] of the training pictures
+    by models that had not met them, where there are such.
     """
 
     temperature: float
     familiarity: Familiarity | None
+    count: int
     held_out: Float32Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """A network's features [N, D] and logits [N, C] of N pictures. D is 0 where it does not end in a Dense layer."""
+    """A network's features [N, D] and logits [N, C] of N pictures. D is 0 where it does not end in a Dense layer.
+
+    probabilities: [N, C], calibrated, where they are not the softmax of the calibrated logits but a mean of several.
+    """
 
     features: Float32Array
     logits: Float32Array
+    probabilities: Float32Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,44 +49,58 @@ class Features:
     outside: Float32Array | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """Which class each of N pictures is of, [N], and which are near-duplicates: groups int [N], equal for those."""
+
+    targets: IntArray
+    groups: IntArray
+
+
 def calibrate_held_back(
-    learned: Features, targets: IntArray, held_back: Answers, held_back_targets: IntArray, *, seed: int
+    learned: Features, targets: IntArray, held_back: Answers, known: Known, *, seed: int
 ) -> Calibration:
-    """By pictures [M] that were held back from a network.
+    """By pictures [M], known ones, that were held back from a network.
 
     learned, targets: features and class indices [N] of the pictures that it has learned from.
     """
-    temperature = fit_temperature(held_back.logits, held_back_targets)
+    temperature = fit_safe_temperature(held_back.logits, known.targets, known.groups, at_least=LOWEST)
+    count = len(known.targets)
     if not held_back.features.shape[1]:
-        return Calibration(temperature, None)
+        return Calibration(temperature, None, count)
     scores = new_scores(learned.known, targets, held_back.features, outside=learned.outside, seed=seed)
     logits = held_back.logits / np.float32(temperature)
     fitted = fit_familiarity(learned.known, targets, scores, logits, outside=learned.outside, seed=seed)
-    return Calibration(temperature, fitted)
+    return Calibration(temperature, fitted, count)
 
 
 def calibrate_out_of_fold(
     features: Features,
-    targets: IntArray,
+    known: Known,
     folds: IntArray,
     logits: Float32Array,
     *,
     by_fold: Sequence[Features],
+    at_least: float = LOWEST,
     seed: int,
 ) -> Calibration:
-    """By all training pictures: their features by the network itself, class indices [N] and folds [N].
+    """By all training pictures [N], known ones: their features by the network itself, and folds [N].
 
     logits: [N, C] by what was trained without each picture's fold. by_fold: for each fold, features of all pictures by
-    the network that was trained without it (the same one throughout where only a last layer learned).
+    the network that was trained without it (the same one throughout where only a last layer learned). at_least: the
+    temperature.
     """
-    temperature = fit_temperature(logits, targets)
+    targets = known.targets
+    # The only picture of a class says nothing: whatever answers for it has met it, or has never met the class.
+    several = np.bincount(targets)[targets] > 1
+    temperature = fit_safe_temperature(logits[several], targets[several], known.groups[several], at_least=at_least)
     logits = logits / np.float32(temperature)
     if not features.known.shape[1]:
-        return Calibration(temperature, None, logits)
+        return Calibration(temperature, None, len(targets), logits)
     outside = [rows.outside for rows in by_fold if rows.outside is not None] or None
     scores = held_out_scores([rows.known for rows in by_fold], targets, folds, outside=outside, seed=seed)
     fitted = fit_familiarity(features.known, targets, scores, logits, outside=features.outside, seed=seed)
-    return Calibration(temperature, fitted, logits)
+    return Calibration(temperature, fitted, len(targets), logits)
 
 
 def assign_folds(targets: IntArray, groups: IntArray, *, folds: int, seed: int) -> IntArray:
@@ -109,25 +128,3 @@ def assign_folds(targets: IntArray, groups: IntArray, *, folds: int, seed: int) 
         if len(np.unique(fold_of[pictures])) == 1:
             fold_of[pictures] = rng.permutation(len(pictures)) % folds
     return fold_of
-
-
-def held_out_logits(
-    features: Float32Array,
-    targets: IntArray,
-    folds: IntArray,
-    *,
-    views: Float32Array | None,
-    classes: int,
-    penalty: float,
-) -> Float32Array:
-    """Logits [N, C] of every picture by a head that was fitted without its fold.
-
-    features: [N, D]; views: [N, D] of other views of the same pictures, which the heads learn from too.
-    """
-    logits = np.zeros((len(targets), classes), np.float32)
-    for fold in np.unique(folds):
-        seen = folds != fold
-        parts = [features[seen]] if views is None else [features[seen], views[seen]]
-        head = fit_head(np.concatenate(parts), np.tile(targets[seen], len(parts)), classes=classes, penalty=penalty)
-        logits[~seen] = head.logits(features[~seen])
-    return logits

@@ -60,7 +60,7 @@ class Evaluation:
             split=split,
             predictions=predictions,
             outside=outside,
-            warnings=(*one_answer(predictions), *warnings),
+            warnings=(*one_answer(predictions), *promised_refusals(card), *warnings),
             metrics=measure(sample, predictions.labels),
         )
 
@@ -119,6 +119,15 @@ def few_training_pictures(labels: tuple[str, ...], training: collections.Counter
         return ()
     more = f" and {len(few) - 10} more" if len(few) > 10 else ""
     return (f"fewer than {FEW} training pictures of: {', '.join(few[:10])}{more}; their answers are worth little",)
+
+
+def promised_refusals(card: ModelCard) -> tuple[str, ...]:
+    """A warning where too few pictures calibrated the refusals to promise what they are meant to be."""
+    below, promised = card.refuse_below, card.refuses_members
+    if below is None or promised is None or promised <= below:
+        return ()
+    known = "too few" if card.calibrated_on is None else f"only {card.calibrated_on}"
+    return (f"{known} pictures calibrated its refusals: up to {promised:.1%} of members are refused, not {below:.1%}",)
 
 
 def one_answer(predictions: Predictions) -> tuple[str, ...]:

@@ -123,13 +123,17 @@ def _write_picture(folder: Path, index: int, size: int) -> Pixels:
 
 def _answers(model: onnx.ModelProto, pixels: Pixels) -> dict[str, Any]:
     """Every output of the graph by name, and `logits`: what the probabilities are the softmax of; each [N, ...]."""
-    (softmax,) = (node for node in model.graph.node if PROBABILITIES in node.output)
     names = [output.name for output in model.graph.output]
+    (last,) = (node for node in model.graph.node if PROBABILITIES in node.output)
+    if last.op_type != "Softmax":
+        # A mean of several softmaxes: the softmax of its own logarithm.
+        answers = dict(zip(names, Session(model.SerializeToString()).answers(names, pixels), strict=True))
+        return {**answers, "logits": np.log(answers[PROBABILITIES])}
     with_logits = onnx.ModelProto()
     with_logits.CopyFrom(model)
-    with_logits.graph.output.append(onnx.helper.make_empty_tensor_value_info(softmax.input[0]))
-    answers = Session(with_logits.SerializeToString()).answers([*names, softmax.input[0]], pixels)
-    return dict(zip([*names, "logits"], answers, strict=True))
+    with_logits.graph.output.append(onnx.helper.make_empty_tensor_value_info(last.input[0]))
+    found = Session(with_logits.SerializeToString()).answers([*names, last.input[0]], pixels)
+    return dict(zip([*names, "logits"], found, strict=True))
 
 
 def _entry(folder: Path, index: int, answers: dict[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,21 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from fruitcnn.calibration.familiarity import LEVELS, SHARPNESS, Familiarity
-from fruitcnn.calibration.linear_probe import Head
+from fruitcnn.calibration.conformal import LEVELS
+from fruitcnn.calibration.familiarity import SHARPNESS, Familiarity
+from fruitcnn.calibration.linear_probe import Heads
 from fruitcnn.card import EVIDENCE, FAMILIARITY, PROBABILITIES
 from fruitcnn.features.backbone import FEATURES, MAPS, PLACES
 
 # Before the names of the last layer's weights, by which such a graph is known again.
 HEAD = "head"
+
+
+def member(number: int) -> str:
+    """Before the names of the weights of one of the heads that answer together, from 1."""
+    return f"{HEAD}{number}"
+
+
 _SMALLEST_NORM = 1e-6
 
 
@@ -51,16 +59,18 @@ class _Writer:
 
 
 def answer_graph(
-    backbone: onnx.ModelProto, head: Head, *, temperature: float, familiarity: Familiarity
+    backbone: onnx.ModelProto, heads: Heads, *, temperature: float, familiarity: Familiarity
 ) -> onnx.ModelProto:
     """A whole model.onnx but for its card: the backbone and the outputs that the card's names stand for.
 
-    head: from pooled features [N, D] to logits [N, C]. temperature: what the logits are divided by, folded into the
-    head. The evidence's mean over places is the calibrated logit.
+    heads: from pooled features [N, D] to logits [N, C]. temperature: what the logits are divided by, folded into the
+    heads. The probabilities are the mean of those of all heads; the evidence's mean over places is the calibrated
+    logit, the mean of those of all heads.
     """
     model = onnx.ModelProto()
     model.CopyFrom(backbone)
     size = backbone.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
+    head = heads.mean
     graph, classes = model.graph, len(head.bias)
     write = _Writer(graph)
     kernel = (head.kernel / np.float32(temperature)).T[:, :, None, None]  # [C, D, 1, 1]
@@ -71,7 +81,7 @@ def answer_graph(
     ]
     evidence = write.node("Conv", maps, EVIDENCE, kernel_shape=[1, 1])
     logits = write.node("ReduceMean", [evidence, PLACES], "logits", keepdims=0)
-    write.node("Softmax", [logits], PROBABILITIES, axis=1)
+    _write_probabilities(write, logits, heads, temperature)
     _write_familiarity(write, logits, classes, familiarity)
     del graph.output[:]
     grid = size // 32
@@ -81,6 +91,20 @@ def answer_graph(
     graph.name = "fruitcnn"
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _write_probabilities(write: _Writer, logits: str, heads: Heads, temperature: float) -> None:
+    """The softmax of the logits of one head, or the mean of several ones'."""
+    if len(heads.members) == 1:
+        write.node("Softmax", [logits], PROBABILITIES, axis=1)
+        return
+    total = ""
+    for number, head in enumerate(heads.members, 1):
+        kernel, bias = head.kernel / np.float32(temperature), head.bias / np.float32(temperature)
+        values = write.dense(FEATURES, kernel, bias, member(number))
+        answer = write.node("Softmax", [values], f"{member(number)}/probabilities", axis=1)
+        total = write.node("Add", [total, answer], f"{member(number)}/total") if total else answer
+    write.node("Mul", [total, write.constant(1 / len(heads.members), "share")], PROBABILITIES)
 
 
 def _write_familiarity(write: _Writer, logits: str, classes: int, fitted: Familiarity) -> None:

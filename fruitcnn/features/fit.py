@@ -10,7 +10,7 @@ from fruitcnn import checkpoint
 from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.familiarity import Familiarity
 from fruitcnn.calibration.held_out import Answers, Calibration, Features
-from fruitcnn.calibration.linear_probe import Head, fit_head
+from fruitcnn.calibration.linear_probe import Heads
 from fruitcnn.card import ModelCard
 from fruitcnn.config import HeadConfig
 from fruitcnn.dataset.records import TRAIN
@@ -22,7 +22,7 @@ from fruitcnn.features.extractor import Extractor
 from fruitcnn.features.source import FeaturesSource, output_shapes
 from fruitcnn.image import Pixels
 from fruitcnn.progress import Progress, part
-from fruitcnn.runs.calibrate import calibrate_head, remarks_on_folds, training_folds
+from fruitcnn.runs.calibrate import calibrate_head, head_folds, remarks_on_folds
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.summary import duration
@@ -54,18 +54,15 @@ def _fit(backbone: onnx.ModelProto, extractor: Extractor, run: Run) -> None:
     outside_pixels = dataset.outside_pixels(size)
     outside = None if outside_pixels is None else _features(extractor, outside_pixels)
     views = _features(extractor, dataset.pixels(TRAIN, size), mirrored=True) if settings.mirrored else None
-    rows = [features[TRAIN]] if views is None else [features[TRAIN], views]
-    targets = np.tile(dataset.targets(TRAIN), len(rows))
-    with part("fitting the last layer", share=0.2):
-        head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)
-    folds = training_folds(dataset, settings.folds, seed=config.seed)
+    folds = head_folds(dataset, settings, seed=config.seed)
     for line in remarks_on_folds(dataset, folds):
         run.print_line(printable(line))
     known = Features(features[TRAIN], outside)
-    with part("fitting the folds", share=0.4):
-        calibration = calibrate_head(known, views, dataset, folds, settings, seed=config.seed)
-    answers = {split: Answers(found, head.logits(found)) for split, found in features.items()}
-    write_results(Trained(FeaturesNetwork(backbone, extractor, head), calibration, answers), run)
+    with part("fitting the last layer", share=0.6):
+        fitted, calibration = calibrate_head(known, views, dataset, folds, settings, seed=config.seed)
+    network = FeaturesNetwork(backbone, extractor, fitted.heads)
+    answers = {split: network.answers(found, calibration.temperature) for split, found in features.items()}
+    write_results(Trained(network, calibration, answers), run)
 
 
 def _passes(run: Run) -> int:
@@ -100,20 +97,24 @@ class FeaturesNetwork:
 
     backbone: onnx.ModelProto
     extractor: Extractor
-    head: Head
+    heads: Heads
 
     @property
     def parameters(self) -> int:
-        """How many numbers are in the network and its last layer."""
+        """How many numbers are in the network and its last layers."""
         tensors = sum(int(np.prod(tensor.dims)) for tensor in self.backbone.graph.initializer)
-        return tensors + self.head.kernel.size + self.head.bias.size
+        return tensors + sum(head.kernel.size + head.bias.size for head in self.heads.members)
+
+    def answers(self, features: Float32Array, temperature: float) -> Answers:
+        """The answers to pictures by their features [N, D], calibrated by a temperature."""
+        return Answers(features, self.heads.mean.logits(features), self.heads.probabilities(features, temperature))
 
     def calibrated(self, calibration: Calibration) -> "CalibratedFeatures":
         """With the answer head on its graph."""
         fitted = calibration.familiarity
         assert isinstance(fitted, Familiarity)
-        graph = answer_graph(self.backbone, self.head, temperature=calibration.temperature, familiarity=fitted)
-        return CalibratedFeatures(graph, self.extractor, self.head, calibration.temperature)
+        graph = answer_graph(self.backbone, self.heads, temperature=calibration.temperature, familiarity=fitted)
+        return CalibratedFeatures(graph, self.extractor, self.heads, calibration.temperature)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +123,7 @@ class CalibratedFeatures:
 
     graph: onnx.ModelProto
     extractor: Extractor
-    head: Head
+    heads: Heads
     temperature: float
 
     @property
@@ -132,7 +133,7 @@ class CalibratedFeatures:
 
     def logits(self, pixels: Pixels) -> Float32Array:
         """Calibrated logits [N, C] of uint8 pixels [N, S, S, 3], by numpy: the graph has to agree with them."""
-        return self.head.logits(self.extractor.features(pixels)) / np.float32(self.temperature)
+        return self.heads.log_probabilities(self.extractor.features(pixels), self.temperature)
 
     def source(self, card: ModelCard, gate: Gate) -> FeaturesSource:
         """What the formats are made from."""

@@ -5,9 +5,10 @@ import numpy as np
 import onnx
 
 from fruitcnn.calibration.familiarity import SHARPNESS, Familiarity
+from fruitcnn.calibration.linear_probe import Head, Heads
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ModelError
-from fruitcnn.features.answer_graph import HEAD
+from fruitcnn.features.answer_graph import HEAD, member
 from fruitcnn.model import answer_model, build_model
 from fruitcnn.model.keras_graph import operation_of
 
@@ -26,7 +27,15 @@ def keras_twin(graph: onnx.ModelProto, card: ModelCard) -> keras.Model:
     model = build_model(architecture, classes=classes, size=size, dropout=0.0, weights="imagenet")
     kernel, bias = tensors[f"{HEAD}/kernel"][:, :, 0, 0].T, tensors[f"{HEAD}/bias"]
     operation_of(model.outputs[0]).set_weights([kernel, bias])
-    return answer_model(model, familiarity=_familiarity(tensors))
+    return answer_model(model, familiarity=_familiarity(tensors), heads=_heads(tensors))
+
+
+def _heads(tensors: dict[str, np.ndarray]) -> Heads | None:
+    """Those that answer together; None where one head answers alone."""
+    found = list[Head]()
+    while (name := f"{member(len(found) + 1)}/kernel") in tensors:
+        found.append(Head(tensors[name].T, tensors[f"{member(len(found) + 1)}/bias"]))
+    return Heads(tuple(found)) if found else None
 
 
 def _familiarity(tensors: dict[str, np.ndarray]) -> Familiarity:

@@ -2,6 +2,7 @@
 
 import json
 
+from fruitcnn.card import ModelCard
 from fruitcnn.errors import shortened
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.models import choose_model
@@ -27,7 +28,7 @@ def describe(model: str | None = None) -> str:
         "input": f"image: float32 [batch, 3, {card.size}, {card.size}], RGB, 0..255",
         "resize": f"{card.resize}, {card.filter}",
         "output": f"probabilities: float32 [batch, {len(card.labels)}]",
-        **({} if card.refuse_below is None else {"unknown": f"below a familiarity of {card.refuse_below:g}"}),
+        **({} if card.refuse_below is None else {"unknown": _unknown(card, card.refuse_below)}),
         **({"evidence": "where each answer comes from"} if "evidence" in outputs else {}),
         "calibration": f"temperature {card.temperature:.3f}, already in the weights",
     }
@@ -36,6 +37,16 @@ def describe(model: str | None = None) -> str:
     width = min(max(map(len, names)), _LONGEST_NAME)
     values = (printable(shortened(value, _LONGEST_VALUE)) for _, value in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in zip(names, values, strict=True))
+
+
+def _unknown(card: ModelCard, below: float) -> str:
+    """When the model says so, and how many pictures of its classes that meets."""
+    text, promised = f"below a familiarity of {below:g}", card.refuses_members
+    if promised is None:
+        return text
+    known = "" if card.calibrated_on is None else f" (calibrated on {card.calibrated_on:,} pictures)"
+    few = f", because so few can't promise {below:.1%}" if promised > below else ""
+    return f"{text}: at most {promised:.1%} of new pictures of its classes{known}{few}"
 
 
 def _provenance_row(key: str, value: object, *, taken: set[str]) -> tuple[str, str]:

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from fruitcnn.calibration.familiarity import LEVELS, SHARPNESS, Familiarity
+from fruitcnn.calibration.conformal import LEVELS
+from fruitcnn.calibration.familiarity import SHARPNESS, Familiarity
+from fruitcnn.calibration.linear_probe import Heads
 from fruitcnn.card import EVIDENCE, FAMILIARITY, PROBABILITIES
 from fruitcnn.model.keras_graph import operation_of
 
@@ -19,12 +21,17 @@ LOGIT_MAPS = "logit_maps"
 
 
 def answer_model(
-    model: keras.Model, *, temperature: float = 1.0, familiarity: Familiarity | None = None
+    model: keras.Model,
+    *,
+    temperature: float = 1.0,
+    familiarity: Familiarity | None = None,
+    heads: Heads | None = None,
 ) -> keras.Model:
     """The model that is exported: pixels [N, S, S, 3] to a list of outputs, named by their layers.
 
     model: from pixels to logits [N, C]; its layers are shared, its weights are not changed. temperature: what the
-    logits are divided by, folded into the last Dense layer.
+    logits are divided by, folded into the last Dense layer. heads: layers on its features that answer together, whose
+    mean the last Dense layer is.
     The outputs: `probabilities` [N, C]; `familiarity` [N], with a fitted `familiarity` and a Dense layer at the end;
     `evidence` [N, C, h, w], whose mean over places is the calibrated logit, where the network ends in global average
     pooling and Dense: the Dense layer is applied before the pooling, which gives the same.
@@ -44,7 +51,9 @@ def answer_model(
         evidence = layers.Permute((3, 1, 2), name=EVIDENCE)(maps)
     else:
         logits = _dense(features, kernel, bias, name="logits")
-    outputs = [layers.Softmax(name=PROBABILITIES)(logits)]
+    outputs = [
+        _mean_probabilities(features, heads, temperature) if heads else layers.Softmax(name=PROBABILITIES)(logits)
+    ]
     if familiarity is not None:
         outputs.append(_familiarity(features, logits, familiarity))
     return _with_outputs(model, [*outputs, *([evidence] if evidence is not None else [])])
@@ -78,6 +87,16 @@ def _before_dropout(tensor: keras.KerasTensor) -> keras.KerasTensor:
 
 def _with_outputs(model: keras.Model, outputs: list[keras.KerasTensor]) -> keras.Model:
     return keras.Model(model.inputs[0], outputs, name=model.name)
+
+
+def _mean_probabilities(features: keras.KerasTensor, heads: Heads, temperature: float) -> keras.KerasTensor:
+    """The mean [N, C] of the probabilities of all heads."""
+    answers = []
+    for number, head in enumerate(heads.members, 1):
+        logits = _dense(features, head.kernel / temperature, head.bias / temperature, name=f"head{number}")
+        answers.append(layers.Softmax(name=f"head{number}_probabilities")(logits))
+    total = layers.Add(name="total_probabilities")(answers) if len(answers) > 1 else answers[0]
+    return layers.Rescaling(1 / len(answers), name=PROBABILITIES)(total)
 
 
 def _familiarity(features: keras.KerasTensor, logits: keras.KerasTensor, fitted: Familiarity) -> keras.KerasTensor:

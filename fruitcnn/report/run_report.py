@@ -8,7 +8,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
 from fruitcnn.evaluation.album import Album, key_of
-from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures, one_answer
+from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures, one_answer, promised_refusals
 from fruitcnn.evaluation.measured import Metrics
 from fruitcnn.evaluation.predictions import Predictions
 from fruitcnn.identify.identifier import Identifier
@@ -43,7 +43,7 @@ def write_run_report(
         split=split,
         predictions=shown,
         outside=Predictions(predictions.labels, ()),
-        warnings=(*one_answer(shown), *warnings),
+        warnings=(*one_answer(shown), *promised_refusals(identifier.card), *warnings),
         metrics=metrics[split],
     )
     by_file = {record.file: record.path for record in listing}

@@ -3,14 +3,15 @@
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
+from fruitcnn.calibration.fold_heads import LEAST_TEMPERATURE, FoldHeads, fit_fold_heads, fold_count
 from fruitcnn.calibration.held_out import (
     Answers,
     Calibration,
     Features,
+    Known,
     assign_folds,
     calibrate_held_back,
     calibrate_out_of_fold,
-    held_out_logits,
 )
 from fruitcnn.config import HeadConfig
 from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION, Dataset
@@ -22,17 +23,32 @@ def calibrate_network(
     """Of a network that has learned from the training pictures, by other splits' answers. outside: features [O, D]."""
     split = CALIBRATION if CALIBRATION in answers else VALIDATION
     learned = Features(answers[TRAIN].features, outside)
-    return calibrate_held_back(learned, dataset.targets(TRAIN), answers[split], dataset.targets(split), seed=seed)
+    return calibrate_held_back(
+        learned, dataset.targets(TRAIN), answers[split], known_pictures(dataset, split), seed=seed
+    )
+
+
+def known_pictures(dataset: Dataset, split: str = TRAIN) -> Known:
+    """What is known of a split's pictures."""
+    names = [picture.group or picture.file for picture in dataset.in_split(split)]
+    return Known(dataset.targets(split), np.unique(names, return_inverse=True)[1])
+
+
+def head_folds(dataset: Dataset, head: HeadConfig, *, seed: int) -> IntArray:
+    """`training_folds` for last layers."""
+    return training_folds(dataset, fold_count(len(dataset.in_split(TRAIN)), head.folds), seed=seed)
 
 
 def training_folds(dataset: Dataset, folds: int, *, seed: int) -> IntArray:
     """A fold 0..folds-1 for each training picture [N]: near-duplicates together, but for a class that has no others."""
-    return assign_folds(dataset.targets(TRAIN), _groups(dataset), folds=folds, seed=seed)
+    known = known_pictures(dataset)
+    return assign_folds(known.targets, known.groups, folds=folds, seed=seed)
 
 
 def remarks_on_folds(dataset: Dataset, folds: IntArray) -> list[str]:
     """What to tell people of the classes whose calibration is worth less than that of the others. folds: [N]."""
-    targets, groups = dataset.targets(TRAIN), _groups(dataset)
+    known = known_pictures(dataset)
+    targets, groups = known.targets, known.groups
     whole = np.array([len(np.unique(folds[groups == group])) == 1 for group in groups])
     apart = [dataset.labels[label] for label in np.unique(targets[~whole])]
     alone = [label for number, label in enumerate(dataset.labels) if len(np.unique(folds[targets == number])) == 1]
@@ -42,20 +58,26 @@ def remarks_on_folds(dataset: Dataset, folds: IntArray) -> list[str]:
         remarks.append(f"warning: {problem}; calibration takes them for different ones, so percentages may be too high")
     if alone:
         problem = f"there is only one training picture of {', '.join(alone)}"
-        remarks.append(f"warning: {problem}; what calibrates has never met the class, so percentages may be too low")
+        remarks.append(f"warning: {problem}; all folds learn from it, so nothing tells how well it is known")
     return remarks
-
-
-def _groups(dataset: Dataset) -> IntArray:
-    """A number for each training picture [N], the same for near-duplicates."""
-    names = [picture.group or picture.file for picture in dataset.in_split(TRAIN)]
-    return np.unique(names, return_inverse=True)[1]
 
 
 def calibrate_head(
     features: Features, views: Float32Array | None, dataset: Dataset, folds: IntArray, head: HeadConfig, *, seed: int
-) -> Calibration:
-    """Of a network whose last layer alone learns from the training pictures' features and views' [N, D]. folds: [N]."""
-    targets, classes = dataset.targets(TRAIN), len(dataset.labels)
-    logits = held_out_logits(features.known, targets, folds, views=views, classes=classes, penalty=head.penalty)
-    return calibrate_out_of_fold(features, targets, folds, logits, by_fold=[features] * head.folds, seed=seed)
+) -> tuple[FoldHeads, Calibration]:
+    """Last layers on the training pictures' features and views' [N, D], and what makes their answers honest.
+
+    folds: [N].
+    """
+    known, classes = known_pictures(dataset), len(dataset.labels)
+    fitted = fit_fold_heads(features.known, known.targets, folds, views=views, classes=classes, penalty=head.penalty)
+    calibration = calibrate_out_of_fold(
+        features,
+        known,
+        folds,
+        fitted.logits,
+        by_fold=[features] * (int(folds.max()) + 1),
+        at_least=LEAST_TEMPERATURE,
+        seed=seed,
+    )
+    return fitted, calibration

@@ -5,20 +5,31 @@ import dataclasses
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
+from fruitcnn.calibration.conformal import promised_share
 from fruitcnn.calibration.held_out import Calibration
 from fruitcnn.calibration.softmax import softmax
 from fruitcnn.calibration.temperature import HIGHEST, LOWEST
 from fruitcnn.dataset.records import TRAIN, Dataset
+from fruitcnn.dataset.remarks import counted
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
 
-# Of pictures of the known classes one in twenty is refused.
+# Of new pictures of the known classes at most one in twenty is refused, where enough known ones could say so.
 REFUSE_BELOW = 0.05
 # Figures of the training pictures, by models that had not met them.
 HELD_OUT = "held_out"
+
+
+def refusals_on_card(count: int) -> dict[str, float]:
+    """What the card says of familiarity. count: of the pictures that it was calibrated on."""
+    return {
+        "refuse_below": REFUSE_BELOW,
+        "refuses_members": promised_share(REFUSE_BELOW, count),
+        "calibrated_on": count,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +71,16 @@ def evaluate_splits(trained: Trained, run: Run) -> Evaluated:
     dataset, answers, calibration = run.dataset, trained.answers, trained.calibration
     if calibration.temperature in (LOWEST, HIGHEST):
         run.print_line(_describe_bound(calibration.temperature))
+    if calibration.familiarity and (promised := promised_share(REFUSE_BELOW, calibration.count)) > REFUSE_BELOW:
+        known = counted(calibration.count, "picture", "pictures")
+        run.print_line(
+            f"{known} can't promise that {REFUSE_BELOW:.0%} of new members are refused: {promised:.1%} may be"
+        )
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
-    probabilities = {split: softmax(values) for split, values in logits.items()}
+    probabilities = {
+        split: softmax(logits[split]) if found.probabilities is None else found.probabilities
+        for split, found in answers.items()
+    }
     fitted = calibration.familiarity
     familiarity = {
         split: fitted.p_value(fitted.score(found.features, logits[split])) for split, found in answers.items() if fitted

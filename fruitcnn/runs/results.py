@@ -20,7 +20,7 @@ from fruitcnn.models import DATA, EMBEDDED
 from fruitcnn.outputs import write_text
 from fruitcnn.progress import part
 from fruitcnn.report.run_report import write_run_report
-from fruitcnn.runs.evaluated import HELD_OUT, REFUSE_BELOW, Evaluated, evaluate_splits
+from fruitcnn.runs.evaluated import HELD_OUT, Evaluated, evaluate_splits, refusals_on_card
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
 from fruitcnn.runs.verdict import next_commands, verdict
@@ -43,7 +43,7 @@ def write_results(trained: Trained, run: Run) -> None:
 def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
     """The model in its formats, compared with the network."""
     network, dataset, size = trained.network.calibrated(trained.calibration), run.dataset, run.config.data.size
-    card = _card(trained, evaluated, run, outputs=_card_outputs(network.outputs))
+    card = _card(trained, evaluated, run, outputs=_card_outputs(network.outputs, trained.calibration.count))
     rows = dataset.pixels(VALIDATION, size) if run.config.data.reference == "photographs" else None
     reference = measure_reference(network.logits, dataset.labels, rows, size=size)
     source = network.source(card, Gate(reference))
@@ -52,9 +52,9 @@ def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
     return export_run(source, run.folder)
 
 
-def _card_outputs(outputs: dict[str, list[int]]) -> tuple[dict[str, Any], ...]:
-    """What the card says of the outputs. outputs: shapes without the batch, by name."""
-    more: dict[str, dict[str, Any]] = {FAMILIARITY: {"refuse_below": REFUSE_BELOW}}
+def _card_outputs(outputs: dict[str, list[int]], count: int) -> tuple[dict[str, Any], ...]:
+    """What the card says of the outputs. outputs: shapes without the batch, by name; count: of calibrating pictures."""
+    more: dict[str, dict[str, Any]] = {FAMILIARITY: refusals_on_card(count)}
     if EVIDENCE in outputs:
         more[EVIDENCE] = {"grid": outputs[EVIDENCE][1:]}
     return tuple({"name": name, **more.get(name, {})} for name in outputs)

@@ -14,7 +14,7 @@ from fruitcnn.calibration.held_out import Answers, Calibration, Features, calibr
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.model import has_features, keras
-from fruitcnn.runs.calibrate import remarks_on_folds, training_folds
+from fruitcnn.runs.calibrate import known_pictures, remarks_on_folds, training_folds
 from fruitcnn.temporaries import remove_temporaries
 from fruitcnn.terminal import printable
 from fruitcnn.training.answers import answers_of
@@ -47,7 +47,7 @@ def calibrated_by_folds(model: keras.Model, run: NetworkRun) -> Calibrated:
     answers = {split: answers_of(model, dataset.pixels(split, size)) for split in dataset.splits}
     calibration = calibrate_out_of_fold(
         _features(model, answers[TRAIN], outside_pixels),
-        dataset.targets(TRAIN),
+        known_pictures(dataset),
         folds,
         np.stack([found.logits for found in by_fold])[folds, np.arange(len(folds))],
         by_fold=features,
@@ -62,7 +62,10 @@ def _network_without(fold: int, folds: IntArray, run: NetworkRun) -> keras.Model
     folder = run.folder / checkpoint.FOLDS / str(fold + 1)
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporaries(folder)
-    rest = dataclasses.replace(run, dataset=_without(run.dataset, folds == fold), folder=folder)
+    # No network lacks a class: the only picture of one stays.
+    targets = run.dataset.targets(TRAIN)
+    several = np.bincount(targets)[targets] > 1
+    rest = dataclasses.replace(run, dataset=_without(run.dataset, (folds == fold) & several), folder=folder)
     keras.utils.set_random_seed(run.config.seed)
     model = starting_model(rest.config, rest.dataset)
     fitted = fit_model(model, rest)

@@ -7,20 +7,22 @@ import torch
 
 from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.held_out import Calibration
+from fruitcnn.calibration.linear_probe import Heads
 from fruitcnn.card import ModelCard
 from fruitcnn.device import on_cpu
 from fruitcnn.export.gate import Gate
 from fruitcnn.export.source import KerasSource
 from fruitcnn.image import Pixels
-from fruitcnn.model import TorchForward, answer_model
+from fruitcnn.model import TorchForward, answer_model, features_model
 from fruitcnn.runtime import network_input
 
 
 @dataclasses.dataclass(frozen=True)
 class KerasNetwork:
-    """See `fruitcnn.runs.trained.Network`. model: from pixels to logits."""
+    """See `fruitcnn.runs.trained.Network`. model: from pixels to logits; heads: what answers for its last layer."""
 
     model: keras.Model
+    heads: Heads | None = None
 
     @property
     def parameters(self) -> int:
@@ -29,8 +31,9 @@ class KerasNetwork:
 
     def calibrated(self, calibration: Calibration) -> "CalibratedKerasNetwork":
         """With the outputs that the exported files have."""
-        answers = answer_model(self.model, temperature=calibration.temperature, familiarity=calibration.familiarity)
-        return CalibratedKerasNetwork(self.model, answers, calibration.temperature)
+        temperature, familiarity = calibration.temperature, calibration.familiarity
+        answers = answer_model(self.model, temperature=temperature, familiarity=familiarity, heads=self.heads)
+        return CalibratedKerasNetwork(self.model, answers, temperature, self.heads)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,7 @@ class CalibratedKerasNetwork:
     model: keras.Model
     answers: keras.Model
     temperature: float
+    heads: Heads | None = None
 
     @property
     def outputs(self) -> dict[str, list[int]]:
@@ -51,6 +55,9 @@ class CalibratedKerasNetwork:
         """Calibrated logits [N, C] of uint8 pixels [N, S, S, 3]: float32, on the CPU."""
         with on_cpu(), torch.no_grad():
             image = torch.from_numpy(network_input(pixels)).contiguous(memory_format=torch.channels_last)
+            if self.heads:
+                features = TorchForward(features_model(self.model)).eval()(image)[0].numpy()
+                return self.heads.log_probabilities(features, self.temperature)
             logits: Float32Array = (TorchForward(self.model).eval()(image) / self.temperature).numpy()
             return logits
 

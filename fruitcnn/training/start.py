@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from fruitcnn.arrays import Float32Array
+from fruitcnn.calibration.fold_heads import PENALTY
 from fruitcnn.calibration.held_out import Answers, Features
-from fruitcnn.calibration.linear_probe import Head, fit_head
+from fruitcnn.calibration.linear_probe import fit_head
 from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.errors import ConfigError
@@ -14,7 +15,7 @@ from fruitcnn.features.extractor import Extractor
 from fruitcnn.model import TorchForward, build_model, features_model, has_features, keras
 from fruitcnn.model.keras_graph import operation_of
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
-from fruitcnn.runs.calibrate import calibrate_head, remarks_on_folds, training_folds
+from fruitcnn.runs.calibrate import calibrate_head, head_folds, remarks_on_folds
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
@@ -41,7 +42,7 @@ def starting_model(config: Config, dataset: Dataset) -> keras.Model:
     if config.train.view_size:
         _check_views(model, config, config.train.view_size)
     if config.train.head_first:
-        _fit_head_of(model, features_extractor(model), config, dataset)
+        _fit_head_of(model, config, dataset)
     if config.train.batch_norm == "frozen":
         model = with_frozen_statistics(model)
     if config.train.freeze:
@@ -68,30 +69,38 @@ def fit_head_only(model: keras.Model, run: Run) -> Trained:
     """Fit the last layer alone, in place, and calibrate it out of fold."""
     config, dataset, head = run.config, run.dataset, run.config.head or HeadConfig()
     extractor = features_extractor(model)
-    features, views = _fit_head_of(model, extractor, config, dataset)
+    features, views = _training_features(extractor, config, dataset)
     pixels = dataset.outside_pixels(config.data.size)
     outside = None if pixels is None else extractor.features(pixels)
-    folds = training_folds(dataset, head.folds, seed=config.seed)
+    folds = head_folds(dataset, head, seed=config.seed)
     for line in remarks_on_folds(dataset, folds):
         run.print_line(printable(line))
-    calibration = calibrate_head(Features(features, outside), views, dataset, folds, head, seed=config.seed)
-    last = Head(*operation_of(model.outputs[0]).get_weights())
+    fitted, calibration = calibrate_head(Features(features, outside), views, dataset, folds, head, seed=config.seed)
+    last = fitted.heads.mean
+    operation_of(model.outputs[0]).set_weights([last.kernel, last.bias])
     others = [split for split in dataset.splits if split != TRAIN]
     by_split = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in others}
-    answers = {split: Answers(found, last.logits(found)) for split, found in {TRAIN: features, **by_split}.items()}
-    return Trained(KerasNetwork(model), calibration, answers)
+    temperature = calibration.temperature
+    answers = {
+        split: Answers(found, last.logits(found), fitted.heads.probabilities(found, temperature))
+        for split, found in {TRAIN: features, **by_split}.items()
+    }
+    return Trained(KerasNetwork(model, fitted.heads), calibration, answers)
 
 
-def _fit_head_of(
-    model: keras.Model, extractor: Extractor, config: Config, dataset: Dataset
+def _training_features(
+    extractor: Extractor, config: Config, dataset: Dataset
 ) -> tuple[Float32Array, Float32Array | None]:
-    """Fit the last layer (linear probing, then fine-tuning: Kumar et al. 2022); returns features of pictures, views."""
+    """Features [N, D] of the training pictures and, where the recipe wants them, of their mirror images."""
     settings = config.head or HeadConfig()
     pixels = dataset.pixels(TRAIN, config.data.size)
-    features = extractor.features(pixels)
-    views = extractor.features(pixels, mirrored=True) if settings.mirrored else None
+    return extractor.features(pixels), extractor.features(pixels, mirrored=True) if settings.mirrored else None
+
+
+def _fit_head_of(model: keras.Model, config: Config, dataset: Dataset) -> None:
+    """Fit the last layer (linear probing, then fine-tuning: Kumar et al. 2022)."""
+    features, views = _training_features(features_extractor(model), config, dataset)
     rows = [features] if views is None else [features, views]
     targets = np.tile(dataset.targets(TRAIN), len(rows))
-    head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=settings.penalty)
+    head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=PENALTY)
     operation_of(model.outputs[0]).set_weights([head.kernel, head.bias])
-    return features, views

@@ -65,9 +65,12 @@ def _graph(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
 
 def _network(folder: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     model = load_keras(folder / checkpoint.KERAS)
-    logits = operation_of(model.outputs[0]).input
-    net = TorchForward(keras.Model(model.inputs[0], logits)).eval().to(device)
-    return lambda pixels: net(pixels).float().log_softmax(1)
+    last = operation_of(model.outputs[0])
+    if isinstance(last, keras.layers.Softmax):
+        net = TorchForward(keras.Model(model.inputs[0], last.input)).eval().to(device)
+        return lambda pixels: net(pixels).float().log_softmax(1)
+    mean = TorchForward(keras.Model(model.inputs[0], model.outputs[0])).eval().to(device)
+    return lambda pixels: mean(pixels).float().clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 def resized(views: torch.Tensor, size: int) -> torch.Tensor:

@@ -79,14 +79,15 @@ def test_a_head_is_fitted_and_calibrated_without_torch() -> None:
     program = """
 import sys
 import numpy as np
-from fruitcnn.calibration import held_out, intervals, linear_probe
+from fruitcnn.calibration import fold_heads, held_out, intervals
 rng = np.random.default_rng(0)
 targets = np.arange(90) % 3
 features = (rng.normal(size=(90, 8)) + 2 * np.eye(8)[targets]).astype(np.float32)
 folds = held_out.assign_folds(targets, np.arange(90), folds=3, seed=0)
-logits = held_out.held_out_logits(features, targets, folds, views=None, classes=3, penalty=1.0)
+logits = fold_heads.fit_fold_heads(features, targets, folds, views=None, classes=3, penalty=None).logits
 rows = held_out.Features(features, rng.normal(size=(30, 8)).astype(np.float32))
-fitted = held_out.calibrate_out_of_fold(rows, targets, folds, logits, by_fold=[rows] * 3, seed=0)
+known = held_out.Known(targets, np.arange(90))
+fitted = held_out.calibrate_out_of_fold(rows, known, folds, logits, by_fold=[rows] * 3, seed=0)
 assert fitted.familiarity and fitted.familiarity.gate.any() and 0 < fitted.temperature < 20
 heavy = {"torch", "keras", "scipy", "PIL", "yaml", "pydantic", "fruitcnn.config", "fruitcnn.dataset"} & set(sys.modules)
 assert not heavy, heavy

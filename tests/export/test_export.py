@@ -21,7 +21,8 @@ from onnx.reference import ReferenceEvaluator
 
 from fruitcnn import checkpoint, export_checkpoint
 from fruitcnn.arrays import Float32Array
-from fruitcnn.calibration.familiarity import LEVELS, Familiarity, unit
+from fruitcnn.calibration.conformal import LEVELS
+from fruitcnn.calibration.familiarity import Familiarity, unit
 from fruitcnn.calibration.held_out import Calibration
 from fruitcnn.card import METADATA_KEY, ModelCard
 from fruitcnn.dataset.scan import scan

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from fruitcnn.calibration.familiarity import Familiarity, fit_familiarity, held_out_scores
-from fruitcnn.calibration.linear_probe import Head, fit_head
+from fruitcnn.calibration.linear_probe import Heads, fit_head
 from fruitcnn.checkpoint import ONNX, SHIPPED
 from fruitcnn.features.answer_graph import answer_graph
 from fruitcnn.features.backbone import cut_backbone
@@ -34,22 +34,26 @@ def pixels() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def fitted(backbone: onnx.ModelProto, pixels: np.ndarray) -> tuple[np.ndarray, Head, Familiarity]:
-    """Features [24, D], and a head and a familiarity with all three of its parts, fitted to them."""
+def fitted(backbone: onnx.ModelProto, pixels: np.ndarray) -> tuple[np.ndarray, Heads, Familiarity]:
+    """Features [24, D], and two heads and a familiarity with all three of its parts, fitted to them."""
     features, targets = run(backbone, pixels)["features"], np.arange(24) % CLASSES
-    head, outside = fit_head(features, targets, classes=CLASSES, penalty=5.0), features[:6] + np.float32(0.1)
+    penalties, outside = (5.0, 0.01), features[:6] + np.float32(0.1)
+    heads = Heads(tuple(fit_head(features, targets, classes=CLASSES, penalty=each) for each in penalties))
     scores = held_out_scores([features] * 3, targets, np.arange(24) % 3, outside=[outside] * 3)
-    logits = head.logits(features) / np.float32(TEMPERATURE)
-    return features, head, fit_familiarity(features, targets, scores, logits, outside=outside)
+    logits = heads.mean.logits(features) / np.float32(TEMPERATURE)
+    return features, heads, fit_familiarity(features, targets, scores, logits, outside=outside)
 
 
 def test_the_outputs_are_those_of_the_fitted_objects(
-    backbone: onnx.ModelProto, pixels: np.ndarray, fitted: tuple[np.ndarray, Head, Familiarity]
+    backbone: onnx.ModelProto, pixels: np.ndarray, fitted: tuple[np.ndarray, Heads, Familiarity]
 ) -> None:
-    features, head, familiarity = fitted
-    found = run(answer_graph(backbone, head, temperature=TEMPERATURE, familiarity=familiarity), pixels)
-    logits = head.logits(features).astype(np.float64) / TEMPERATURE
-    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    features, heads, familiarity = fitted
+    found = run(answer_graph(backbone, heads, temperature=TEMPERATURE, familiarity=familiarity), pixels)
+    both = [head.logits(features).astype(np.float64) / TEMPERATURE for head in heads.members]
+    logits = np.mean(both, axis=0)
+    expected = np.mean([np.exp(each) / np.exp(each).sum(1, keepdims=True) for each in both], axis=0)
+    alone = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.abs(expected - alone).max() > 1e-3, "the mean of the answers, not the answer of the mean"
     assert list(found) == ["probabilities", "familiarity", "evidence"] and found["evidence"].shape == (24, 4, 2, 2)
     assert np.abs(found["probabilities"] - expected).max() < 1e-5
     assert np.abs(found["evidence"].mean((2, 3)) - logits).max() < 1e-4
@@ -58,9 +62,10 @@ def test_the_outputs_are_those_of_the_fitted_objects(
 
 
 def test_the_graph_is_as_clean_as_the_one_that_comes_from_keras(
-    backbone: onnx.ModelProto, fitted: tuple[np.ndarray, Head, Familiarity]
+    backbone: onnx.ModelProto, fitted: tuple[np.ndarray, Heads, Familiarity]
 ) -> None:
-    graph = answer_graph(backbone, fitted[1], temperature=TEMPERATURE, familiarity=fitted[2])
+    one = Heads(fitted[1].members[:1])
+    graph = answer_graph(backbone, one, temperature=TEMPERATURE, familiarity=fitted[2])
     shipped = onnx.load(SHIPPED / ONNX)
     kinds = sorted(node.op_type for node in graph.graph.node)
     assert kinds == sorted(node.op_type for node in shipped.graph.node)

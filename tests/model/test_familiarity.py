@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from fruitcnn.calibration.familiarity import LEVELS, Familiarity, unit
+from fruitcnn.calibration.conformal import LEVELS
+from fruitcnn.calibration.familiarity import Familiarity, unit
+from fruitcnn.calibration.held_out import Calibration
+from fruitcnn.calibration.linear_probe import Head, Heads
 from fruitcnn.model import TorchForward, answer_model, build_model, features_model, keras
+from fruitcnn.training.network import KerasNetwork
 
 CLASSES = 3
 
@@ -52,6 +56,26 @@ def test_the_layers_compute_the_fitted_score_and_the_evidence_its_logits(archite
     by_keras = answers.predict_on_batch(pixels[:4].permute(0, 2, 3, 1).numpy())
     for mine, other in zip(found, by_keras, strict=True):
         assert mine[:4].shape == other.shape and np.abs(mine[:4].numpy() - other).max() < 1e-3
+
+
+def test_heads_that_answer_together_give_the_mean_of_their_probabilities() -> None:
+    keras.utils.set_random_seed(0)
+    model = build_model("fruit_net", classes=CLASSES, size=32, dropout=0.0)
+    pixels = torch.rand(9, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        features = TorchForward(features_model(model)).eval()(pixels)[0].numpy()
+    rng, width = np.random.default_rng(0), features.shape[1]
+    members = [Head(rng.normal(size=(width, CLASSES)).astype(np.float32), np.float32([k, 0, 0])) for k in range(3)]
+    heads = Heads(tuple(members))
+    answers = answer_model(model, temperature=1.7, heads=heads)
+    with torch.no_grad():
+        found = TorchForward(answers).eval()(pixels)[0].numpy()
+    assert np.abs(found - heads.probabilities(features, 1.7)).max() < 1e-5
+    network = KerasNetwork(model, heads).calibrated(Calibration(1.7, None, 9))
+    said = network.logits(pixels.permute(0, 2, 3, 1).numpy().astype(np.uint8))
+    assert np.allclose(np.exp(said).sum(1), 1, atol=1e-5), "logarithms of probabilities"
+    by_keras = answers.predict_on_batch(pixels.permute(0, 2, 3, 1).numpy())[0]
+    assert answers.output_names[0] == "probabilities" and np.abs(by_keras - found).max() < 1e-5
 
 
 def test_the_trained_model_keeps_its_weights() -> None:
