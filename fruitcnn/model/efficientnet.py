@@ -27,12 +27,13 @@ _MEAN, _SCALE = 127.0, 128.0
 
 
 def efficientnet_lite(
-    pixels: keras.KerasTensor, classes: int, dropout: float, *, width: float, depth: float
+    pixels: keras.KerasTensor, classes: int, dropout: float, *, width: float, depth: float, blocks: float = math.inf
 ) -> keras.KerasTensor:
     """From pixels [N, S, S, 3] in 0..255 to logits [N, C].
 
     width, depth: factors of the channels and of the blocks in a stage; 1.0 and 1.0 have 3.4 M parameters. Neither
-    changes stem and head, nor how often the first and the last stage repeat their block.
+    changes stem and head, nor how often the first and the last stage repeat their block. blocks: how many there are, if
+    not all; then the widened and filtered channels of the last one are the features, in place of the head's.
     """
     x = layers.Rescaling(1 / _SCALE, -_MEAN / _SCALE, name="rescaling")(pixels)
     x = _conv(x, 32, 3, strides=2, name="stem")
@@ -42,6 +43,9 @@ def efficientnet_lite(
         for repeat in range(repeats if fixed else math.ceil(depth * repeats)):
             number += 1
             strides = stride if repeat == 0 else 1
+            if number == blocks:
+                x = _filtered(x, size, strides=strides, expansion=expansion, name=f"block{number}")
+                return classifier(x, classes, dropout)
             x = _block(x, _scaled(filters, width), size, strides=strides, expansion=expansion, name=f"block{number}")
     x = _conv(x, 1280, 1, name="head")  # [N, S / 32, S / 32, 1280]
     return classifier(x, classes, dropout)
@@ -59,15 +63,20 @@ def _block(
 ) -> keras.KerasTensor:
     """An inverted residual block (Sandler et al. 2018): widen, filter each channel, narrow without activation."""
     shortcut = x
-    if expansion > 1:
-        x = _conv(x, shortcut.shape[-1] * expansion, 1, name=f"{name}_expand")
-    depthwise = layers.DepthwiseConv2D(size, strides, "same", use_bias=False, name=f"{name}_depthwise_conv")
-    x = _relu6(_norm(depthwise(x), name=f"{name}_depthwise"), name=f"{name}_depthwise")
+    x = _filtered(x, size, strides=strides, expansion=expansion, name=name)
     x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
     x = _norm(x, name=f"{name}_project")
     if strides > 1 or shortcut.shape[-1] != filters:
         return x
     return layers.Add(name=f"{name}_add")([x, shortcut])
+
+
+def _filtered(x: keras.KerasTensor, size: int, *, strides: int, expansion: int, name: str) -> keras.KerasTensor:
+    """The first two parts of a block, whose channels are `expansion` times as many."""
+    if expansion > 1:
+        x = _conv(x, x.shape[-1] * expansion, 1, name=f"{name}_expand")
+    depthwise = layers.DepthwiseConv2D(size, strides, "same", use_bias=False, name=f"{name}_depthwise_conv")
+    return _relu6(_norm(depthwise(x), name=f"{name}_depthwise"), name=f"{name}_depthwise")
 
 
 def _conv(x: keras.KerasTensor, filters: int, size: int, *, name: str, strides: int = 1) -> keras.KerasTensor:

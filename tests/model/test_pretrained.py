@@ -110,3 +110,19 @@ def test_missing_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("KERAS_HOME", "/nonexistent")
     with pytest.raises(UsageError, match=r"can't be downloaded .* set model\.weights=none"):
         build_model("keras.applications.MobileNetV2", classes=3, size=96, dropout=0.0, weights="imagenet")
+
+
+def test_a_short_lite0_has_the_features_that_lite0_has_on_the_way() -> None:
+    """Its blocks are Lite0's, weights and all, up to the filters of the last one."""
+    short, whole = (
+        build_model(name, classes=3, size=64, dropout=0.0, weights="imagenet")
+        for name in ("efficientnet_lite0_short", "efficientnet_lite0")
+    )
+    assert short.count_params() * 4 < 5e6
+    last = whole.get_layer("block13_depthwise_relu").output
+    reference = keras.Model(whole.inputs[0], keras.layers.GlobalAveragePooling2D(name="pooled")(last))
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        found = TorchForward(features_model(short)).eval()(pixels)[0]
+        expected = TorchForward(reference).eval()(pixels)
+    assert found.shape == (2, 1152) and float((found - expected).abs().max()) < 1e-5
