@@ -22,10 +22,8 @@ def calibrate_network(
 ) -> Calibration:
     """Of a network that has learned from the training pictures, by other splits' answers. outside: features [O, D]."""
     split = CALIBRATION if CALIBRATION in answers else VALIDATION
-    learned = Features(answers[TRAIN].features, outside)
-    return calibrate_held_back(
-        learned, dataset.targets(TRAIN), answers[split], known_pictures(dataset, split), seed=seed
-    )
+    learned, known = Features(answers[TRAIN].features, outside), known_pictures(dataset, split)
+    return calibrate_held_back(learned, dataset.targets(TRAIN), answers[split], known, seed=seed)
 
 
 def known_pictures(dataset: Dataset, split: str = TRAIN) -> Known:

@@ -66,11 +66,15 @@ def _graph(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
 def _network(folder: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     model = load_keras(folder / checkpoint.KERAS)
     last = operation_of(model.outputs[0])
-    if isinstance(last, keras.layers.Softmax):
-        net = TorchForward(keras.Model(model.inputs[0], last.input)).eval().to(device)
-        return lambda pixels: net(pixels).float().log_softmax(1)
-    mean = TorchForward(keras.Model(model.inputs[0], model.outputs[0])).eval().to(device)
-    return lambda pixels: mean(pixels).float().clamp_min(torch.finfo(torch.float32).tiny).log()
+    one = isinstance(last, keras.layers.Softmax)
+    net = TorchForward(keras.Model(model.inputs[0], last.input if one else model.outputs[0])).eval().to(device)
+
+    def log_probabilities(pixels: torch.Tensor) -> torch.Tensor:
+        answers = net(pixels).float()
+        # The mean of several softmaxes has no logits.
+        return answers.log_softmax(1) if one else answers.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+    return log_probabilities
 
 
 def resized(views: torch.Tensor, size: int) -> torch.Tensor:

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from fruitcnn import checkpoint, load_config
+from fruitcnn.calibration.temperature import fit_safe_temperature
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.scan import scan
@@ -24,6 +25,7 @@ from fruitcnn.errors import ConfigError
 from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.image import load_pixels
 from fruitcnn.model import TorchForward, build_model, keras
+from fruitcnn.runs.calibrate import known_pictures
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.history import History
 from fruitcnn.training.last_checkpoint import LastCheckpoint
@@ -351,28 +353,14 @@ def answers(folder: Path, data: Path, split: str) -> tuple[np.ndarray, np.ndarra
     return np.log(probabilities) * metrics["temperature"], dataset.targets(split)
 
 
-def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """By trying all of a fine grid."""
-    grid = np.exp(np.linspace(math.log(0.02), math.log(50), 4000))
-
-    # A label counts (N + 1) / (N + 2).
-    soft_targets = np.full(logits.shape, 1 / (len(targets) + 2) / (logits.shape[1] - 1))
-    soft_targets[np.arange(len(targets)), targets] = (len(targets) + 1) / (len(targets) + 2)
-
-    def loss(temperature: float) -> float:
-        scaled = logits / temperature
-        scaled -= scaled.max(1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(1)) - (soft_targets * scaled).sum(1)).mean())
-
-    return float(grid[np.argmin([loss(temperature) for temperature in grid])])
-
-
 def test_the_temperature_is_fitted_on_the_validation_split(finished: Path, drawn: Path) -> None:
     found = json.loads((finished / checkpoint.METRICS).read_text())["temperature"]
+    dataset = dataset_of(load_config(finished / checkpoint.CONFIG, data=drawn))
     on_validation, on_training = (
-        best_temperature(*answers(finished, drawn, split)) for split in ("validation", "train")
+        fit_safe_temperature(*answers(finished, drawn, split), known_pictures(dataset, split).groups, at_least=0.05)
+        for split in ("validation", "train")
     )
-    assert found == pytest.approx(min(on_validation, 20), rel=0.01), "20 is the most that is tried"
+    assert found == pytest.approx(on_validation, rel=0.02)
     assert abs(on_training / on_validation - 1) > 0.05, "or this test could not tell them apart"
 
 
