@@ -70,7 +70,7 @@ def _network(folder: Path, device: torch.device) -> Callable[[torch.Tensor], tor
     net = TorchForward(keras.Model(model.inputs[0], last.input if one else model.outputs[0])).eval().to(device)
 
     def log_probabilities(pixels: torch.Tensor) -> torch.Tensor:
-        answers = net(pixels).float()
+        answers: torch.Tensor = net(pixels).float()
         # The mean of several softmaxes has no logits.
         return answers.log_softmax(1) if one else answers.clamp_min(torch.finfo(torch.float32).tiny).log()
 
