@@ -20,7 +20,7 @@ from tests.faults.conftest import Command
 def outcomes_of_kills(folder: Path, *counts: str) -> list[str]:
     draw_dataset(folder / "data", per_class=6, size=40, seed=3)
     command = [sys.executable, "-W", "ignore", "-m", "tests.faults.kills", folder, *counts]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=3600)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=10_800)
     assert done.returncode == 0, done.stderr
     outcomes = [outcome for kind in json.loads(done.stdout).values() for outcome in kind]
     wrong = [outcome for outcome in outcomes if outcome not in ("killed", "ended before")]
