@@ -69,6 +69,8 @@ class Progress:
     def _follow(self, inner: "Progress") -> float:
         """Move on to where a bar within this one's part is; returns by how much."""
         moved = self._base + self._part * min(1.0, inner.done / (inner.total or 1.0)) - self.done
+        # A second bar in the same part begins where the first one was.
+        moved = max(0.0, moved)
         self.advance(moved, title=inner.title)
         return moved
 
@@ -109,6 +111,24 @@ def part(title: str, amount: float = 0.0, *, share: float = 0.0) -> Iterator[Non
     finally:
         shown._part = 0.0
     shown.advance(end - shown.done)
+
+
+@contextlib.contextmanager
+def rest_of_the_work(title: str, total: float) -> Iterator[None]:
+    """All that is left of the bar that is shown, in a unit of its own, with its speed measured anew; else a new bar.
+
+    For work whose amount is known only when a part of it, such as reading the pictures, is done.
+    """
+    shown = Progress._shown
+    if shown is None or shown._part:
+        with Progress(title, total):
+            yield
+        return
+    shown.total = total / max(1e-9, 1 - shown.done / shown.total)
+    shown.done = shown._before = shown.total - total
+    shown.title, shown._started = title, time.monotonic()
+    shown._draw()
+    yield
 
 
 def above_the_bar(print_line: Callable[[str], object]) -> Callable[[str], None]:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fruitcnn.progress import Progress, above_the_bar, clock, part, seconds_left, tracked
+from fruitcnn.progress import Progress, above_the_bar, clock, part, rest_of_the_work, seconds_left, tracked
 from tests.terminals import terminal
 
 
@@ -67,6 +67,24 @@ def test_what_opens_within_a_part_moves_the_bar_on(monkeypatch: pytest.MonkeyPat
     shown = [line.split("  ")[0] for line in lines if line.strip()]
     assert list(dict.fromkeys(shown)) == ["run", "reading", "pictures", "exporting", "epochs", "report"]
     with part("nothing is shown", 1):
+        pass
+
+
+def test_what_is_left_has_a_unit_and_a_speed_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fruitcnn.progress._PAUSE", 0)
+    with terminal(monkeypatch) as lines, Progress("reading", 1.0) as run:
+        with part("reading", 0.4):
+            list(tracked("ab", "reading pictures", total=2))
+            # A second bar in the same part: nothing goes backwards.
+            list(tracked("ab", "reading others", total=2))
+        with rest_of_the_work("epochs", 6):
+            assert (round(run.total, 6), round(run.done, 6), run.done) == (10, 4, run._before)
+            with part("epochs", 3):
+                list(tracked("abc", "epoch", total=3))
+            assert round(run.done, 6) == 7
+    percents = [int(line.split("%")[0][-3:]) for line in lines if "%" in line]
+    assert percents == sorted(percents) and {0, 20, 40, 50, 60, 70} <= set(percents)
+    with rest_of_the_work("alone", 2):
         pass
 
 

@@ -21,7 +21,7 @@ from fruitcnn.features.backbone import cut_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.features.source import FeaturesSource, output_shapes
 from fruitcnn.image import Pixels
-from fruitcnn.progress import Progress, part
+from fruitcnn.progress import part, rest_of_the_work
 from fruitcnn.runs.calibrate import calibrate_head, head_folds, remarks_on_folds
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
@@ -30,7 +30,7 @@ from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
 
 # What follows the passes through the network, beside them: a guess, for the bar.
-_AFTERWARDS = 0.25
+AFTERWARDS = 0.25
 
 
 def fit_features(run: Run) -> None:
@@ -43,7 +43,7 @@ def fit_features(run: Run) -> None:
     run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
     if "epochs" in config.train.model_fields_set:
         run.print_line("this recipe has no epochs: its last layer is fitted to the end at once")
-    with Progress("features", _passes(run) * (1 + _AFTERWARDS)):
+    with rest_of_the_work("features", passes(run) * (1 + AFTERWARDS)):
         _fit(backbone, extractor, run)
 
 
@@ -65,7 +65,7 @@ def _fit(backbone: onnx.ModelProto, extractor: Extractor, run: Run) -> None:
     write_results(Trained(network, calibration, answers), run)
 
 
-def _passes(run: Run) -> int:
+def passes(run: Run) -> int:
     """How many pictures, mirror images too, the network has to see."""
     head = run.config.head or HeadConfig()
     mirrored = len(run.dataset.in_split(TRAIN)) if head.mirrored else 0
@@ -85,7 +85,7 @@ def _features_by_split(extractor: Extractor, run: Run) -> dict[str, Float32Array
     started = time.perf_counter()
     features = {smallest: _features(extractor, dataset.pixels(smallest, size))}
     first = len(features[smallest])
-    seconds, more = (time.perf_counter() - started) / first, _passes(run) - first
+    seconds, more = (time.perf_counter() - started) / first, passes(run) - first
     run.print_line(f"{more:,} more passes through the network: about {duration(seconds * more)}")
     features |= {split: _features(extractor, dataset.pixels(split, size)) for split in others}
     return {split: features[split] for split in dataset.splits}

@@ -10,7 +10,7 @@ from fruitcnn.dataset.saved_split import apply_split
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.outputs import check_inputs_stay
-from fruitcnn.progress import above_the_bar
+from fruitcnn.progress import Progress, above_the_bar, part
 from fruitcnn.runs.folder import Claim, claimed_run
 from fruitcnn.runs.needs import check_needs
 from fruitcnn.runs.run import Run
@@ -18,6 +18,8 @@ from fruitcnn.runs.summary import describe_beginning
 from fruitcnn.terminal import printable
 
 _ANY = Claim()
+# How much of a run the reading of pictures is: a guess, for the bar.
+_READING, _READING_FOR_EPOCHS = 0.4, 0.05
 
 
 def train_config(
@@ -38,8 +40,11 @@ def train_config(
     # A mistake is told before the seconds that importing what trains takes.
     check_needs(config)
     learn, print_line = _way_to_learn(config, device), above_the_bar(print_line)
-    with claimed_run(config, claim) as folder:
-        run = Run(config=config, dataset=_read_data(config, folder), folder=folder, print_line=print_line)
+    with claimed_run(config, claim) as folder, Progress("reading pictures", 1.0) as progress:
+        with part("reading pictures", _READING if fits_shipped_network(config) else _READING_FOR_EPOCHS):
+            dataset = _read_data(config, folder)
+        progress.advance(0, title="preparing")
+        run = Run(config=config, dataset=dataset, folder=folder, print_line=print_line)
         check_inputs_stay(run.outputs(), [*inputs, *run.inputs()])
         for line in describe_beginning(config, run.dataset):
             print_line(printable(line))

@@ -85,7 +85,7 @@ def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, r
     # The average is in place while BestWeights looks, and out again before LastCheckpoint saves.
     averaged: list[Callback] = [AveragedWeights(settings.ema)] if settings.ema else []
     last, keeper = find_last(run.folder, module), LastCheckpoint(run.folder, run.dataset.labels)
-    with _silent_lightning(), EpochProgress(run.interruption) as progress:
+    with _silent_lightning(), EpochProgress(run.interruption, run.print_line) as progress:
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator="gpu" if on_gpu else "cpu",

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 
 from fruitcnn.device import on_cpu, training_device
+from fruitcnn.features.fit import AFTERWARDS, passes
 from fruitcnn.model import TorchForward, has_features, keras
-from fruitcnn.progress import Progress, part
+from fruitcnn.progress import part, rest_of_the_work
 from fruitcnn.runs.calibrate import calibrate_network
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
@@ -22,8 +23,8 @@ from fruitcnn.training.run import NetworkRun
 from fruitcnn.training.start import fit_head_only, starting_model
 from fruitcnn.training.weights import load_weights
 
-# What follows the epochs, beside them: a guess, for the bar.
-_AFTERWARDS = 0.05
+# What follows the epochs, beside them, and what making the network is of a run: guesses, for the bar.
+_AFTERWARDS, _MAKING = 0.05, 0.05
 
 
 def training_on(device: str) -> Callable[[Run], None]:
@@ -40,7 +41,8 @@ def _train(run: Run, device: torch.device) -> None:
     with on_cpu():
         model = _start(learning)
         if run.config.head:
-            write_results(fit_head_only(model, learning), run)
+            with rest_of_the_work("features", passes(run) * (1 + AFTERWARDS)):
+                write_results(fit_head_only(model, learning), run)
         else:
             _train_whole(model, learning)
 
@@ -48,7 +50,8 @@ def _train(run: Run, device: torch.device) -> None:
 def _start(run: NetworkRun) -> keras.Model:
     """Make the network, and leave in the folder what a resume needs."""
     keras.utils.set_random_seed(run.config.seed)
-    model = starting_model(run.config, run.dataset)
+    with part("making the network", share=_MAKING):
+        model = starting_model(run.config, run.dataset)
     run.write_beginning()
     architecture, folder = run.config.model.architecture, printable(str(run.folder))
     run.print_line(f"training {architecture} on the {run.device.type} in {folder}")
@@ -60,7 +63,7 @@ def _train_whole(model: keras.Model, run: NetworkRun) -> None:
     if foreign := TorchForward(model).foreign:
         run.print_line(printable(_describe_foreign(foreign)))
     epochs = run.interruption.epochs
-    with run.interruption, Progress("epochs", epochs * (1 + _AFTERWARDS)):
+    with run.interruption, rest_of_the_work("epochs", epochs * (1 + _AFTERWARDS)):
         # Those of the networks that calibrate it are epochs of this run, too.
         with part("epochs", epochs):
             fitted = fit_model(model, run)

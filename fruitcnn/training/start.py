@@ -9,12 +9,14 @@ from fruitcnn.calibration.held_out import Answers, Features
 from fruitcnn.calibration.linear_probe import fit_head
 from fruitcnn.config import Config, HeadConfig
 from fruitcnn.dataset.records import TRAIN, Dataset
+from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import ConfigError
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.model import TorchForward, build_model, features_model, has_features, keras
 from fruitcnn.model.keras_graph import operation_of
 from fruitcnn.model.pretrained import freeze_through, with_frozen_statistics
+from fruitcnn.progress import part
 from fruitcnn.runs.calibrate import calibrate_head, head_folds, remarks_on_folds
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
@@ -71,7 +73,7 @@ def fit_head_only(model: keras.Model, run: Run) -> Trained:
     extractor = features_extractor(model)
     features, views = _training_features(extractor, config, dataset)
     pixels = dataset.outside_pixels(config.data.size)
-    outside = None if pixels is None else extractor.features(pixels)
+    outside = None if pixels is None else _features(extractor, pixels)
     folds = head_folds(dataset, head, seed=config.seed)
     for line in remarks_on_folds(dataset, folds):
         run.print_line(printable(line))
@@ -79,7 +81,7 @@ def fit_head_only(model: keras.Model, run: Run) -> Trained:
     last = fitted.heads.mean
     operation_of(model.outputs[0]).set_weights([last.kernel, last.bias])
     others = [split for split in dataset.splits if split != TRAIN]
-    by_split = {split: extractor.features(dataset.pixels(split, config.data.size)) for split in others}
+    by_split = {split: _features(extractor, dataset.pixels(split, config.data.size)) for split in others}
     temperature = calibration.temperature
     answers = {
         split: Answers(found, last.logits(found), fitted.heads.probabilities(found, temperature))
@@ -94,7 +96,7 @@ def _training_features(
     """Features [N, D] of the training pictures and, where the recipe wants them, of their mirror images."""
     settings = config.head or HeadConfig()
     pixels = dataset.pixels(TRAIN, config.data.size)
-    return extractor.features(pixels), extractor.features(pixels, mirrored=True) if settings.mirrored else None
+    return _features(extractor, pixels), _features(extractor, pixels, mirrored=True) if settings.mirrored else None
 
 
 def _fit_head_of(model: keras.Model, config: Config, dataset: Dataset) -> None:
@@ -104,3 +106,9 @@ def _fit_head_of(model: keras.Model, config: Config, dataset: Dataset) -> None:
     targets = np.tile(dataset.targets(TRAIN), len(rows))
     head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=PENALTY)
     operation_of(model.outputs[0]).set_weights([head.kernel, head.bias])
+
+
+def _features(extractor: Extractor, pixels: PixelRows, *, mirrored: bool = False) -> Float32Array:
+    """Features [N, D] of pixels [N, S, S, 3], as a part of the run's bar."""
+    with part("features", len(pixels)):
+        return extractor.features(pixels, mirrored=mirrored)
