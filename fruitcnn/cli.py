@@ -10,13 +10,20 @@ import typer
 from fruitcnn import __version__, options
 from fruitcnn.completion import complete_formats, complete_model, complete_recipe
 from fruitcnn.dataset_command import app as dataset_app
-from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
+from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, UsageError, system_error
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
 from fruitcnn.extras import missing_extra, require_extras
 from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.recipes import DEFAULT, find_recipe
 from fruitcnn.signals import end_inside_libraries
-from fruitcnn.terminal import flush_standard_output, open_standard_streams, printable, standard_output
+from fruitcnn.terminal import (
+    flush_standard_output,
+    open_standard_streams,
+    print_wrapped,
+    printable,
+    standard_output,
+    wrapped,
+)
 from fruitcnn.train_command import TrainCommand, check_photographs, training_settings
 
 app = typer.Typer(
@@ -41,7 +48,7 @@ def _top(
 
 @app.command(cls=QuickCommand)
 def identify(
-    paths: options.Paths,
+    paths: options.Paths = None,
     model: options.ChosenModel = None,
     format: options.RowFormat = options.Format.table,
     top: options.Top = None,
@@ -52,6 +59,7 @@ def identify(
     sort: options.Sort = None,
     link: options.Link = False,
     every: options.Every = 1.0,
+    camera: options.Camera = None,
     resume: options.Resume = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -59,6 +67,8 @@ def identify(
 
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected, 130 or 143 stopped by a signal.
     """
+    if not paths and camera is None:
+        raise UsageError("nothing to identify", remedy="name a picture, a folder or - (standard input)")
     from fruitcnn.identify.identify_paths import identify_paths
     from fruitcnn.identify.request import Request
 
@@ -75,8 +85,9 @@ def identify(
         link=link,
         every=every,
         resume=resume,
+        camera=camera,
     )
-    raise typer.Exit(identify_paths(paths, request))
+    raise typer.Exit(identify_paths(paths or [], request))
 
 
 @app.command(cls=QuickCommand)
@@ -90,7 +101,7 @@ def info(
     from fruitcnn.identify.info import describe
 
     with standard_output() as stream:
-        print(describe(model), file=stream)
+        print(wrapped(describe(model), stream), file=stream)
 
 
 @app.command(cls=QuickCommand)
@@ -128,7 +139,7 @@ def models() -> None:
     from fruitcnn.identify.catalogue import list_models
 
     with standard_output() as stream:
-        print(list_models(), file=stream)
+        print(wrapped(list_models(), stream), file=stream)
 
 
 @app.command(cls=QuickCommand)
@@ -205,9 +216,12 @@ def train(
     ] = DEFAULT,
     epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all that is drawn at random, the split too.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same one gives the same run, its split too.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override, as train.epochs=3.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="Set a key of the recipe, as train.epochs=3."),
+    ] = None,
     device: Annotated[options.Device, typer.Option(help="Where to train.")] = options.Device.auto,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
@@ -221,7 +235,8 @@ def train(
     from fruitcnn.runs.folder import Claim
     from fruitcnn.runs.stages import train_config
 
-    train_config(loaded, Claim(name=name, resume=resume), device=device.value, inputs=[Path(recipe)])
+    claim, inputs = Claim(name=name, resume=resume), [Path(recipe)]
+    train_config(loaded, claim, device=device.value, inputs=inputs, print_line=print_wrapped)
 
 
 @app.command(cls=QuickCommand)
@@ -258,7 +273,7 @@ def export(
     from fruitcnn.export.exporter import export_formats
 
     for parity in export_formats(checkpoint, format.split(","), to=to, force=force):
-        print(parity)
+        print_wrapped(str(parity))
 
 
 @app.command(cls=QuickCommand)
@@ -306,5 +321,5 @@ def _take_debug(words: list[str]) -> bool:
 def _fail(message: str, status: int, debug: bool) -> None:
     if debug:
         raise
-    print(f"fruitcnn: {printable(message)}", file=sys.stderr)
+    print(wrapped(f"fruitcnn: {printable(message)}", sys.stderr), file=sys.stderr)
     sys.exit(status)

@@ -12,7 +12,7 @@ from fruitcnn.checkpoint import CARD, KERAS, ONNX, ROOT
 from fruitcnn.errors import FruitcnnError, ModelError
 from fruitcnn.onnx_file import check_onnx
 from fruitcnn.regular_files import open_regular
-from fruitcnn.terminal import printable
+from fruitcnn.terminal import printable, wrapped
 
 # The models that come with fruitcnn, the default first; the wheel has that one alone, and of the others the card.
 _SHIPPED = ("fruits", "fruits-small")
@@ -33,7 +33,8 @@ class ModelChoice:
         """Say on standard error which model it is, where that was not plain, or verbose. role: as `identified by`."""
         if self.why or verbose:
             why = f" ({self.why})" if self.why else ""
-            print(f"fruitcnn: {role} {printable(f'{self.file if verbose else self.name}{why}')}", file=sys.stderr)
+            line = f"fruitcnn: {role} {printable(f'{self.file if verbose else self.name}{why}')}"
+            print(wrapped(line, sys.stderr), file=sys.stderr)
 
 
 def choose_model(model: str | os.PathLike[str] | None = None) -> ModelChoice:

@@ -36,7 +36,7 @@ class LogFormat(enum.StrEnum):
 
 
 Paths: TypeAlias = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="PATH...", help="Picture, folder of pictures, video, glob, http(s) address, or - for standard input."
     ),
@@ -46,6 +46,7 @@ ChosenModel: TypeAlias = Annotated[
     typer.Option(
         "--model",
         "-m",
+        metavar="MODEL",
         autocompletion=complete_model,
         help=MODEL_HELP,
         show_default="newest run in ./checkpoints, else the shipped model",
@@ -53,7 +54,12 @@ ChosenModel: TypeAlias = Annotated[
 ]
 RowFormat: TypeAlias = Annotated[
     Format,
-    typer.Option("--format", "-f", help="How to write the results; json: one object a line; spreadsheet: no formulas."),
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="FORMAT",
+        help="table; json: one object a line; csv; spreadsheet: csv without formulas.",
+    ),
 ]
 Top: TypeAlias = Annotated[
     int | None,
@@ -67,12 +73,14 @@ Top: TypeAlias = Annotated[
     ),
 ]
 Output: TypeAlias = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write here instead of to standard output.")
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to standard output.")
 ]
 ReplaceOutput: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
 RefuseBelow: TypeAlias = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Call less familiar pictures unknown.", show_default="the model's own"),
+    typer.Option(
+        min=0, max=1, metavar="P", help="Call less familiar pictures unknown.", show_default="the model's own"
+    ),
 ]
 Explain: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Write each picture with what its answer comes from here.")
@@ -83,7 +91,10 @@ Sort: TypeAlias = Annotated[
 ]
 Link: TypeAlias = Annotated[bool, typer.Option("--link", help="With --sort: link instead of copying.")]
 Every: TypeAlias = Annotated[
-    float, typer.Option(min=0.001, metavar="SECONDS", help="From one frame of a video to the next.")
+    float, typer.Option(min=0.001, metavar="SECONDS", help="From one frame of a video or camera to the next.")
+]
+Camera: TypeAlias = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Identify what this camera sees, until Ctrl-C; the first is 0.")
 ]
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Go on with what a stopped command left of the output, NAME.partial.")

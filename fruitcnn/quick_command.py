@@ -4,9 +4,10 @@ From 0.29 on typer makes a pydantic adapter for every parameter of a command, al
 of the time that a cold `identify` takes, and 14 MB. Here a parameter gets its adapter when it needs one.
 """
 
+import os
 import shlex
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
@@ -51,6 +52,9 @@ class QuickGroup(_Quick, TyperGroup):
             rest = args[1:] if word in _MEANT else args
             line = shlex.join(["fruitcnn", str(meant), *rest])
             raise UsageError("no such command", value=word, remedy=f"run: {line}")
+        if word not in self.commands and (os.sep in word or Path(word).suffix):
+            remedy = "check the path; pictures are identified by: fruitcnn identify PATH"
+            raise UsageError("no such file, and no command", value=word, remedy=remedy)
         return super().resolve_command(ctx, args)
 
 
@@ -64,7 +68,7 @@ class _Converter:
             return () if param.multiple or param.nargs == -1 else None
         if kind is Path and isinstance(value, str):
             return Path(value)
-        if get_origin(kind) is list and get_args(kind) == (str,):
+        if kind in (list[str], list[str] | None):
             return list(value)
         # A default is of its kind already.
         if isinstance(kind, type) and isinstance(value, kind):

@@ -48,6 +48,29 @@ def terminal_columns(stream: TextIO) -> int:
         return 80
 
 
+def wrapped(text: str, stream: TextIO) -> str:
+    """The text, with lines that a terminal behind the stream would break anywhere broken between words."""
+    if not stream.isatty():
+        return text
+    import textwrap
+
+    width = terminal_columns(stream) - 1
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        if len(line) > width:
+            indent = " " * (len(line) - len(line.lstrip()) + 2)
+            # Paths and options are for copying: whole.
+            lines[number] = "\n".join(
+                textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+            )
+    return "\n".join(lines)
+
+
+def print_wrapped(text: str) -> None:
+    """Print what people are told."""
+    print(wrapped(text, sys.stdout))
+
+
 def knows_unicode(stream: TextIO) -> bool:
     """Whether a stream takes more than ASCII."""
     return "utf" in str(stream.encoding).lower()

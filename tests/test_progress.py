@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from fruitcnn.progress import Progress, above_the_bar, clock, part, rest_of_the_work, seconds_left, tracked
+from fruitcnn.terminal import wrapped
 from tests.terminals import terminal
 
 
@@ -117,3 +118,12 @@ def test_an_error_takes_the_bar_away(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in tracked("ab", "reading", total=2):
             raise ZeroDivisionError
     assert not lines[-1].strip() and isinstance(sys.stderr, io.TextIOBase)
+
+
+def test_long_lines_are_broken_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"  word {'x' * 90} --an-option " + "more words " * 8
+    assert wrapped(line, io.StringIO()) == line
+    with terminal(monkeypatch):
+        first, *others = wrapped(f"{line}\nshort", sys.stderr).split("\n")
+    assert first == "  word" and others[0] == f"    {'x' * 90}" and others[-1] == "short"
+    assert others[1].startswith("    --an-option more") and all(len(other) < 80 for other in others[1:])

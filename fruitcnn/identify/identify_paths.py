@@ -13,6 +13,7 @@ from PIL import Image
 from fruitcnn import cells
 from fruitcnn.errors import ImageError, UsageError
 from fruitcnn.identify.addresses import shown_address
+from fruitcnn.identify.camera import camera_frames, camera_name
 from fruitcnn.identify.columns import Columns
 from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
@@ -42,14 +43,16 @@ def identify_paths(paths: list[str], request: Request) -> int:
     # All of them before anything is written: what this command writes is none of its inputs.
     names = expanded(paths)
     _check_outputs(request, [choice.file, *(0 if name == STDIN else name for name in names if isinstance(name, str))])
-    identifier = load_identifier(choice, request, once=is_one(paths))
+    one = is_one(paths) and request.camera is None
+    identifier = load_identifier(choice, request, once=one)
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
     sorter = None if request.sort is None else Sorter(request.sort, identifier.card.labels, link=request.link)
-    with opened_rows(names, identifier, request, one=is_one(paths)) as rows, sorter or contextlib.nullcontext():
+    with opened_rows(names, identifier, request, one=one) as rows, sorter or contextlib.nullcontext():
         progress, tally = Progress("identifying pictures", len(names), done=rows.done), Tally(rows.kinds)
         sources = named_sources(names, request.every, kept=sorter is not None)
         sources, again = going_on(sources, rows.done, identifier.batch)
-        results = itertools.islice(answered(identifier, sources, explainer, sorter), again, None)
+        live = _live(identifier, request, explainer, sorter)
+        results = itertools.chain(itertools.islice(answered(identifier, sources, explainer, sorter), again, None), live)
         columns = _columns(identifier, names, request, Screen.behind(rows.stream))
         # One picture is there before a bar could be.
         with progress if len(names) > 1 else contextlib.nullcontext():
@@ -73,8 +76,9 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
         problem = "goes on with an --output" if request.output is None else "goes on with an --output alone"
         remedy = "add --output FILE" if request.output is None else "leave out --sort and --explain"
         raise UsageError(problem, value="--resume", remedy=remedy)
-    if request.resume and 0 in inputs:
-        raise UsageError("can't be read again", value="standard input", remedy="leave out --resume")
+    if request.resume and (0 in inputs or request.camera is not None):
+        value = "standard input" if 0 in inputs else "--camera"
+        raise UsageError("can't be read again", value=value, remedy="leave out --resume")
     if request.output is None:
         return
     if any(request.output.resolve().is_relative_to(folder) for folder in folders):
@@ -102,7 +106,9 @@ def load_identifier(choice: ModelChoice, request: Request, *, once: bool) -> Ide
 
 
 def _columns(identifier: Identifier, names: list[str | Rejection], request: Request, screen: Screen | None) -> Columns:
-    shown = (printable(shown_address(name) if isinstance(name, str) else name.file) for name in names)
+    shown = [printable(shown_address(name) if isinstance(name, str) else name.file) for name in names]
+    if request.camera is not None:
+        shown.append(f"{camera_name(request.camera)}@00:00:00")
     return Columns(
         identifier.card.labels,
         familiarity=identifier.has_familiarity,
@@ -147,6 +153,20 @@ def answered(
             if sorter is not None:
                 sorter.place(source, result)
             yield result
+
+
+def _live(
+    identifier: Identifier, request: Request, explainer: Explainer | None, sorter: Sorter | None
+) -> Iterator[Identification | Rejection]:
+    """The pictures of a camera, if one is asked for, each answered when it is seen and not with the next ones."""
+    if request.camera is None:
+        return
+    try:
+        for name, picture in camera_frames(request.camera, request.every):
+            source = picture if sorter is None else fetched(picture)
+            yield from answered(identifier, [(name, source)], explainer, sorter)
+    except ImageError as error:
+        yield Rejection.of(camera_name(request.camera), error)
 
 
 def _answers(

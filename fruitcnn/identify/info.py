@@ -52,5 +52,14 @@ def _unknown(card: ModelCard, below: float) -> str:
 def _provenance_row(key: str, value: object, *, taken: set[str]) -> tuple[str, str]:
     """What the card says of the training; it can't be taken for what was found out here."""
     name = key.replace("_", " ").strip()
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else _readable(value)
     return f"{name} (says the card)" if name in taken else name, text
+
+
+def _readable(value: object) -> str:
+    """Numbers as people read them, alone or with a name each; all else as JSON."""
+    if isinstance(value, bool) or not isinstance(value, int | float | dict):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{str(name).replace('_', ' ')} {_readable(number)}" for name, number in value.items())
+    return f"{value:,}"

@@ -11,7 +11,7 @@ class Request:
     refuse_below: the familiarity below which a picture is unknown, instead of the card's. explain: a folder for the
     pictures with what spoke for their answers. sort: a folder for copies of the pictures (link: for links to them), in
     a folder for each answer. every: seconds from one frame of a video to the next. resume: go on with the rows that a
-    stopped command has left beside the output.
+    stopped command has left beside the output. camera: the number of one, whose pictures come last.
     """
 
     model: str | None = None
@@ -26,3 +26,4 @@ class Request:
     link: bool = False
     every: float = 1.0
     resume: bool = False
+    camera: int | None = None

@@ -43,12 +43,17 @@ def frames(name: str, every: float) -> Iterator[tuple[str, Image.Image]]:
     ImageError for what can't be read, after the frames that could be.
     """
     with _video_errors(name):
-        due = 0.0
-        for moment, frame in _decoded(name):
-            if moment >= due:
-                # What lies within a gap is not made up.
-                due = (moment // every + 1) * every
-                yield f"{name}@{_clock(moment, every)}", _upright(frame)
+        yield from spaced(name, _decoded(name), every)
+
+
+def spaced(name: str, decoded: Iterator[tuple[float, Any]], every: float) -> Iterator[tuple[str, Image.Image]]:
+    """The first of the frames, which come with their seconds, of each `every` seconds."""
+    due = 0.0
+    for moment, frame in decoded:
+        if moment >= due:
+            # What lies within a gap is not made up.
+            due = (moment // every + 1) * every
+            yield f"{name}@{_clock(moment, every)}", _upright(frame)
 
 
 def _decoded(name: str) -> Iterator[tuple[float, Any]]:

@@ -1,5 +1,6 @@
 """An identification that is stopped, by whatever, and one that goes on with it: the file is as if nothing had been."""
 
+import contextlib
 import json
 import os
 import signal
@@ -155,11 +156,10 @@ def test_nothing_is_said_where_nobody_takes_it(tmp_path: Path) -> None:
     process = started("identify", *["folder"] * 2, "-m", "fruits", "-o", "out.csv", cwd=tmp_path)
     assert process.stderr is not None
     filler = os.open(f"/proc/self/fd/{process.stderr.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
-    try:
-        while os.write(filler, bytes(4096)):
-            pass
-    except BlockingIOError:
-        pass
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while os.write(filler, bytes(size)):
+                pass
     while process.poll() is None and not (tmp_path / PARTIAL).exists():
         time.sleep(0.005)
     timer = threading.Timer(60, process.kill)

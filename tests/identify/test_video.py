@@ -1,6 +1,8 @@
 """Videos, drawn here: a row a second, upright, damaged ones told after what could be read."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import numpy as np
 import pytest
 
 from fruitcnn.errors import ImageError
+from fruitcnn.identify.camera import camera_frames
 from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.request import Request
 from fruitcnn.identify.video import frames, is_video
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Run
 
 SHIPPED = str(REPOSITORY / "checkpoints" / "fruits")
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -121,3 +124,62 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImageError, match=r"is a video, which needs av; pip install 'fruitcnn\[video\]'"):
         next(frames(str(path), 1))
+
+
+def test_a_camera_is_rows_until_ctrl_c(cli: Run, tmp_path: Path) -> None:
+    """With FFmpeg's virtual device instead of a real one, whose frames have no pace."""
+    code = """
+import os, signal, sys
+from pathlib import Path
+from fruitcnn.identify import camera, identify_paths
+from fruitcnn.identify.request import Request
+camera._FORMATS = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=10:duration={number}")}
+seen = []
+def told(self, result):
+    seen.append(result)
+    if len(seen) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGINT)
+add = identify_paths.Tally.add
+identify_paths.Tally.add = lambda self, result: (add(self, result), told(self, result))
+request = Request(model=sys.argv[1], format="json", camera=8, output=Path("rows.json"), sort=Path("sorted"))
+sys.exit(identify_paths.identify_paths([], request))
+"""
+    for stop, expected in ((3, 3), (99, 8)):
+        place = tmp_path / str(stop)
+        place.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", code, SHIPPED, str(stop)], cwd=place, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        rows = [json.loads(line)["file"] for line in (place / "rows.json").read_text().splitlines()]
+        assert rows == [f"camera 8@00:00:0{second}" for second in range(expected)]
+        assert len(list((place / "sorted").rglob("camera 8@*.png"))) == expected
+        assert not list(place.glob("*.partial"))
+
+
+def test_a_camera_that_is_not_there_says_so(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = cli("identify", "--camera", "93", "-m", SHIPPED)
+    assert done.returncode == 3 and "rejected  camera 93: " in " ".join(done.stdout.split("   ")), done.stdout
+    assert "no such device: /dev/video93; plug it in, or name another (" in done.stdout
+    done = cli("identify", "-m", SHIPPED)
+    assert done.returncode == 2 and "nothing to identify; name a picture" in done.stderr
+    done = cli("identify", "--camera", "0", "-o", "x", "--resume", "-m", SHIPPED)
+    assert done.returncode == 2 and "--camera: can't be read again" in done.stderr
+
+    def problem(number: int = 0) -> str:
+        with pytest.raises(ImageError) as raised:
+            list(camera_frames(number, 1))
+        assert raised.value.value == f"camera {number}" and raised.value.remedy
+        return raised.value.problem
+
+    # A device that is none, one that may not be read, a system whose cameras FFmpeg does not know, and no av.
+    monkeypatch.setattr("fruitcnn.identify.camera._FORMATS", {sys.platform: ("v4l2", f"{tmp_path}/video{{number}}")})
+    (tmp_path / "video0").write_bytes(bytes(9))
+    assert problem().startswith("can't be read (")
+    if os.geteuid():
+        (tmp_path / "video0").chmod(0)
+        assert problem() == f"permission denied: {tmp_path}/video0"
+    monkeypatch.setattr("fruitcnn.identify.camera._FORMATS", {})
+    assert problem() == f"cameras are not read on {sys.platform}"
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert problem() == "needs av"

@@ -256,9 +256,9 @@ def test_one_bar_counts_the_epochs_of_all_networks(
         quiet_train(config, tmp_path)
     shown = [line for line in lines if line.startswith("epoch ")]
     assert all(len(line) <= 79 for line in lines)
-    # Each network's first line says how much was done before it; what follows the epochs is a part of the whole.
+    # Each network's first line says how much was done before it: the reading too. What follows is a part of the whole.
     first = [next(line for line in shown if line.startswith(f"epoch {number} of 3")) for number in (1, 2, 3)]
-    assert [line.partition("%")[0][-3:] for line in first] == ["  0", " 32", " 63"]
+    assert [line.partition("%")[0][-3:] for line in first] == [" 10", " 38", " 67"]
     assert not lines[-1].strip()
 
 
