@@ -68,7 +68,7 @@ def identify(
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected, 130 or 143 stopped by a signal.
     """
     if not paths and camera is None:
-        raise UsageError("nothing to identify", remedy="name a picture, a folder or - (standard input)")
+        raise UsageError("nothing to identify", remedy="give a PATH (a picture, a folder, ...), or --camera N")
     from fruitcnn.identify.identify_paths import identify_paths
     from fruitcnn.identify.request import Request
 

@@ -162,7 +162,7 @@ def test_a_camera_that_is_not_there_says_so(cli: Run, tmp_path: Path, monkeypatc
     assert done.returncode == 3 and "rejected  camera 93: " in " ".join(done.stdout.split("   ")), done.stdout
     assert "no such device: /dev/video93; plug it in, or name another (" in done.stdout
     done = cli("identify", "-m", SHIPPED)
-    assert done.returncode == 2 and "nothing to identify; name a picture" in done.stderr
+    assert done.returncode == 2 and "nothing to identify; give a PATH" in done.stderr
     done = cli("identify", "--camera", "0", "-o", "x", "--resume", "-m", SHIPPED)
     assert done.returncode == 2 and "--camera: can't be read again" in done.stderr
 
