@@ -133,6 +133,8 @@ import os, signal, sys
 from pathlib import Path
 from fruitcnn.identify import camera, identify_paths
 from fruitcnn.identify.request import Request
+# As in a terminal: children of a shell in the background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 camera._FORMATS = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=10:duration={number}")}
 seen = []
 def told(self, result):
