@@ -1,6 +1,7 @@
 """How a training ends: what the model is worth in one sentence, what it confuses most, and what comes next."""
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 from fruitcnn import checkpoint
@@ -26,10 +27,12 @@ def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
 
 
 def next_commands(folder: Path) -> list[str]:
-    """To look at the report, to identify, to export."""
+    """To look at the report, to identify, to export; without what exports, to evaluate."""
     report, model = shlex.quote(str(folder / checkpoint.REPORT)), shlex.quote(str(folder))
     return [
         f"python -m webbrowser {report}",
         f"fruitcnn identify PHOTO --model {model}",
-        f"fruitcnn export {model} --format int8,page",
+        f"fruitcnn export {model} --format int8,page"
+        if find_spec("keras")
+        else f"fruitcnn evaluate {model} --data NEW_PHOTOGRAPHS",
     ]
