@@ -52,7 +52,7 @@ def identify(
     model: options.ChosenModel = None,
     format: options.RowFormat = options.Format.table,
     top: options.Top = None,
-    output: options.Output = None,
+    output: options.OutputOrParts = None,
     force: options.ReplaceOutput = False,
     refuse_below: options.RefuseBelow = None,
     explain: options.Explain = None,
@@ -61,6 +61,12 @@ def identify(
     every: options.Every = 1.0,
     camera: options.Camera = None,
     resume: options.Resume = False,
+    threads: options.Threads = 0,
+    part: options.Part = None,
+    engine: options.ChosenEngine = None,
+    address: options.Address = None,
+    workers: options.Workers = 0,
+    per_part: options.PerPart = 4096,
     verbose: options.Verbose = False,
 ) -> None:
     """Say what is in pictures.
@@ -76,7 +82,7 @@ def identify(
         model=model,
         format=format.value,
         top=top,
-        output=output,
+        output=None if output is None else Path(output),
         force=force,
         verbose=verbose,
         refuse_below=refuse_below,
@@ -86,8 +92,29 @@ def identify(
         every=every,
         resume=resume,
         camera=camera,
+        threads=threads,
     )
+    if part or engine or address or workers or options.is_folder(output):
+        from fruitcnn.cluster.identify_folder import Work, identify_folder
+
+        work = Work(part=part, engine=engine, address=address, workers=workers, per_part=per_part)
+        raise typer.Exit(identify_folder(paths or [], output, request, work))
     raise typer.Exit(identify_paths(paths or [], request))
+
+
+@app.command(cls=QuickCommand)
+def merge(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of parts that `identify --output DIR/` filled.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File ending in .csv, .json, .jsonl or .parquet.")],
+    force: options.ReplaceOutput = False,
+) -> None:
+    """Make one file of the parts of a large identify, in the order of its list."""
+    from fruitcnn.cluster.merge import merge as merge_parts
+
+    count = merge_parts(folder, output, force=force)
+    print(f"{count:,} rows in {printable(str(output))}", file=sys.stderr)
 
 
 @app.command(cls=QuickCommand)

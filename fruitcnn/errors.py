@@ -10,8 +10,9 @@ FruitcnnError            exit status 1
 """
 
 import errno
+import functools
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 
 def shortened(text: str, most: int) -> str:
@@ -33,6 +34,10 @@ class FruitcnnError(Exception):
         self.remedy = remedy
         head = f"{value}: {problem}" if value is not None else problem
         super().__init__(f"{head}; {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python's own way would make it again of its text alone.
+        return functools.partial(type(self), value=self.value, remedy=self.remedy), (self.problem,)
 
 
 class ImageError(FruitcnnError):

@@ -15,6 +15,7 @@ EXTRAS = {
     "fetch": ("httpx",),
     "tune": ("optuna",),
     "serve": ("fastapi", "uvicorn", "python_multipart"),
+    "cluster": ("pyarrow", "distributed", "dask", "fsspec", "cryptography"),
     "train": (
         *("torch", "torchvision", "lightning", "keras", "onnxscript", "torchmetrics"),
         *("tensorboard", "matplotlib", "h5py"),

@@ -18,6 +18,8 @@ _SYSTEM_FOLDERS = frozenset(
     }
 )
 
+_SYSTEM_NAMES = _SYSTEM_FILES | _SYSTEM_FOLDERS
+
 
 def natural_key(path: str | Path) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key that puts `grape_2` before `grape_10`, ignoring letter case.
@@ -38,7 +40,12 @@ def _part_key(part: str) -> tuple[int, int, str]:
 
 def is_ignored(path: Path) -> bool:
     """Hidden files and folders, and those that systems leave behind."""
-    return path.name.startswith(".") or path.name.casefold() in _SYSTEM_FILES | _SYSTEM_FOLDERS
+    return is_ignored_name(path.name)
+
+
+def is_ignored_name(name: str) -> bool:
+    """The same by the last part of a path."""
+    return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -51,11 +58,12 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
     pictures: list[Path] = []
     others: list[Path] = []
     for path in sorted(_walk(folder), key=natural_key):
-        (others if is_ignored(path) or not _is_meant(path) else pictures).append(path)
+        (others if is_ignored(path) or not is_meant(path) else pictures).append(path)
     return pictures, others
 
 
-def _is_meant(path: Path) -> bool:
+def is_meant(path: Path) -> bool:
+    """Whether a file is a picture, or can't be looked at: reading it tells why."""
     try:
         return is_picture(path)
     except (FileNotFoundError, NotAFileError):

@@ -1,6 +1,7 @@
 """The arguments and options of `identify`, and what several commands share: names, help, what a shell offers."""
 
 import enum
+import os
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -18,6 +19,13 @@ class Format(enum.StrEnum):
     json = "json"
     csv = "csv"
     spreadsheet = "spreadsheet"
+    parquet = "parquet"
+
+
+class Engine(enum.StrEnum):
+    """What works off the parts of a large run."""
+
+    dask = "dask"
 
 
 class Device(enum.StrEnum):
@@ -75,6 +83,16 @@ Top: TypeAlias = Annotated[
 Output: TypeAlias = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to standard output.")
 ]
+# As a text: a path forgets how it ended.
+OutputOrParts: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write here instead of to standard output; DIR/: Parquet in parts.",
+    ),
+]
 ReplaceOutput: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
 RefuseBelow: TypeAlias = Annotated[
     float | None,
@@ -100,3 +118,23 @@ Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Go on with what a stopped command left of the output, NAME.partial.")
 ]
 Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")]
+Part: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--part", metavar="K/N", help="Of parts: do the K-th of N shares."),
+]
+ChosenEngine: TypeAlias = Annotated[Engine | None, typer.Option("--engine", help="Of parts: what starts workers.")]
+Address: TypeAlias = Annotated[
+    str | None, typer.Option("--address", metavar="tls://...", help="With --engine: join this cluster.")
+]
+Workers: TypeAlias = Annotated[
+    int, typer.Option("--workers", min=0, metavar="N", help="With --engine: so many.", show_default="one for each core")
+]
+PerPart: TypeAlias = Annotated[int, typer.Option("--per-part", min=1, metavar="N", help="Pictures of a part.")]
+Threads: TypeAlias = Annotated[
+    int, typer.Option("--threads", min=0, metavar="N", help="So many threads.", show_default="one for each core")
+]
+
+
+def is_folder(output: str | None) -> bool:
+    """Whether an output is meant as a folder: it is one, or ends as one."""
+    return output is not None and (output.endswith(("/", os.sep)) or Path(output).is_dir())

@@ -11,7 +11,15 @@ from tests.conftest import REPOSITORY
 
 KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, FruitcnnError)}
 # Where nothing has a name: an array, ./checkpoints. Those of pictures get the picture's before they are seen.
-OF_PICTURES = {"download.py": 17, "tiff.py": 7, "source.py": 6, "video.py": 3, "picture.py": 1, "colour.py": 1}
+OF_PICTURES = {
+    "download.py": 17,
+    "tiff.py": 7,
+    "source.py": 6,
+    "video.py": 3,
+    "picture.py": 1,
+    "colour.py": 1,
+    "remote_files.py": 4,
+}
 NAMELESS = {**OF_PICTURES, "models.py": 1, "needs.py": 1, "split.py": 1}
 
 

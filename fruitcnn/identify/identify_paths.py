@@ -19,7 +19,7 @@ from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.inputs import STDIN, expanded, fetched, is_one, read
 from fruitcnn.identify.partial import going_on
-from fruitcnn.identify.request import Request
+from fruitcnn.identify.request import PARQUET, Request
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.rows import opened_rows, write_rows
 from fruitcnn.identify.sort import Sorter
@@ -56,9 +56,15 @@ def identify_paths(paths: list[str], request: Request) -> int:
         columns = _columns(identifier, names, request, Screen.behind(rows.stream))
         # One picture is there before a bar could be.
         with progress if len(names) > 1 else contextlib.nullcontext():
-            row_format = ROW_FORMATS[request.format]
-            lines = row_format.lines(_counted(results, request, tally, progress), columns)
-            write_rows(itertools.islice(lines, rows.has_header, None), rows.stream, row_format, progress)
+            counted = _counted(results, request, tally, progress)
+            if request.format == PARQUET:
+                from fruitcnn.cluster.parquet_rows import ParquetRows, binary
+
+                ParquetRows(columns).write(counted, binary(rows.stream), {})
+            else:
+                row_format = ROW_FORMATS[request.format]
+                lines = row_format.lines(counted, columns)
+                write_rows(itertools.islice(lines, rows.has_header, None), rows.stream, row_format, progress)
     if len(names) > 1 and Screen.behind(sys.stderr):
         where = "" if request.sort is None else f", sorted into {printable(str(request.sort))}"
         print(f"{tally}{where}", file=sys.stderr)
@@ -76,6 +82,9 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
         problem = "goes on with an --output" if request.output is None else "goes on with an --output alone"
         remedy = "add --output FILE" if request.output is None else "leave out --sort and --explain"
         raise UsageError(problem, value="--resume", remedy=remedy)
+    if request.resume and request.format == PARQUET:
+        remedy = "leave it out, or name a folder (--output DIR/), where parts stay"
+        raise UsageError("goes on with rows of text", value="--resume", remedy=remedy)
     if request.resume and (0 in inputs or request.camera is not None):
         value = "standard input" if 0 in inputs else "--camera"
         raise UsageError("can't be read again", value=value, remedy="leave out --resume")
@@ -91,7 +100,7 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
 
 def load_identifier(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
     """The model, refusing as the request says."""
-    identifier = Identifier.load(choice.file, once=once)
+    identifier = Identifier.load(choice.file, once=once, threads=request.threads)
     if request.refuse_below is not None:
         if not 0 <= request.refuse_below <= 1:
             problem = "is no familiarity"

@@ -50,7 +50,7 @@ def expand(argument: str) -> list[str]:
         return [str(picture) for picture in pictures]
     if argument != STDIN and not os.path.lexists(argument) and glob.has_magic(argument):
         # Unlike Path.glob, this takes absolute patterns too, and leaves hidden files alone as a shell does.
-        matches = sorted(glob.glob(_pattern(argument), recursive=True), key=natural_key)  # noqa: PTH207
+        matches = sorted(glob.glob(glob_pattern(argument), recursive=True), key=natural_key)  # noqa: PTH207
         files = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
         if not files:
             raise ImageError("matches no file", value=argument, remedy="check the pattern")
@@ -105,7 +105,7 @@ def fetched(source: Source) -> Source:
     return source.read() if isinstance(source, Download) else source
 
 
-def _pattern(argument: str) -> str:
+def glob_pattern(argument: str) -> str:
     """The argument with the folders that exist under just this name taken literally, whatever characters it has."""
     root = next((parent for parent in Path(argument).parents if parent.is_dir()), Path())
     if not glob.has_magic(str(root)):

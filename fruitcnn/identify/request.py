@@ -3,6 +3,9 @@
 import dataclasses
 from pathlib import Path
 
+# The format of --format that is no text.
+PARQUET = "parquet"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
@@ -11,7 +14,8 @@ class Request:
     refuse_below: the familiarity below which a picture is unknown, instead of the card's. explain: a folder for the
     pictures with what spoke for their answers. sort: a folder for copies of the pictures (link: for links to them), in
     a folder for each answer. every: seconds from one frame of a video to the next. resume: go on with the rows that a
-    stopped command has left beside the output. camera: the number of one, whose pictures come last.
+    stopped command has left beside the output. camera: the number of one, whose pictures come last. threads: 0 is one
+    for each core.
     """
 
     model: str | None = None
@@ -27,3 +31,4 @@ class Request:
     every: float = 1.0
     resume: bool = False
     camera: int | None = None
+    threads: int = 0

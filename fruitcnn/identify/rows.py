@@ -11,7 +11,7 @@ from typing import TextIO
 from fruitcnn import __version__
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.partial import Partial, partial_output
-from fruitcnn.identify.request import Request
+from fruitcnn.identify.request import PARQUET, Request
 from fruitcnn.identify.results import Rejection
 from fruitcnn.identify.writers import ROW_FORMATS, RowFormat
 from fruitcnn.outputs import is_stream, opened_output
@@ -37,7 +37,7 @@ def opened_rows(
     if request.output is None:
         with standard_output() as stream:
             yield Rows(stream)
-    elif is_stream(request.output) or (one and not request.resume):
+    elif request.format == PARQUET or is_stream(request.output) or (one and not request.resume):
         with opened_output(request.output, force=request.force) as stream:
             yield Rows(stream)
     else:

@@ -2,10 +2,16 @@
 
 import collections
 import time
+from collections.abc import Mapping
 
 from fruitcnn.identify.results import UNKNOWN, Identification, Rejection
 
 IDENTIFIED, REJECTED = "identified", "rejected"
+
+
+def kind_of_result(result: Identification | Rejection) -> str:
+    """What has become of one picture, in a word."""
+    return REJECTED if isinstance(result, Rejection) else UNKNOWN if result.is_unknown else IDENTIFIED
 
 
 class Tally:
@@ -21,12 +27,21 @@ class Tally:
 
     def add(self, result: Identification | Rejection) -> None:
         """Count one."""
-        self._counts[REJECTED if isinstance(result, Rejection) else UNKNOWN if result.is_unknown else IDENTIFIED] += 1
+        self._counts[kind_of_result(result)] += 1
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """Count those that were counted elsewhere, by kind."""
+        self._counts.update(counts)
 
     @property
     def has_rejected(self) -> bool:
         """Whether any was rejected."""
         return self._counts[REJECTED] > 0
+
+    @property
+    def exceptions(self) -> str:
+        """How many were not identified, as "12 unknown, 3 rejected"; "" where all were."""
+        return ", ".join(f"{count:,} {kind}" for kind in (UNKNOWN, REJECTED) if (count := self._counts[kind]))
 
     def __str__(self) -> str:
         kinds = [f"{count:,} {kind}" for kind in (IDENTIFIED, UNKNOWN, REJECTED) if (count := self._counts[kind])]

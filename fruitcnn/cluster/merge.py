@@ -1,0 +1,58 @@
+"""All parts as one file: CSV, JSON lines or Parquet, row by row, whatever their number."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fruitcnn.card import ModelCard
+from fruitcnn.cluster.manifest import MODEL, Manifest
+from fruitcnn.cluster.parquet_rows import ParquetRows, binary
+from fruitcnn.cluster.parts import opened_part, part_counts, part_file, parts_there
+from fruitcnn.errors import UsageError
+from fruitcnn.identify.results import Identification, Rejection
+from fruitcnn.identify.rows import write_rows
+from fruitcnn.identify.writers import ROW_FORMATS
+from fruitcnn.onnx_file import check_onnx
+from fruitcnn.outputs import check_output, opened_output
+from fruitcnn.progress import Progress
+
+# What an output's ending asks for.
+_FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+
+
+def merge(folder: Path, output: Path, *, force: bool = False) -> int:
+    """Write the rows of all parts, in the order of the list, as one file by its ending; how many there are.
+
+    Raises UsageError for a folder whose parts are not all there, for an ending that is none of .csv, .json, .jsonl,
+    .ndjson and .parquet, and for an output that exists, unless `force`; DatasetError for a damaged part.
+    """
+    format = _FORMATS.get(output.suffix.lower())
+    if format is None:
+        raise UsageError("does not say a format", value=output, remedy=f"end it in one of {', '.join(_FORMATS)}")
+    manifest = Manifest.read(folder)
+    ranges = list(manifest.names.ranges())
+    there = parts_there(folder)
+    missing = sum(there.get(low) != high for low, high in ranges)
+    if missing:
+        problem = f"{missing:,} of {len(ranges):,} parts are missing"
+        raise UsageError(problem, value=folder, remedy="run its identify again until all are there")
+    parts = [part_file(folder, low, high) for low, high in ranges]
+    check_output(output, force=force, inputs=[*parts, folder / MODEL])
+    card = ModelCard.from_onnx(check_onnx(folder / MODEL))
+    rows = ParquetRows.of(card, manifest.begun.settings["refuse_below"])
+    with Progress("merging parts", len(parts)) as progress, opened_output(output, force=force) as stream:
+        results = _results(rows, manifest, parts, progress)
+        if format == "parquet":
+            rows.write(results, binary(stream), {"manifest": manifest.id})
+        else:
+            row_format = ROW_FORMATS[format]
+            write_rows(row_format.lines(results, rows.columns), stream, row_format, progress)
+    return sum(sum(part_counts(part, manifest).values()) for part in parts)
+
+
+def _results(
+    rows: ParquetRows, manifest: Manifest, parts: list[Path], progress: Progress
+) -> Iterator[Identification | Rejection]:
+    for part in parts:
+        with opened_part(part, manifest) as file:
+            yield from rows.read(file)
+        progress.advance()
