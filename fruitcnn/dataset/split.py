@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -53,13 +54,10 @@ def split_pictures(data: Path, pictures: list[Record], groups: IntArray, rules: 
     labels = [record.label for record in pictures]
     if blanks or VALIDATION not in split:
         # What the data set itself calls test stays out of both; what it calls train stays there beside blanks.
-        free = np.flatnonzero([name in ("", TRAIN) for name in split])
+        free = np.flatnonzero([name in ("", TRAIN, VALIDATION) for name in split])
         groups, remarks = _with_classes_divided(labels, groups, free)
-        fixed = [blanks and split[index] == TRAIN for index in free]
-        made = assign_split(
-            [labels[index] for index in free], groups[free], share=rules.validation, seed=rules.seed, fixed=fixed
-        )
-        for index, name in zip(free, made, strict=True):
+        sides = [split[index] if blanks else "" for index in free]
+        for index, name in zip(free, _assigned(pictures, groups, free, rules, VALIDATION, sides), strict=True):
             split[index] = name
     for name in (TRAIN, VALIDATION):
         missing = set(labels) - {label for label, side in zip(labels, split, strict=True) if side == name}
@@ -67,10 +65,25 @@ def split_pictures(data: Path, pictures: list[Record], groups: IntArray, rules: 
             problem = f"the {name} split has no picture of: {', '.join(sorted(missing))}"
             raise DatasetError(problem, value=data, remedy="add some, or leave the splitting to fruitcnn")
     if rules.calibration and CALIBRATION not in split:
-        split = _set_aside(labels, groups, split, rules)
+        training = np.flatnonzero(np.array(split) == TRAIN)
+        # Only where that is enough of them.
+        if round(rules.calibration * len(training)) >= FEWEST_TO_CALIBRATE:
+            for index, name in zip(training, _assigned(pictures, groups, training, rules, CALIBRATION), strict=True):
+                split[index] = name
         if CALIBRATION not in split:
             remarks.append("too few pictures to set some aside for calibration: it is done on the validation split")
     return Split(split, groups, remarks)
+
+
+def _assigned(
+    pictures: list[Record], groups: IntArray, chosen: IntArray, rules: SplitRules, name: str, sides: Sequence[str] = ()
+) -> list[str]:
+    """The split of the chosen pictures [M]: `name` or training. sides: the split of those that have one, "" else."""
+    labels = [pictures[index].label for index in chosen]
+    # Another order for each purpose: who calibrates says nothing about who validates.
+    keys = content_keys([pictures[index].sha256 for index in chosen], groups[chosen], f"{name} {rules.seed}")
+    share = rules.calibration if name == CALIBRATION else rules.validation
+    return assign_split(labels, groups[chosen], keys, share=share, name=name, sides=sides)
 
 
 def _with_classes_divided(labels: list[str], groups: IntArray, free: IntArray) -> tuple[IntArray, list[str]]:
@@ -98,48 +111,54 @@ def _with_their_groups(split: list[str], groups: IntArray) -> list[str]:
     ]
 
 
-def _set_aside(labels: list[str], groups: IntArray, split: list[str], rules: SplitRules) -> list[str]:
-    """The split with a share of the training pictures to calibrate on, where that is enough of them."""
-    training = np.flatnonzero(np.array(split) == TRAIN)
-    if round(rules.calibration * len(training)) < FEWEST_TO_CALIBRATE:
-        return split
-    kept = [labels[index] for index in training]
-    names = assign_split(kept, groups[training], share=rules.calibration, seed=rules.seed, name=CALIBRATION)
-    now = dict(zip(training.tolist(), names, strict=True))
-    return [now.get(index, name) for index, name in enumerate(split)]
+def content_keys(sha256: Sequence[str], groups: IntArray, purpose: str) -> list[str]:
+    """What orders the groups [N] of N pictures: a hash of the purpose and of the first content among a group's.
+
+    Neither the names of the files nor their order nor the other groups have a part in it.
+    """
+    lowest: dict[int, str] = {}
+    for content, group in zip(sha256, groups.tolist(), strict=True):
+        key = hashlib.sha256(f"{purpose} {content}".encode()).hexdigest()
+        lowest[group] = min(key, lowest.get(group, key))
+    return [lowest[group] for group in groups.tolist()]
 
 
 def assign_split(
     labels: list[str],
     groups: IntArray,
+    keys: list[str],
     *,
     share: float,
-    seed: int,
     name: str = VALIDATION,
-    fixed: Sequence[bool] = (),
+    sides: Sequence[str] = (),
 ) -> list[str]:
     """Give whole groups to the split `name` until it has its share of each class; the rest is for training.
 
-    labels: of N pictures; groups: int [N], equal for pictures that must stay on one side. A group that would give any
-    class more than its share is for training; where a class has no group that small, its smallest one is taken.
-    A class of only one group, which can't be on both sides, is for training; no class may miss in the validation
-    split: DatasetError. fixed: which pictures are for training whatever comes (none by default), and so their groups.
+    labels: of N pictures; groups: int [N], equal for pictures that must stay on one side; keys: [N], what orders the
+    groups (`content_keys`). In each class the first groups go to `name`, up to the one in whose middle the share ends:
+    so one picture more, wherever it comes in, moves at most one other group. A group that would give any class more
+    than its share is for training; where a class has no group that small, its smallest one is taken. A class of only
+    one group, which can't be on both sides, is for training; no class may miss in the validation split: DatasetError.
+    sides: the split of pictures that have one already and keep it, with their groups; "" for the others.
     """
-    rng = np.random.default_rng(seed)
     numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
     label_of = np.array([numbers[label] for label in labels])
-    names, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
-    contents = np.zeros((len(names), len(numbers)), np.int64)  # pictures of each group and class
+    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    contents = np.zeros((len(first), len(numbers)), np.int64)  # pictures of each group and class
     np.add.at(contents, (group_of, label_of), 1)
+    sides = sides or [""] * len(labels)
+    settled = np.full(len(first), "", object)
+    for group, side in zip(group_of, sides, strict=True):
+        settled[group] = side or settled[group]
     wanted = np.maximum(1, np.round(share * contents.sum(0)).astype(np.int64))
-    taken, chosen = np.zeros_like(wanted), np.zeros(len(names), bool)
-    is_fixed = np.isin(np.arange(len(names)), group_of[np.flatnonzero(fixed)])
+    chosen = settled == name
+    # A group belongs to the class that most of its pictures are of.
+    class_of = contents.argmax(1)
     for label, number in numbers.items():
-        # A group belongs to the class of its first picture, wherever its other members are filed.
-        members = np.flatnonzero(label_of[first] == number)
+        members = np.flatnonzero(class_of == number)
         if not len(members):
             members = np.flatnonzero(contents[:, number])
-        candidates = members[~is_fixed[members]]
+        candidates = np.array(sorted(members[settled[members] == ""], key=lambda group: keys[first[group]]), np.int64)
         if (len(members) < 2 and name == CALIBRATION) or not len(candidates):
             continue
         if len(members) < 2:
@@ -148,13 +167,11 @@ def assign_split(
                 problem = f"class {printable(label)!r} can't be split: its pictures are one group"
             raise DatasetError(problem, remedy="add more pictures of it, or take the class out")
         # One group of each class stays.
-        most = min(len(candidates), len(members) - 1)
-        for group in rng.permutation(candidates)[:most]:
-            if (taken + contents[group] <= wanted).all():
-                chosen[group] = True
-                taken += contents[group]
-        if not taken[number]:
-            smallest = candidates[contents[candidates].sum(1).argmin()]
-            chosen[smallest] = True
-            taken += contents[smallest]
-    return [name if chosen[group] else TRAIN for group in group_of]
+        most = min(len(candidates), len(members) - chosen[members].sum() - 1)
+        small = candidates[(contents[candidates] <= wanted).all(1)]
+        sizes = contents[small, number]
+        taken = contents[chosen, number].sum()
+        chosen[small[taken + sizes.cumsum() - sizes / 2 <= wanted[number]][:most]] = True
+        if not contents[chosen, number].sum() and most:
+            chosen[candidates[contents[candidates].sum(1).argmin()]] = True
+    return [side or (name if chosen[group] else TRAIN) for group, side in zip(group_of, sides, strict=True)]

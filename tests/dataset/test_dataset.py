@@ -20,7 +20,7 @@ from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.saved_split import apply_split, write_split
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.sources import read_listing
-from fruitcnn.dataset.split import SplitRules, assign_split
+from fruitcnn.dataset.split import SplitRules, assign_split, content_keys
 from fruitcnn.errors import DatasetError
 from fruitcnn.image import load_pixels
 from fruitcnn.runs.calibrate import training_folds
@@ -170,14 +170,49 @@ def test_a_given_split_that_leaks_is_reported(tmp_path: Path) -> None:
     )
 
 
+def assigned(labels: list[str], groups: np.ndarray, *, seed: int = 0, first: int = 0, **options: object) -> list[str]:
+    """The split of pictures whose contents are numbered from `first` on."""
+    contents = [hashlib.sha256(str(first + number).encode()).hexdigest() for number in range(len(labels))]
+    return assign_split(labels, groups, content_keys(contents, groups, str(seed)), **{"share": 0.15, **options})
+
+
 def test_the_split_is_stratified_seeded_and_independent_of_order() -> None:
     labels = ["a"] * 40 + ["b"] * 20 + ["c"] * 4
     groups = np.arange(64)
-    split = assign_split(labels, groups, share=0.25, seed=0)
+    split = assigned(labels, groups, share=0.25)
     taken = [sum(s == "validation" for s, name in zip(split, labels, strict=True) if name == label) for label in "abc"]
     assert taken == [10, 5, 1]
-    assert split == assign_split(labels, groups, share=0.25, seed=0)
-    assert split != assign_split(labels, groups, share=0.25, seed=1)
+    assert split != assigned(labels, groups, share=0.25, seed=1)
+    keys = content_keys([str(number) for number in range(64)], groups, "")
+    turned = assign_split(labels[::-1], groups, keys[::-1], share=0.25)
+    assert turned[::-1] == assign_split(labels, groups, keys, share=0.25)
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 1, 2, 3, 7]])
+def test_one_picture_more_moves_at_most_one_other_group(sizes: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(120), rng.choice(sizes, 120))[:120]
+    labels = [("a", "b", "c")[group % 3] for group in groups]
+    moved = []
+    for extra in range(100):
+        keys = content_keys([str(number) for number in range(121)], np.r_[groups, 999], f"try {extra}")
+        alone = assign_split(labels, groups, keys[:120], share=0.15)
+        after = assign_split([*labels, "a"], np.r_[groups, 999], keys, share=0.15)
+        moved.append(len({group for group, one, other in zip(groups, alone, after, strict=False) if one != other}))
+        assert all(one == other for name, one, other in zip(labels, alone, after, strict=False) if name != "a")
+        assert alone.count("validation") in range(13, 24)
+    assert max(moved) == 1 and sum(moved) < 50
+
+
+def test_the_side_of_a_picture_does_not_follow_from_names_or_from_the_other_classes(tmp_path: Path) -> None:
+    one = read(make_classes(tmp_path / "one", {"apple": 12, "pear": 16}))
+    make_classes(tmp_path / "other", {"fig": 30}, first=100)
+    for number, record in enumerate(one.records):
+        path = tmp_path / "other" / record.label / f"{97 * number % 31:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(record.path, path)
+    other = {record.sha256: record.split for record in read(tmp_path / "other").records}
+    assert all(other[record.sha256] == record.split for record in one.records)
 
 
 def test_duplicate_groups_are_transitive_and_join_known_ones() -> None:
@@ -255,21 +290,21 @@ def sides(split: list[str], labels: list[str]) -> dict[str, tuple[int, int]]:
 def test_a_group_never_takes_more_than_its_class_can_give(seed: int) -> None:
     burst = np.r_[np.zeros(99, int), 99:120]
     labels = ["a"] * 100 + ["b"] * 20
-    assert sides(assign_split(labels, burst, share=0.15, seed=seed), labels) == {"a": (99, 1), "b": (17, 3)}
+    assert sides(assigned(labels, burst, seed=seed), labels) == {"a": (99, 1), "b": (17, 3)}
     # Two halves: one has to validate; of unequal ones the smaller.
     halves = np.repeat([0, 60], [60, 40])
-    assert sides(assign_split(["a"] * 100, halves, share=0.15, seed=seed), ["a"] * 100) == {"a": (60, 40)}
+    assert sides(assigned(["a"] * 100, halves, seed=seed), ["a"] * 100) == {"a": (60, 40)}
     # A group that is filed under two labels takes from both.
     torn = np.r_[np.zeros(20, int), 20:60]
     labels = ["a"] * 2 + ["b"] * 18 + ["a"] * 20 + ["b"] * 20
-    assert sides(assign_split(labels, torn, share=0.15, seed=seed), labels) == {"a": (19, 3), "b": (32, 6)}
+    assert sides(assigned(labels, torn, seed=seed), labels) == {"a": (19, 3), "b": (32, 6)}
 
 
 def test_pictures_to_calibrate_on_are_set_aside_from_those_for_training() -> None:
     # Bursts of four near-duplicates; "rare" is a single burst and can't be on both sides.
     groups = np.repeat(np.arange(0, 320, 4), 4)
     labels = ["a"] * 200 + ["b"] * 116 + ["rare"] * 4
-    split = assign_split(labels, groups, share=0.2, seed=3, name="calibration")
+    split = assigned(labels, groups, share=0.2, seed=3, name="calibration")
     sets = collections.Counter(zip(labels, split, strict=True))
     assert sets["a", "calibration"] == 40 and sets["b", "calibration"] in (20, 24) and not sets["rare", "calibration"]
     assert sum(sets.values()) == 320 and {name for _, name in sets} == {"train", "calibration"}
