@@ -106,25 +106,25 @@ def calibrate_out_of_fold(
 def assign_folds(targets: IntArray, groups: IntArray, *, folds: int, seed: int) -> IntArray:
     """A fold 0..folds-1 for each of N pictures, stratified by class [N]; a group [N] of near-duplicates stays whole.
 
-    But a class that has nothing else would lie in one fold, and what is trained without that fold would answer for
-    pictures of a class that it never met: such a class is dealt out picture by picture.
+    But not where that would leave what is trained without a fold with next to nothing of a class: a group that has more
+    than half of its class is dealt out picture by picture. What is of several classes is a group in each of them.
     """
     rng = np.random.default_rng(seed)
-    names, first, sizes = np.unique(groups, return_index=True, return_counts=True)
-    chosen = np.zeros(len(names), np.int64)
+    fold_of = np.zeros(len(targets), np.int64)
     for label in np.unique(targets):
-        # A group belongs to the class of its first picture. The large ones are dealt first, each to the emptiest fold.
-        members = rng.permutation(np.flatnonzero(targets[first] == label))
-        members = members[np.argsort(-sizes[members], kind="stable")]
+        pictures = np.flatnonzero(targets == label)
+        # The large groups are dealt first, each to the emptiest fold.
+        names, sizes = np.unique(groups[pictures], return_counts=True)
+        order = rng.permutation(len(names))
+        order = order[np.argsort(-sizes[order], kind="stable")]
         load = np.zeros(folds)
         # No class fills fold 0 first: small ones would all come to lie there.
         start = rng.permutation(folds)
-        for member in members:
-            fold = start[np.argmin(load[start])]
-            chosen[member], load[fold] = fold, load[fold] + sizes[member]
-    fold_of = chosen[np.searchsorted(names, groups)]
-    for label in np.unique(targets):
-        pictures = np.flatnonzero(targets == label)
-        if len(np.unique(fold_of[pictures])) == 1:
-            fold_of[pictures] = rng.permutation(len(pictures)) % folds
+        for number in order:
+            members = pictures[groups[pictures] == names[number]]
+            parts = members[:, None] if 2 * len(members) > len(pictures) else [members]
+            for part in parts:
+                fold = start[np.argmin(load[start])]
+                fold_of[part] = fold
+                load[fold] += len(part)
     return fold_of

@@ -17,6 +17,8 @@ from fruitcnn.outputs import written_whole
 from fruitcnn.regular_files import open_regular
 
 _BEFORE = ("file", "split", "label", "answer", "familiarity")
+# Figures of the training pictures, by models that had not met them.
+HELD_OUT = "held_out"
 _PROBABILITY, _HELD_OUT = "probability_", "held_out_"
 # A file's name may hold bytes that are no text; they come back as they were.
 _NAMES = "surrogateescape"

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
 from fruitcnn.evaluation.album import Album, key_of
 from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures, one_answer, promised_refusals
 from fruitcnn.evaluation.measured import Metrics
-from fruitcnn.evaluation.predictions import Predictions
+from fruitcnn.evaluation.predictions import HELD_OUT, Predictions
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.report.page import not_learned_from, write_report
 
@@ -27,16 +28,19 @@ def write_run_report(
     """Write report.html of a run whose model.onnx is in `folder`; only pictures that the page shows are opened.
 
     predictions: of all splits. metrics: by split; the page shows those of the test split, or of the validation split
-    where there is none. data, listing: the whole set. Labels of all pictures are looked at that have an answer by a
-    model which has not learned from them. chose_epoch: whether the validation split did.
+    where there is none, or else the training pictures by models that had not met them. data, listing: the whole set.
+    Labels of all pictures are looked at that have an answer by a model which has not learned from them. chose_epoch:
+    whether the validation split did.
     """
     identifier = Identifier.load(folder)
-    split = TEST if TEST in metrics else VALIDATION
+    split = next(name for name in (TEST, VALIDATION, HELD_OUT) if name in metrics)
     training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
     warnings = few_training_pictures(predictions.labels, training)
     if split == VALIDATION and chose_epoch:
         warnings += ("these pictures chose the epoch: on new ones expect a little less",)
-    shown = Predictions(predictions.labels, tuple(row for row in predictions.rows if row.split == split))
+    if split == HELD_OUT:
+        warnings += ("these pictures were learned from; each is answered by a model that has not met it (out of fold)",)
+    shown = _shown(predictions, split)
     evaluation = Evaluation(
         name=folder.name,
         card=identifier.card,
@@ -57,3 +61,13 @@ def write_run_report(
             listing=listing,
             unseen=not_learned_from(predictions),
         )
+
+
+def _shown(predictions: Predictions, split: str) -> Predictions:
+    """The rows of a split; out of fold nothing is known of familiarity."""
+    rows = predictions.rows if split != HELD_OUT else not_learned_from(predictions).rows
+    chosen = (row for row in rows if row.split == (TRAIN if split == HELD_OUT else split))
+    return Predictions(
+        predictions.labels,
+        tuple(dataclasses.replace(row, familiarity=None) if split == HELD_OUT else row for row in chosen),
+    )

@@ -1,5 +1,7 @@
 """Calibration of a data set's answers by those to pictures that the network has not learned from."""
 
+import collections
+
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
@@ -47,12 +49,13 @@ def remarks_on_folds(dataset: Dataset, folds: IntArray) -> list[str]:
     """What to tell people of the classes whose calibration is worth less than that of the others. folds: [N]."""
     known = known_pictures(dataset)
     targets, groups = known.targets, known.groups
-    whole = np.array([len(np.unique(folds[groups == group])) == 1 for group in groups])
-    apart = [dataset.labels[label] for label in np.unique(targets[~whole])]
+    pairs = set(zip(targets.tolist(), groups.tolist(), folds.tolist(), strict=True))
+    whole = collections.Counter((label, group) for label, group, _ in pairs)
+    apart = [dataset.labels[label] for label in sorted({label for (label, _), count in whole.items() if count > 1})]
     alone = [label for number, label in enumerate(dataset.labels) if len(np.unique(folds[targets == number])) == 1]
     remarks = []
     if apart:
-        problem = f"all training pictures of {', '.join(apart)} are near-duplicates of each other"
+        problem = f"most training pictures of {', '.join(apart)} are near-duplicates of each other"
         remarks.append(f"warning: {problem}; calibration takes them for different ones, so percentages may be too high")
     if alone:
         problem = f"there is only one training picture of {', '.join(alone)}"

@@ -12,15 +12,13 @@ from fruitcnn.calibration.temperature import HIGHEST, LOWEST
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.remarks import counted
 from fruitcnn.evaluation.measured import Metrics, measure
-from fruitcnn.evaluation.predictions import Prediction, Predictions
+from fruitcnn.evaluation.predictions import HELD_OUT, Prediction, Predictions
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
 
 # Of new pictures of the known classes at most one in twenty is refused, where enough known ones could say so.
 REFUSE_BELOW = 0.05
-# Figures of the training pictures, by models that had not met them.
-HELD_OUT = "held_out"
 
 
 def refusals_on_card(count: int) -> dict[str, float]:

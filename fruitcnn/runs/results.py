@@ -10,8 +10,8 @@ from fruitcnn import checkpoint
 from fruitcnn.architectures import origin
 from fruitcnn.card import EVIDENCE, FAMILIARITY, ModelCard
 from fruitcnn.dataset.embedded import are_embedded
-from fruitcnn.dataset.records import TEST, VALIDATION
-from fruitcnn.evaluation.predictions import write_predictions
+from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION
+from fruitcnn.evaluation.predictions import HELD_OUT, write_predictions
 from fruitcnn.evaluation.text import metrics_lines
 from fruitcnn.export.exporter import export_run
 from fruitcnn.export.gate import Gate, Parity
@@ -20,7 +20,7 @@ from fruitcnn.models import DATA, EMBEDDED
 from fruitcnn.outputs import write_text
 from fruitcnn.progress import part
 from fruitcnn.report.run_report import write_run_report
-from fruitcnn.runs.evaluated import HELD_OUT, Evaluated, evaluate_splits, refusals_on_card
+from fruitcnn.runs.evaluated import Evaluated, evaluate_splits, refusals_on_card
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
 from fruitcnn.runs.verdict import next_commands, verdict
@@ -44,7 +44,8 @@ def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
     """The model in its formats, compared with the network."""
     network, dataset, size = trained.network.calibrated(trained.calibration), run.dataset, run.config.data.size
     card = _card(trained, evaluated, run, outputs=_card_outputs(network.outputs, trained.calibration.count))
-    rows = dataset.pixels(VALIDATION, size) if run.config.data.reference == "photographs" else None
+    kept = VALIDATION if VALIDATION in dataset.splits else TRAIN
+    rows = dataset.pixels(kept, size) if run.config.data.reference == "photographs" else None
     reference = measure_reference(network.logits, dataset.labels, rows, size=size)
     source = network.source(card, Gate(reference))
     for name in source.without:

@@ -7,7 +7,7 @@ from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.saved_split import apply_split
-from fruitcnn.dataset.split import SplitRules
+from fruitcnn.dataset.split import FEWEST_TO_VALIDATE, SplitRules
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.outputs import check_inputs_stay
 from fruitcnn.progress import Progress, above_the_bar, part
@@ -69,7 +69,9 @@ def _read_data(config: Config, folder: Path) -> Dataset:
 
     assert config.data.path is not None
     data = config.data
-    rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates)
+    # What is known of each fold says as much as a validation split does.
+    fewest = FEWEST_TO_VALIDATE if config.head else 0
+    rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates, fewest)
     dataset = scan(
         Path(config.data.path),
         sizes={config.data.size, config.data.training_size or config.data.size},

@@ -7,8 +7,8 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.dataset.records import TEST, VALIDATION
 from fruitcnn.evaluation.measured import Metrics, shares_text
+from fruitcnn.evaluation.predictions import HELD_OUT
 from fruitcnn.evaluation.text import confusions
-from fruitcnn.runs.evaluated import HELD_OUT
 
 
 def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:

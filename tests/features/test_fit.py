@@ -1,6 +1,7 @@
 """A last layer on the shipped network, from pictures to a finished folder, in a process that has no torch."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 from fruitcnn import Identifier, checkpoint, load_config
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.features.shipped import fits_shipped_network
+from fruitcnn.identify.info import describe
 from fruitcnn.image import load_pixels
+from fruitcnn.runs.folder import Claim
+from fruitcnn.runs.stages import train_config
 from tests.missing import without
 from tests.predictions import read_predictions
 
@@ -78,3 +82,30 @@ def test_which_recipes_need_no_torch(settings: list[str], fits: bool, drawn: Pat
 
 def test_a_recipe_by_gradient_is_none_of_them(drawn: Path) -> None:
     assert not fits_shipped_network(load_config("transfer", data=drawn))
+
+
+@pytest.mark.parametrize(("per_class", "held_out"), [(4, 0), (16, 6)])
+def test_few_pictures_are_all_learned_from_and_judged_out_of_fold(
+    per_class: int, held_out: int, tmp_path: Path, drawn: Path
+) -> None:
+    """Their figures are those of layers that had not met them, and the report says so."""
+    few = tmp_path / "few"
+    for folder in sorted(path for path in drawn.iterdir() if path.is_dir()):
+        (few / folder.name).mkdir(parents=True)
+        for picture in sorted(folder.iterdir())[:per_class]:
+            shutil.copy(picture, few / folder.name)
+    said: list[str] = []
+    config = load_config("features", ["data.size=64"], data=few)
+    found = train_config(config, Claim(root=tmp_path), device="cpu", print_line=lambda line: said.append(str(line)))
+    rows = read_predictions(found / checkpoint.PREDICTIONS).rows
+    assert sum(row.split == "validation" for row in rows) == held_out
+    assert all(row.held_out for row in rows if row.split == "train")
+    card = Identifier.load(found).card
+    assert card.calibrated_on == len(rows) - held_out
+    assert card.refuses_members == max(0.05, 1 / (1 + len(rows) - held_out))
+    alone = "these pictures were learned from; each is answered by a model that has not met it (out of fold)"
+    assert (alone in (found / checkpoint.REPORT).read_text("utf-8")) is not bool(held_out)
+    told = any("all are learned from, and none held out for validation" in line for line in said)
+    promised = any("12 pictures can't promise that 5% of new members are refused: 7.7% may be" in line for line in said)
+    assert told is promised is not bool(held_out)
+    assert ("7.7% of new pictures of its classes" in describe(str(found))) is not bool(held_out)
