@@ -14,6 +14,7 @@ from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, UsageError, system_err
 from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
 from fruitcnn.extras import missing_extra, require_extras
 from fruitcnn.quick_command import QuickCommand, QuickGroup
+from fruitcnn.ranks import ranks
 from fruitcnn.recipes import DEFAULT, find_recipe
 from fruitcnn.signals import end_inside_libraries
 from fruitcnn.terminal import (
@@ -345,8 +346,16 @@ def _take_debug(words: list[str]) -> bool:
     return found
 
 
+def _is_told_by_first() -> bool:
+    """Whether the error under way is one of all processes of a training: one line is enough."""
+    error, processes = sys.exception(), sys.modules.get("fruitcnn.training.processes")
+    return error is None or processes is None or processes.is_told_by_first(error)
+
+
 def _fail(message: str, status: int, debug: bool) -> None:
     if debug:
         raise
+    if not ranks().is_first and _is_told_by_first():
+        sys.exit(status)
     print(wrapped(f"fruitcnn: {printable(message)}", sys.stderr), file=sys.stderr)
     sys.exit(status)

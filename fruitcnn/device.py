@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fruitcnn.errors import UsageError
+from fruitcnn.ranks import ranks
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,10 @@ def training_device(wanted: str) -> "torch.device":
     available = torch.cuda.is_available()
     if wanted == "gpu" and not available:
         raise UsageError("no GPU that torch can use", value="--device gpu", remedy="use --device cpu, or auto")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    if not available or wanted == "cpu":
+        return torch.device("cpu")
+    here = ranks()
+    return torch.device("cuda", here.local) if here.count > 1 else torch.device("cuda")
 
 
 @contextlib.contextmanager

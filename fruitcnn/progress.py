@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO, TypeVar
 
+from fruitcnn.ranks import ranks
 from fruitcnn.terminal import knows_unicode, terminal_columns
 
 _Item = TypeVar("_Item")
@@ -35,7 +36,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         # Whoever has redirected standard error meanwhile is obeyed: it is looked up here, not when this was imported.
-        if Progress._shown is None and sys.stderr is not None and sys.stderr.isatty():
+        if Progress._shown is None and sys.stderr is not None and sys.stderr.isatty() and ranks().is_first:
             self._stream, self._started, Progress._shown = sys.stderr, time.monotonic(), self
             self._draw()
         elif Progress._shown is not None and Progress._shown._part:

@@ -18,7 +18,7 @@ from keras import layers
 from torch import nn
 
 from fruitcnn.model.convolutions import rescaled_convolution
-from fruitcnn.model.keras_graph import Call, call_on_device_of, calls_of, graph_of, is_functional, own_losses
+from fruitcnn.model.keras_graph import Call, call_on_device_of, calls_of, graph_of, is_functional, layers_in, own_losses
 from fruitcnn.model.layout import Function, InputLayout
 from fruitcnn.model.operations import can_rescale, entry_of, flattened_dense, scalar_rescaling
 from fruitcnn.model.steps import Step, reuse_memory, without_unused
@@ -72,6 +72,11 @@ class TorchForward(nn.Module):
         self._penalties = [
             (variable.regularizer, variable) for variable in model.trainable_variables if variable.regularizer
         ]
+
+    def foreign_batch_norms(self) -> list[str]:
+        """Names of the batch norms that Keras runs itself, within other layers too."""
+        inner = (layer for operation in self._keras_layers for layer in layers_in(operation))
+        return [layer.name for layer in inner if isinstance(layer, layers.BatchNormalization)]
 
     @property
     def model(self) -> keras.Model:

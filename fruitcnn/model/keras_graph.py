@@ -84,5 +84,9 @@ def call_on_device_of(value: torch.Tensor, operation: Any, *args: Any, **kwargs:
 
 def own_losses(operation: Any) -> list[torch.Tensor]:
     """What a layer, and those in it, added to the loss in their last call; not the penalties of weights."""
-    inner = operation._flatten_layers() if isinstance(operation, keras.Layer) else []
-    return [loss for layer in inner for loss in layer._losses]
+    return [loss for layer in layers_in(operation) for loss in layer._losses]
+
+
+def layers_in(operation: Any) -> list[Any]:
+    """A layer and those in it, to any depth."""
+    return list(operation._flatten_layers()) if isinstance(operation, keras.Layer) else []

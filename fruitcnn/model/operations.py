@@ -26,7 +26,9 @@ from fruitcnn.model.convolutions import (
     separable,
     zero_padding,
 )
+from fruitcnn.model.joint_batch_norm import joint_batch_norm
 from fruitcnn.model.layout import Builder, Function, InputLayout, parameter_of
+from fruitcnn.ranks import ranks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,11 @@ def _batch_norm(layer: layers.BatchNormalization, layout: InputLayout) -> Functi
 
     def run(x: torch.Tensor, training: bool) -> torch.Tensor:
         training = training and layer.trainable
+        if training and ranks().count > 1:
+            x, *now = joint_batch_norm(x, gamma, beta, layer.epsilon, unbiased_from=_MANY)
+            for moving, value in zip((mean, variance), now, strict=True):
+                moving.data.lerp_(value, 1 - layer.momentum)
+            return x
         values = x.numel() // x.shape[1] if training else _MANY
         before = variance.clone() if values < _MANY else variance
         x = functional.batch_norm(x, mean, variance, gamma, beta, training, 1 - layer.momentum, layer.epsilon)

@@ -1,6 +1,7 @@
 """From a configuration to a finished checkpoint directory, stage by stage."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from fruitcnn import checkpoint
@@ -11,6 +12,7 @@ from fruitcnn.dataset.split import FEWEST_TO_VALIDATE, SplitRules
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.outputs import check_inputs_stay
 from fruitcnn.progress import Progress, above_the_bar, part
+from fruitcnn.ranks import ranks
 from fruitcnn.runs.folder import Claim, claimed_run
 from fruitcnn.runs.needs import check_needs
 from fruitcnn.runs.run import Run
@@ -39,8 +41,12 @@ def train_config(
     """
     # A mistake is told before the seconds that importing what trains takes.
     check_needs(config)
+    if not ranks().is_first:
+        if _needs_one(config):
+            return claim.root
+        print_line = str
     learn, print_line = _way_to_learn(config, device), above_the_bar(print_line)
-    with claimed_run(config, claim) as folder, Progress("reading pictures", 1.0) as progress:
+    with _claimed(config, claim) as folder, Progress("reading pictures", 1.0) as progress:
         with part("reading pictures", _READING if fits_shipped_network(config) else _READING_FOR_EPOCHS):
             dataset = _read_data(config, folder)
         progress.advance(0, title="preparing")
@@ -50,6 +56,31 @@ def train_config(
             print_line(printable(line))
         learn(run)
     return folder
+
+
+def _needs_one(config: Config) -> bool:
+    """Whether one process does it all: where only a last layer is fitted, or torchrun has not started more."""
+    return config.head is not None or ranks().count == 1
+
+
+def _claimed(config: Config, claim: Claim) -> AbstractContextManager[Path]:
+    if _needs_one(config):
+        return claimed_run(config, claim)
+    from fruitcnn.training.processes import claimed_by_first
+
+    return claimed_by_first(claimed_run(config, claim))
+
+
+def _read_data(config: Config, folder: Path) -> Dataset:
+    """The data set; where several processes train, what the first one has read is in the cache for the others."""
+    if _needs_one(config):
+        return _scanned(config, folder)
+    from fruitcnn.training.processes import check_same, first_before_others
+
+    with first_before_others():
+        dataset = _scanned(config, folder)
+    check_same([(picture.sha256, picture.label, picture.split) for picture in dataset.pictures], "pictures")
+    return dataset
 
 
 def _way_to_learn(config: Config, device: str) -> Callable[[Run], None]:
@@ -63,7 +94,7 @@ def _way_to_learn(config: Config, device: str) -> Callable[[Run], None]:
     return training_on(device)
 
 
-def _read_data(config: Config, folder: Path) -> Dataset:
+def _scanned(config: Config, folder: Path) -> Dataset:
     """The data set; of a run that has whole epochs with the split that they were trained on."""
     from fruitcnn.dataset.scan import scan
 

@@ -4,6 +4,7 @@ All randomness comes from torch's global generator of that device, which the tra
 here waits for the device: no value is read back, and constants are sent to it once.
 """
 
+import dataclasses
 import functools
 import math
 
@@ -19,18 +20,31 @@ _CUTOUT = (0.15, 0.45)
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
-def augment(pixels: torch.Tensor, config: AugmentConfig, *, size: int) -> torch.Tensor:
-    """Random views of a batch: uint8 [N, 3, S, S] in, float32 [N, 3, size, size] in 0..255 out."""
-    count = len(pixels)
-    grid = functional.affine_grid(_affine(count, config, pixels.device), [count, 3, size, size], align_corners=False)
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The pictures `rows` of a batch of `whole`."""
+
+    whole: int
+    rows: slice
+
+
+def augment(pixels: torch.Tensor, config: AugmentConfig, *, size: int, part: Part | None = None) -> torch.Tensor:
+    """Random views of a batch: uint8 [N, 3, S, S] in, float32 [N, 3, size, size] in 0..255 out.
+
+    part: of which batch these are which pictures; all that is random is drawn for the whole of it, so that each picture
+    gets the same view wherever the batch was divided.
+    """
+    part = part or Part(len(pixels), slice(None))
+    matrices = _affine(part, config, pixels.device)
+    grid = functional.affine_grid(matrices, [len(pixels), 3, size, size], align_corners=False)
     views = functional.grid_sample(pixels.float(), grid, padding_mode=_PADDING[config.fill], align_corners=False)
-    views = _colour(views, config).clamp_(0, 255)
-    return _cutout(views, config.cutout) if config.cutout else views
+    views = _colour(views, config, part).clamp_(0, 255)
+    return _cutout(views, config.cutout, part) if config.cutout else views
 
 
-def _affine(count: int, config: AugmentConfig, device: torch.device) -> torch.Tensor:
+def _affine(part: Part, config: AugmentConfig, device: torch.device) -> torch.Tensor:
     """Matrices [N, 2, 3] from a view's coordinates (-1..1) to its picture's."""
-    share = torch.rand(7, count, device=device)  # [7, N] in 0..1
+    share = torch.rand(7, part.whole, device=device)[:, part.rows]  # [7, N] in 0..1
     either_side = 2 * share - 1
     zoom = config.zoom[0] + (config.zoom[1] - config.zoom[0]) * share[0]
     ratio = torch.exp(either_side[1] * math.log(config.aspect) / 2)
@@ -45,35 +59,37 @@ def _affine(count: int, config: AugmentConfig, device: torch.device) -> torch.Te
         mirror * cos * width, (tan * cos - sin) * height, move_x,
         mirror * sin * width, (tan * sin + cos) * height, move_y,
     ]  # fmt: skip
-    return torch.stack(rows, dim=1).view(count, 2, 3)
+    return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def _colour(views: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
+def _colour(views: torch.Tensor, config: AugmentConfig, part: Part) -> torch.Tensor:
     """Every change of colour is linear, so that all of them are one matrix and one offset for each picture."""
     count, device = len(views), views.device
     matrix = torch.ones(count, 1, 1, device=device) * torch.eye(3, device=device)  # [N, 3, 3]
     offset = torch.zeros(count, 1, 1, device=device)  # [N, 1, 1], of a matrix that leaves grey as it is
 
     def strength(limit: float, channels: int = 1) -> torch.Tensor:
-        return torch.empty(count, channels, 1, device=device).uniform_(1 - limit, 1 + limit)  # [N, channels, 1]
+        drawn = torch.empty(part.whole, channels, 1, device=device).uniform_(1 - limit, 1 + limit)
+        return drawn[part.rows]  # [N, channels, 1]
 
     if config.contrast or config.brightness:
         contrast, brightness = strength(config.contrast), strength(config.brightness)
         matrix = matrix * (contrast * brightness)
         offset = views.mean((1, 2, 3)).view(-1, 1, 1) * (1 - contrast) * brightness
     if config.saturation or config.hue or config.grey:
-        kept = strength(config.saturation) * (torch.rand(count, 1, 1, device=device) >= config.grey)
+        kept = strength(config.saturation)
+        kept = kept * (torch.rand(part.whole, 1, 1, device=device)[part.rows] >= config.grey)
         luma = _constants(device)[0]
-        matrix = (luma + kept * (_hue_turns(count, config.hue, device) - luma)) @ matrix
+        matrix = (luma + kept * (_hue_turns(part, config.hue, device) - luma)) @ matrix
     if config.tint:
         tint = strength(config.tint, channels=3)
         matrix, offset = matrix * tint, offset * tint
     return torch.baddbmm(offset, matrix, views.flatten(2)).view_as(views)
 
 
-def _hue_turns(count: int, limit: float, device: torch.device) -> torch.Tensor:
+def _hue_turns(part: Part, limit: float, device: torch.device) -> torch.Tensor:
     """Matrices [N, 3, 3] that turn colours by an angle of up to `limit` degrees, in the plane of equal luma."""
-    angle = torch.empty(count, 1, 1, device=device).uniform_(-math.radians(limit), math.radians(limit))
+    angle = torch.empty(part.whole, 1, 1, device=device).uniform_(-math.radians(limit), math.radians(limit))[part.rows]
     luma, colour, turned = _constants(device)
     return luma + torch.cos(angle) * colour + torch.sin(angle) * turned
 
@@ -91,9 +107,9 @@ def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.
     return first, second, third
 
 
-def _cutout(views: torch.Tensor, probability: float) -> torch.Tensor:
-    count, size, device = len(views), views.shape[-1], views.device
-    share = torch.rand(4, count, 1, device=device)  # [4, N, 1] in 0..1
+def _cutout(views: torch.Tensor, probability: float, part: Part) -> torch.Tensor:
+    size, device = views.shape[-1], views.device
+    share = torch.rand(4, part.whole, 1, device=device)[:, part.rows]  # [4, N, 1] in 0..1
     position = torch.arange(size, device=device)
     half = (_CUTOUT[0] + (_CUTOUT[1] - _CUTOUT[0]) * share[0]) * size / 2
     across = (position - size * share[1]).abs() < half  # [N, size]

@@ -14,7 +14,9 @@ from torchvision.transforms import v2
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
 from fruitcnn.dataset.store import PixelRows
-from fruitcnn.training.augmentation import augment
+from fruitcnn.errors import UsageError
+from fruitcnn.ranks import ranks
+from fruitcnn.training.augmentation import Part, augment
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_BATCH = 128
@@ -32,7 +34,8 @@ class Batches:
     """Batches of (pixels uint8 [N, 3, S, S], targets int64 [N]) on a device, from rows on disk.
 
     The order comes from torch's generator of the CPU, so it is the same wherever the pixels lie. No batch makes the
-    device wait for the host. resident: hold all pixels on the device; default: on a GPU, where they fit.
+    device wait for the host. resident: hold all pixels on the device; default: on a GPU, where they fit. Where several
+    processes train, each gets its part of every batch.
     """
 
     def __init__(
@@ -60,6 +63,15 @@ class Batches:
         full, rest = divmod(len(self.rows), self.size)
         return max(1, full) if self.shuffle else full + bool(rest)
 
+    @property
+    def whole(self) -> int:
+        """Pictures of a shuffled batch, in all processes."""
+        return min(self.size, len(self.rows))
+
+    def _parts(self, order: torch.Tensor) -> Iterator[torch.Tensor]:
+        for chosen in order.split(self.size)[: len(self)]:
+            yield chosen[ranks().part(len(chosen))]
+
     def __iter__(self) -> Iterator[Batch]:
         count = len(self.rows)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
@@ -70,13 +82,13 @@ class Batches:
     def _resident(self, order: torch.Tensor) -> Iterator[Batch]:
         assert self._on_device is not None
         pixels, targets = self._on_device
-        for chosen in order.to(self.device).split(self.size)[: len(self)]:
+        for chosen in self._parts(order.to(self.device)):
             yield pixels[chosen], targets[chosen]
 
     def _streamed(self, order: torch.Tensor) -> Iterator[Batch]:
         waiting: collections.deque[Future[Batch]] = collections.deque()
         with ThreadPoolExecutor(1) as pool:
-            for chosen in order.split(self.size)[: len(self)]:
+            for chosen in self._parts(order):
                 waiting.append(pool.submit(self._read, chosen))
                 if len(waiting) > _AHEAD:
                     yield self._to_device(waiting.popleft())
@@ -134,12 +146,13 @@ class PixelData(lightning.LightningDataModule):
         shuffled = functools.partial(Batches, shuffle=True, device=device)
         kept, count = config.data.training_size or config.data.size, config.train.batch_size
         targets = torch.from_numpy(dataset.targets(TRAIN))
-        self._training: Batches | _WithOutside = shuffled(dataset.pixels(TRAIN, kept), targets, size=count)
+        members, others = shuffled(dataset.pixels(TRAIN, kept), targets, size=count), None
         outside = dataset.outside_pixels(kept) if with_outside else None
         if outside is not None:
             none = torch.zeros(len(outside), dtype=torch.int64)
             others = shuffled(outside, none, size=max(1, round(_OUTSIDE * count)))
-            self._training = _WithOutside(self._training, others)
+        self._members, self._others = members, others
+        self._training = members if others is None else _WithOutside(members, others)
         self._validation = Batches(
             dataset.pixels(VALIDATION, config.data.size),
             torch.from_numpy(dataset.targets(VALIDATION)),
@@ -147,6 +160,10 @@ class PixelData(lightning.LightningDataModule):
             shuffle=False,
             device=device,
         )
+        smallest = min(batches.whole for batches in (members, others) if batches)
+        if smallest < ranks().count:
+            remedy = f"start at most {smallest} processes, or give more pictures, or a larger train.batch_size"
+            raise UsageError(f"a batch has {smallest} pictures", value=f"{ranks().count} processes", remedy=remedy)
         mixes = [(v2.MixUp, config.train.mixup), (v2.CutMix, config.train.cutmix)]
         self.mixes = [mix(alpha=alpha, num_classes=self.classes) for mix, alpha in mixes if alpha]
 
@@ -158,6 +175,16 @@ class PixelData(lightning.LightningDataModule):
         """In order, whole."""
         return self._validation
 
+    @property
+    def pictures(self) -> int:
+        """Pictures of classes in a training batch, in all processes."""
+        return self._members.whole
+
+    @property
+    def others(self) -> int:
+        """Pictures of no class in it."""
+        return self._others.whole if self._others else 0
+
     def on_after_batch_transfer(self, batch: tuple[torch.Tensor, ...], dataloader_idx: int) -> Batch:
         """Augment and mix a training batch: float32 [N + O, 3, V, V] and target distributions [N, C].
 
@@ -166,14 +193,19 @@ class PixelData(lightning.LightningDataModule):
         pixels, targets, *outside = batch
         if not self.trainer or not self.trainer.training:
             return pixels.float().contiguous(memory_format=torch.channels_last), targets
-        views = augment(pixels, self.config.augment, size=self.view_size)
+        views = self._augmented(pixels, self.pictures)
         distributions = functional.one_hot(targets, self.classes).float()
         if self.mixes:
             mix = self.mixes[int(torch.randint(len(self.mixes), ()))]
             views, distributions = mix(views, distributions)
-        views = torch.cat([views, *(augment(some, self.config.augment, size=self.view_size) for some in outside)])
+        views = torch.cat([views, *(self._augmented(some, self.others) for some in outside)])
         # The layout in which torch's convolutions are fastest, on CPUs and on tensor cores.
         return views.contiguous(memory_format=torch.channels_last), distributions
+
+    def _augmented(self, pixels: torch.Tensor, whole: int) -> torch.Tensor:
+        """Views of this process's part of a batch of `whole`."""
+        part = Part(whole, ranks().part(whole)) if ranks().count > 1 else None
+        return augment(pixels, self.config.augment, size=self.view_size, part=part)
 
 
 def _fits(rows: PixelRows, device: torch.device) -> bool:

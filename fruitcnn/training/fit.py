@@ -5,21 +5,25 @@ import dataclasses
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from fruitcnn import checkpoint
 from fruitcnn.dataset.records import TRAIN
 from fruitcnn.errors import FruitcnnError
 from fruitcnn.model import TorchForward, features_model, has_features, keras
+from fruitcnn.ranks import ranks
 from fruitcnn.training.data import PixelData
 from fruitcnn.training.epoch_progress import EpochProgress
 from fruitcnn.training.history import History
 from fruitcnn.training.last_checkpoint import LastCheckpoint, PlainCheckpointIO, damaged, find_last
 from fruitcnn.training.module import ClassifierModule
+from fruitcnn.training.processes import LostProcessError, is_loss
 from fruitcnn.training.run import NetworkRun
 from fruitcnn.training.teacher import Teacher
 from fruitcnn.training.weights import AveragedWeights, BestWeights, Weights, are_weights_of, current_weights
@@ -89,7 +93,7 @@ def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, r
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator="gpu" if on_gpu else "cpu",
-            devices=1,
+            **_devices(),
             precision="bf16-mixed" if on_gpu else "32-true",
             callbacks=[*averaged, best, history, keeper, run.interruption, progress],
             plugins=PlainCheckpointIO(),
@@ -110,6 +114,8 @@ def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, r
         except (FruitcnnError, OSError, MemoryError):
             raise
         except Exception as error:
+            if is_loss(error):
+                raise LostProcessError(run.folder) from error
             # Lightning and torch raise what their many readers raise.
             if last is None or keeper.is_restored:
                 raise
@@ -117,6 +123,16 @@ def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, r
     whole = len(history.rows) == settings.epochs and (not best.weights or are_weights_of(module, best.weights))
     if last is not None and not whole:
         raise damaged(last)
+
+
+def _devices() -> dict[str, Any]:
+    """Of a Lightning Trainer: one, or as many as torchrun has started processes for, here and on other machines."""
+    here = ranks()
+    if here.count == 1:
+        return {"devices": 1}
+    # Our loaders give each process its part; Lightning's own sampler is for those of torch.
+    more: dict[str, Any] = {"strategy": DDPStrategy(), "use_distributed_sampler": False}
+    return {"devices": here.local_count, "num_nodes": here.count // here.local_count, **more}
 
 
 @contextlib.contextmanager

@@ -46,7 +46,8 @@ class History(Callback):
         seconds = round(time.perf_counter() - self._start, 2)
         row = [trainer.current_epoch + 1, *measured, rate, seconds]
         self.rows.append(dict(zip(_COLUMNS, row, strict=True)))
-        write_history(self.rows, self.path)
+        if trainer.is_global_zero:
+            write_history(self.rows, self.path)
 
     def state_dict(self) -> dict[str, Any]:
         """For last.ckpt."""

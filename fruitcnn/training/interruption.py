@@ -10,7 +10,9 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from fruitcnn.errors import FruitcnnError
+from fruitcnn.ranks import ranks
 from fruitcnn.temporaries import discard_unfinished
+from fruitcnn.training.processes import largest
 
 
 class InterruptedTrainingError(FruitcnnError):
@@ -47,7 +49,8 @@ class Interruption(Callback):
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
+        # torchrun hands a terminal's Ctrl-C on as a SIGTERM: that is no second one of somebody who can't wait.
+        if self._signal is not None and ranks().count == 1:
             discard_unfinished()
             os._exit(128 + number)
         self._signal = number
@@ -71,11 +74,13 @@ class Interruption(Callback):
         self.done = self.before + trainer.current_epoch + 1
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: object) -> None:
-        """Stop after a batch."""
+        """Stop after a batch; where several processes train, all of them after the same one."""
+        self._signal = largest(self._signal or 0) or None
         self.check()
 
     def on_validation_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: object
     ) -> None:
         """Stop between batches of the validation, too: there can be many."""
+        self._signal = largest(self._signal or 0) or None
         self.check()

@@ -62,6 +62,10 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Save; only here, at an epoch's end, is a resume exact."""
+        if not trainer.is_global_zero:
+            # Lightning writes in the first process alone, and wants all of them to ask for it.
+            trainer.save_checkpoint(self.path)
+            return
         with written_whole(self.path) as temporary:
             trainer.save_checkpoint(temporary)
 

@@ -1,5 +1,9 @@
 """The LightningModule around the Keras model: loss and accuracy of a step."""
 
+import contextlib
+from collections.abc import Iterator
+from typing import cast
+
 import lightning
 import numpy as np
 import torch
@@ -11,7 +15,8 @@ from torch.nn import functional
 from fruitcnn.config import TrainConfig
 from fruitcnn.model import TorchForward
 from fruitcnn.model.pretrained import depths
-from fruitcnn.training.data import Batch
+from fruitcnn.ranks import ranks
+from fruitcnn.training.data import Batch, PixelData
 from fruitcnn.training.optimizer import build_optimizer, build_schedule
 from fruitcnn.training.teacher import Teacher, distillation_loss, resized
 
@@ -63,21 +68,52 @@ class ClassifierModule(lightning.LightningModule):
         With a teacher, against its answers to the same views [N + O, 3, V, V], of which the last O are of no class.
         """
         views, distributions = batch
-        features, logits = self._answers(resized(views, self.view_size))
+        with self._own_noise(batch_idx):
+            features, logits = self._answers(resized(views, self.view_size))
         known = logits[: len(distributions)]
+        share, of_members, of_others = self._shares(len(distributions), len(views) - len(distributions))
         if self.teacher:
             loss = distillation_loss(logits, self.teacher.log_probabilities(views), self.config.teacher_temperature)
+            loss = loss * share
         else:
-            loss = functional.cross_entropy(
+            loss = of_members * functional.cross_entropy(
                 known, distributions, weight=self.class_weight, label_smoothing=self.config.label_smoothing
             )
         self.accuracy.update((known.argmax(1) == distributions.argmax(1)).float())
         # Without gate and penalty: the validation's loss has none either, and the two stand in one picture.
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(distributions))
+        # All batches are as large as each other: each counts 1.
+        several = ranks().count > 1
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1, sync_dist=several)
         self.log("train_accuracy", self.accuracy, on_step=False, on_epoch=True, prog_bar=True)
         if self.gate:
-            loss = loss + _GATE_SHARE * gate_loss(self.gate(features)[:, 0], len(distributions))
+            loss = loss + _GATE_SHARE * gate_loss(
+                self.gate(features)[:, 0], len(distributions), (of_members, of_others)
+            )
         return loss + self.net.penalty()
+
+    def _shares(self, members: int, others: int) -> tuple[float, float, float]:
+        """What means over this process's pictures count in the mean over the processes, so that the mean over all comes
+        out: of both kinds together, of members, of others. All are 1 where there is one process.
+        """
+        parts = ranks().count
+        if parts == 1:
+            return 1.0, 1.0, 1.0
+        whole = cast(PixelData, self.trainer.datamodule)  # type: ignore[attr-defined]
+        together = parts * (members + others) / (whole.pictures + whole.others)
+        return together, parts * members / whole.pictures, parts * others / max(1, whole.others)
+
+    @contextlib.contextmanager
+    def _own_noise(self, step: int) -> Iterator[None]:
+        """Within, dropout draws other numbers in each process; what comes after draws the same ones in all of them."""
+        here = ranks()
+        if here.count == 1:
+            yield
+            return
+        state = np.random.SeedSequence([self.seed, self.current_epoch, step, here.rank]).generate_state(1)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(int(state[0]))
+            yield
 
     def _answers(self, pixels: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Features [N, D], where there is a gate for them, and logits [N, C]."""
@@ -87,9 +123,10 @@ class ClassifierModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Plain cross-entropy and accuracy, without smoothing, weights or regularisation."""
         pixels, targets = batch
-        logits = self._answers(pixels)[1].float()
-        self.validation_loss.update(functional.cross_entropy(logits, targets, reduction="none"))
-        self.validation_accuracy.update((logits.argmax(1) == targets).float())
+        if len(targets):  # a last batch may have fewer pictures than there are processes
+            logits = self._answers(pixels)[1].float()
+            self.validation_loss.update(functional.cross_entropy(logits, targets, reduction="none"))
+            self.validation_accuracy.update((logits.argmax(1) == targets).float())
         self.log("validation_loss", self.validation_loss)
         self.log("validation_accuracy", self.validation_accuracy, prog_bar=True)
 
@@ -103,6 +140,11 @@ class ClassifierModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def gate_loss(scores: torch.Tensor, members: int) -> torch.Tensor:
-    """Logistic loss of scores [N + O], whose first N shall be positive and the others negative, both halves alike."""
-    return functional.softplus(-scores[:members]).mean() + functional.softplus(scores[members:]).mean()
+def gate_loss(scores: torch.Tensor, members: int, shares: tuple[float, float] = (1.0, 1.0)) -> torch.Tensor:
+    """Logistic loss of scores [N + O], whose first N shall be positive and the others negative.
+
+    shares: what each half counts.
+    """
+    of_members, of_others = shares
+    known, outside = functional.softplus(-scores[:members]), functional.softplus(scores[members:])
+    return of_members * known.mean() + of_others * outside.mean()

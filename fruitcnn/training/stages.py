@@ -6,9 +6,11 @@ from collections.abc import Callable
 import torch
 
 from fruitcnn.device import on_cpu, training_device
+from fruitcnn.errors import UsageError
 from fruitcnn.features.fit import AFTERWARDS, passes
 from fruitcnn.model import TorchForward, has_features, keras
 from fruitcnn.progress import part, rest_of_the_work
+from fruitcnn.ranks import ranks
 from fruitcnn.runs.calibrate import calibrate_network
 from fruitcnn.runs.results import write_results
 from fruitcnn.runs.run import Run
@@ -52,7 +54,8 @@ def _start(run: NetworkRun) -> keras.Model:
     keras.utils.set_random_seed(run.config.seed)
     with part("making the network", share=_MAKING):
         model = starting_model(run.config, run.dataset)
-    run.write_beginning()
+    if ranks().is_first:
+        run.write_beginning()
     architecture, folder = run.config.model.architecture, printable(str(run.folder))
     run.print_line(f"training {architecture} on the {run.device.type} in {folder}")
     return model
@@ -60,8 +63,13 @@ def _start(run: NetworkRun) -> keras.Model:
 
 def _train_whole(model: keras.Model, run: NetworkRun) -> None:
     """The epochs, those of the networks that calibrate it, and the results; a signal stops it between two batches."""
-    if foreign := TorchForward(model).foreign:
-        run.print_line(printable(_describe_foreign(foreign)))
+    net = TorchForward(model)
+    if net.foreign:
+        run.print_line(printable(_describe_foreign(net.foreign)))
+    if ranks().count > 1 and (alone := net.foreign_batch_norms()):
+        remedy = "train in one process, or use a layer that fruitcnn knows"
+        problem = f"Keras itself runs its batch norm {alone[0]}, which would see a part of each batch alone"
+        raise UsageError(problem, value=run.config.model.architecture, remedy=remedy)
     epochs = run.interruption.epochs
     with run.interruption, rest_of_the_work("epochs", epochs * (1 + _AFTERWARDS)):
         # Those of the networks that calibrate it are epochs of this run, too.
@@ -71,6 +79,8 @@ def _train_whole(model: keras.Model, run: NetworkRun) -> None:
             load_weights(fitted.module, fitted.weights)
             calibrate = calibrated_by_folds if run.config.data.calibration_folds else _calibrated_by_split
             answers, calibration = calibrate(model, run)
+        if not ranks().is_first:
+            return
         write_results(Trained(KerasNetwork(model), calibration, answers, fitted.best.epoch, fitted.history.rows), run)
 
 
