@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from fruitcnn.errors import FruitcnnError
+from fruitcnn.errors import ConfigError, FruitcnnError, UsageError
 from fruitcnn.ranks import ranks
 
 # The others wait while the first one scans: with millions of pictures that takes hours.
@@ -107,7 +107,8 @@ def _lost(value: object) -> Iterator[None]:
 
 def is_told_by_first(error: BaseException) -> bool:
     """Whether the first process meets the same error, so that the others need not tell it."""
-    return not _are_joined or isinstance(error, LostProcessError) or getattr(error, "exit_code", 0) > 128
+    everywhere = isinstance(error, LostProcessError | UsageError | ConfigError)
+    return not _are_joined or everywhere or getattr(error, "exit_code", 0) > 128  # a signal reaches all
 
 
 def is_loss(error: BaseException) -> bool:
