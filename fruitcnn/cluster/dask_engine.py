@@ -11,6 +11,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ _FAILURES = 1
 _PIECES = 16
 # How many times a part is looked into that goes on ending its worker.
 _ROUNDS = 3
-_SECONDS_TO_CONNECT = 30
+_SECONDS_TO_CONNECT = 10
 _GONE = (concurrent.futures.CancelledError, CommClosedError, TimeoutError)
 
 
@@ -62,6 +63,7 @@ class Task:
 @contextlib.contextmanager
 def local_cluster(workers: int) -> Iterator[Client]:
     """So many worker processes of a thread each, on the loopback alone, encrypted: no other user can join."""
+    _start_quiet_tracker()
     security = Security.temporary()
     node = {"host": "127.0.0.1", "protocol": "tls://", "security": security}
     worker = {
@@ -87,6 +89,19 @@ def local_cluster(workers: int) -> Iterator[Client]:
         Client(cluster, security=security) as client,
     ):
         yield client
+
+
+def _start_quiet_tracker() -> None:
+    """Start the process that tidies up behind multiprocessing, without its warning when a signal ends this one."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = f"{before or ''},ignore::UserWarning:multiprocessing.resource_tracker".lstrip(",")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextlib.contextmanager

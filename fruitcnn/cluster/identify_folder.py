@@ -1,5 +1,6 @@
 """The whole of `fruitcnn identify SOURCE --output DIR/`: a list, then the parts that are missing."""
 
+import collections
 import dataclasses
 import os
 import shlex
@@ -147,10 +148,11 @@ def _finish(folder: Path, manifest: Manifest, share: Share, request: Request, wo
     there = parts_there(folder)
     ours = [one for one in manifest.names.ranges() if share.has(one[0], work.per_part)]
     missing = [one for one in ours if there.get(one[0]) != one[1]]
-    tally, before = Tally(), Tally()
+    before = collections.Counter[str]()
     for low, high in ours:
         if there.get(low) == high:
-            before.add_counts(part_counts(part_file(folder, low, high), manifest))
+            before.update(part_counts(part_file(folder, low, high), manifest))
+    tally = Tally(before)
     total = sum(high - low for low, high in ours)
     done = total - sum(high - low for low, high in missing)
     with Progress(_TITLE, total, done=done) as progress:
@@ -162,11 +164,11 @@ def _finish(folder: Path, manifest: Manifest, share: Share, request: Request, wo
 
         if missing:
             if work.engine is None:
-                write_share(folder, iter(missing), threads=request.threads, watch=watch)
+                write_share(folder, missing, threads=request.threads, watch=watch)
             else:
                 _write_with_engine(folder, manifest, missing, work, watch)
-    print(f"{tally}{f', and before: {before}' if done else ''}; parts in {printable(str(folder))}", file=sys.stderr)
-    return SOME_REJECTED if tally.has_rejected or before.has_rejected else FINE
+    print(f"{tally if missing else 'nothing was missing'}; parts in {printable(str(folder))}", file=sys.stderr)
+    return SOME_REJECTED if tally.has_rejected else FINE
 
 
 def _write_with_engine(

@@ -13,7 +13,7 @@ from fruitcnn.cluster.name_list import NameList
 from fruitcnn.cluster.name_stream import is_list
 from fruitcnn.cluster.remote_files import is_remote
 from fruitcnn.errors import ModelError, UsageError, system_error
-from fruitcnn.identify.addresses import is_address
+from fruitcnn.identify.addresses import is_address, shown_address
 from fruitcnn.outputs import write_text
 from fruitcnn.regular_files import open_regular
 
@@ -107,7 +107,7 @@ def sha256_of(path: Path) -> str:
 
 def _source(source: str) -> dict[str, str]:
     if is_remote(source) or is_address(source):
-        return {"source": source}
+        return {"source": shown_address(source)}
     path = os.path.abspath(source)  # noqa: PTH100 (links stay as they were named)
     if not is_list(source):
         return {"source": path}

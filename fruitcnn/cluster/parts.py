@@ -60,11 +60,13 @@ class Job:
         """Write a part unless it is there; how many rows of each kind it has. None where another process is at it.
 
         fatal: names that are not to be touched, their reading would end this process. insist: write it even if another
-        is at it; the first that is there stays. watch: is told of each row. Raises OSError.
+        is at it; the first that is there stays. watch: is told of each row, or of a part that is there. Raises OSError.
         """
         path = part_file(self.folder, low, high)
         if path.exists():
-            return part_counts(path, self.manifest)
+            there = part_counts(path, self.manifest)
+            watch(there)
+            return there
         counts: Counts = {}
 
         def counted() -> Iterator[Identification | Rejection]:

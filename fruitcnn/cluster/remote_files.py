@@ -60,7 +60,8 @@ def remote_pictures(name: str) -> Iterator[str]:
     head = name[: len(name) - len(path)] if name.endswith(path) else name.partition("://")[0] + "://"
     waiting = [path.rstrip("/")]
     try:
-        if system.get_file_info(waiting[0]).type == fs.FileType.File:
+        if system.get_file_info(waiting[0]).type != fs.FileType.Directory:
+            # Where nothing is, reading it says so.
             yield name
             return
         while waiting:
