@@ -50,8 +50,10 @@ docs: setup ## The site of the documentation, in build/docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 	@echo build/docs/index.html
 
-gpu: setup ## All that needs a GPU, in at most eight minutes: tests, runs, speed; a table in $OUT
-	OUT=$(OUT) $(BIN)/python benchmarks/gpu.py
+gpu: ## All that needs a GPU, in at most eight minutes, by $(PYTHON) where that has torch and Keras: a table in $OUT
+	@if $(PYTHON) -c 'import torch, keras, lightning' 2> /dev/null; \
+	then OUT=$(OUT) PYTHONPATH="$$PWD:$$PYTHONPATH" $(PYTHON) benchmarks/gpu.py; \
+	else $(MAKE) setup && OUT=$(OUT) $(BIN)/python benchmarks/gpu.py; fi
 
 page: setup ## The browser page of $MODEL, built into build/page and served on http://127.0.0.1:8000 (needs npm)
 	$(BIN)/fruitcnn export $(MODEL) --to build --format page --force

@@ -59,7 +59,9 @@ class Bench:
 
     def start(self, *command: object) -> subprocess.Popen[str]:
         """A Python process in the folder."""
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        # Packages may have been carried along in a folder that PYTHONPATH names already.
+        paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         return subprocess.Popen(
             [sys.executable, *map(str, command)],
             cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
