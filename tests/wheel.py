@@ -1,10 +1,12 @@
 """Build the wheel and the sdist, check both, and use the wheel where nothing else is: python -m tests.wheel.
 
 The environment is a bare one with the wheel and its extra `features`, in a temporary folder outside of the repository:
-no torch, no Keras, no source tree.
+no torch, no Keras, no source tree; one after the other for each Python that fruitcnn supports and that is here.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,12 +63,20 @@ def build() -> Path:
     return wheel
 
 
-def use(wheel: Path, home: Path) -> None:
+def pythons() -> list[str]:
+    """This one, and the others of the versions that pyproject.toml names."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    versions = re.findall(r"Python :: (3\.\d+)", text)
+    mine = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return [sys.executable, *filter(None, (shutil.which(f"python{one}") for one in versions if one != mine))]
+
+
+def use(wheel: Path, python: str, home: Path) -> None:
     """Install it into an environment of its own and walk through what people do first."""
     draw_dataset(home / "photographs", per_class=12, size=96, seed=1)
     (home / "photo.jpg").write_bytes((home / "photographs" / "grape" / "grape_001.jpg").read_bytes())
     programs = home / "environment" / "bin"
-    call([sys.executable, "-m", "venv", str(programs.parent)])
+    call([python, "-m", "venv", str(programs.parent)])
     call([str(programs / "python"), "-m", "pip", "install", "--quiet", f"{wheel}[features]"])
     installed = sum(path.stat().st_size for path in programs.parent.rglob("*") if path.is_file())
     print(f"{installed / 1e6:.0f} MB with pip")
@@ -81,5 +91,7 @@ def use(wheel: Path, home: Path) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        use(build(), Path(folder))
+    built = build()
+    for each in pythons():
+        with tempfile.TemporaryDirectory() as folder:
+            use(built, each, Path(folder))
