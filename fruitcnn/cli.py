@@ -1,4 +1,7 @@
-"""The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
+"""The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints.
+
+Those with many words have a module each, NAME_command.py.
+"""
 
 import sys
 import warnings
@@ -8,24 +11,25 @@ from typing import Annotated
 import typer
 
 from fruitcnn import __version__, options
-from fruitcnn.completion import complete_formats, complete_model, complete_recipe
+from fruitcnn.completion import complete_model, complete_recipe
 from fruitcnn.dataset_command import app as dataset_app
-from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, UsageError, system_error
-from fruitcnn.export.formats import FORMATS, export_help, of_every_run  # noqa: TID253 (rows without their writers)
+from fruitcnn.errors import OUT_OF_MEMORY, FruitcnnError, system_error
+from fruitcnn.evaluate_command import evaluate
+from fruitcnn.export.formats import export_help  # noqa: TID253 (rows without their writers)
+from fruitcnn.export_command import export
 from fruitcnn.extras import missing_extra, require_extras
+from fruitcnn.identify_command import identify
 from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.ranks import ranks
-from fruitcnn.recipes import DEFAULT, find_recipe
 from fruitcnn.signals import end_inside_libraries
 from fruitcnn.terminal import (
     flush_standard_output,
     open_standard_streams,
-    print_wrapped,
     printable,
     standard_output,
     wrapped,
 )
-from fruitcnn.train_command import TrainCommand, check_photographs, training_settings
+from fruitcnn.train_command import TrainCommand, train
 
 app = typer.Typer(
     cls=QuickGroup,
@@ -47,60 +51,7 @@ def _top(
         raise typer.Exit
 
 
-@app.command(cls=QuickCommand)
-def identify(
-    paths: options.Paths = None,
-    model: options.ChosenModel = None,
-    format: options.RowFormat = options.Format.table,
-    top: options.Top = None,
-    output: options.OutputOrParts = None,
-    force: options.ReplaceOutput = False,
-    refuse_below: options.RefuseBelow = None,
-    explain: options.Explain = None,
-    sort: options.Sort = None,
-    link: options.Link = False,
-    every: options.Every = 1.0,
-    camera: options.Camera = None,
-    resume: options.Resume = False,
-    threads: options.Threads = 0,
-    part: options.Part = None,
-    engine: options.ChosenEngine = None,
-    address: options.Address = None,
-    workers: options.Workers = 0,
-    per_part: options.PerPart = 4096,
-    verbose: options.Verbose = False,
-) -> None:
-    """Say what is in pictures.
-
-    Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some inputs were rejected, 130 or 143 stopped by a signal.
-    """
-    if not paths and camera is None:
-        raise UsageError("nothing to identify", remedy="give a PATH (a picture, a folder, ...), or --camera N")
-    from fruitcnn.identify.identify_paths import identify_paths
-    from fruitcnn.identify.request import Request
-
-    request = Request(
-        model=model,
-        format=format.value,
-        top=top,
-        output=None if output is None else Path(output),
-        force=force,
-        verbose=verbose,
-        refuse_below=refuse_below,
-        explain=explain,
-        sort=sort,
-        link=link,
-        every=every,
-        resume=resume,
-        camera=camera,
-        threads=threads,
-    )
-    if part or engine or address or workers or options.is_folder(output):
-        from fruitcnn.cluster.identify_folder import Work, identify_folder
-
-        work = Work(part=part, engine=engine, address=address, workers=workers, per_part=per_part)
-        raise typer.Exit(identify_folder(paths or [], output, request, work))
-    raise typer.Exit(identify_paths(paths or [], request))
+app.command(cls=QuickCommand)(identify)
 
 
 @app.command(cls=QuickCommand)
@@ -170,35 +121,7 @@ def models() -> None:
         print(wrapped(list_models(), stream), file=stream)
 
 
-@app.command(cls=QuickCommand)
-def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=options.MODEL_HELP)],
-    data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
-    split: Annotated[
-        str | None,
-        typer.Option(help="Which split of it.", show_default="test, else validation; all of a set without splits"),
-    ] = None,
-    outside: Annotated[Path | None, typer.Option(help="Folder of pictures of other things.")] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, predictions.csv and metrics.json.")
-    ] = None,
-) -> None:
-    """Say what a model is worth on labelled pictures, with 95 % intervals.
-
-    Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some pictures could not be read.
-    """
-    from fruitcnn.evaluation.evaluate import evaluate as judge
-    from fruitcnn.evaluation.text import left_out, summary
-    from fruitcnn.models import choose_model
-
-    choice = choose_model(model)
-    choice.tell("evaluating")
-    evaluation = judge(choice.file, data, split, outside, report)
-    print(summary(evaluation))
-    if report is not None:
-        print(printable(f"\nreport: {report / 'report.html'}"))
-    print(left_out(evaluation), end="", file=sys.stderr)
-    raise typer.Exit(3 if evaluation.unreadable else 0)
+app.command(cls=QuickCommand)(evaluate)
 
 
 @app.command("label-next", cls=QuickCommand)
@@ -226,45 +149,7 @@ def label_next(
     raise typer.Exit(choose_next(list(map(Path, pool)), request))
 
 
-@app.command(cls=TrainCommand)
-def train(
-    data: Annotated[
-        Path | None,
-        typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label."),
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            "-r",
-            metavar="RECIPE",
-            help="One of `fruitcnn recipes`, or a YAML file.",
-            autocompletion=complete_recipe,
-        ),
-    ] = DEFAULT,
-    epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same one gives the same run, its split too.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="K=V", help="Set a key of the recipe, as train.epochs=3."),
-    ] = None,
-    device: Annotated[options.Device, typer.Option(help="Where to train.")] = options.Device.auto,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-) -> None:
-    """Train a network, export it and prove that the exported files agree with it."""
-    # A mistake in these is told before the seconds that importing torch takes.
-    check_photographs(data)
-    find_recipe(recipe)
-    from fruitcnn.config import load_config
-
-    loaded = load_config(recipe, training_settings(set_, epochs=epochs, size=size, seed=seed), data=data)
-    from fruitcnn.runs.folder import Claim
-    from fruitcnn.runs.stages import train_config
-
-    claim, inputs = Claim(name=name, resume=resume), [Path(recipe)]
-    train_config(loaded, claim, device=device.value, inputs=inputs, print_line=print_wrapped)
+app.command(cls=TrainCommand)(train)
 
 
 @app.command(cls=QuickCommand)
@@ -280,28 +165,7 @@ def recipes(
     print(recipe_list() if name is None else recipe_text(name).rstrip())
 
 
-@app.command(cls=QuickCommand, help=export_help())
-def export(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CHECKPOINT", autocompletion=complete_model, help="Checkpoint directory or name of a run."
-        ),
-    ],
-    to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
-    format: Annotated[
-        str,
-        typer.Option(
-            metavar="LIST", autocompletion=complete_formats, help=f"Any of {', '.join(FORMATS)}, with commas between."
-        ),
-    ] = ",".join(format.name for format in of_every_run()),
-) -> None:
-    """Export a finished run again; what the help says besides comes from the list of formats."""
-    from fruitcnn.export.exporter import export_formats
-
-    for parity in export_formats(checkpoint, format.split(","), to=to, force=force):
-        print_wrapped(str(parity))
+app.command(cls=QuickCommand, help=export_help())(export)
 
 
 @app.command(cls=QuickCommand)

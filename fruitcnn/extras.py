@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fruitcnn.errors import UsageError
 
@@ -38,7 +38,12 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
 
 def require_extras(*extras: str) -> None:
     """Raises MissingExtraError where a package of these is not installed; none of them is imported."""
-    for package in (package for extra in extras for package in EXTRAS[extra]):
+    require_packages(package for extra in extras for package in EXTRAS[extra])
+
+
+def require_packages(packages: Iterable[str]) -> None:
+    """Raises MissingExtraError where one of these, each in an extra, is not installed; none of them is imported."""
+    for package in packages:
         try:
             found = importlib.util.find_spec(package) is not None
         except ModuleNotFoundError:

@@ -1,13 +1,18 @@
-"""The words of `fruitcnn train`: what those that it does not know were meant to be."""
+"""`fruitcnn train`: its words, and what those that it does not know were meant to be."""
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from fruitcnn import options
+from fruitcnn.completion import complete_recipe
 from fruitcnn.dataset.kind import check_kind
 from fruitcnn.errors import UsageError
 from fruitcnn.quick_command import QuickCommand
-from fruitcnn.recipes import DEFAULT, is_recipe
+from fruitcnn.recipes import DEFAULT, find_recipe, is_recipe
+from fruitcnn.terminal import print_wrapped
 
 _OLD_DATA = "--data"
 
@@ -30,6 +35,46 @@ class TrainCommand(QuickCommand):
             known = [name for parameter in self.get_params(ctx) for name in parameter.opts]
             remedy = f"did you mean {_nearest_option(option, known)}?"
             raise UsageError("no such option", value=option, remedy=remedy) from None
+
+
+def train(
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label."),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            "-r",
+            metavar="RECIPE",
+            help="One of `fruitcnn recipes`, or a YAML file.",
+            autocompletion=complete_recipe,
+        ),
+    ] = DEFAULT,
+    epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same one gives the same run, its split too.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="Set a key of the recipe, as train.epochs=3."),
+    ] = None,
+    device: Annotated[options.Device, typer.Option(help="Where to train.")] = options.Device.auto,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+) -> None:
+    """Train a network, export it and prove that the exported files agree with it."""
+    # A mistake in these is told before the seconds that importing torch takes.
+    check_photographs(data)
+    find_recipe(recipe)
+    from fruitcnn.config import load_config
+
+    loaded = load_config(recipe, training_settings(set_, epochs=epochs, size=size, seed=seed), data=data)
+    from fruitcnn.runs.folder import Claim
+    from fruitcnn.runs.stages import train_config
+
+    claim, inputs = Claim(name=name, resume=resume), [Path(recipe)]
+    train_config(loaded, claim, device=device.value, inputs=inputs, print_line=print_wrapped)
 
 
 def training_settings(

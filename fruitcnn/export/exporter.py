@@ -9,11 +9,11 @@ from fruitcnn import checkpoint
 from fruitcnn.card import PROBABILITIES, ModelCard
 from fruitcnn.errors import ExportError, ModelError, UsageError, system_error
 from fruitcnn.export.folder_formats import check_folder, exported_folder
-from fruitcnn.export.formats import Format, choose_formats, load_function, of_every_run
+from fruitcnn.export.formats import Format, choose_formats, left_out, load_function, of_every_run
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import Reference
 from fruitcnn.export.source import KerasSource, OnnxSource, TrainedSource
-from fruitcnn.extras import naming_extras, require_extras
+from fruitcnn.extras import naming_extras, require_extras, require_packages
 from fruitcnn.locks import held_folder
 from fruitcnn.models import find_model, find_run, shipped
 from fruitcnn.onnx_file import read_graph
@@ -26,12 +26,12 @@ _BESIDE = (checkpoint.CARD, checkpoint.REFERENCE)
 
 
 def export_run(source: TrainedSource, folder: Path) -> list[Parity]:
-    """Write the formats of every run to `folder`, with the card and the reference; or nothing.
+    """Write the formats of every run, but what is `left_out`, to `folder`, with the card and the reference; or nothing.
 
     Returns how closely each file agrees. Raises ExportError where one differs by more than its tolerance, ModelError
     where card, reference and model don't fit together.
     """
-    formats = [format for format in of_every_run() if format.name not in source.without]
+    formats = [format for format in of_every_run() if format not in left_out()]
     parities = _export_trained([format for format in formats if not format.is_derived], source, folder)
     derived = [format for format in formats if format.is_derived]
     return [*parities, *_export_derived(derived, folder / checkpoint.ONNX, folder)]
@@ -47,21 +47,23 @@ def export_checkpoint(
 ) -> list[Parity]:
     """Export a finished run again, into its own folder or `to`; returns how closely each file agrees.
 
-    formats: by their names (`fruitcnn export --help` lists them); None: those that every run has. force: overwrite what
-    is in `to` already. Raises UsageError for an unknown format and for what would be overwritten, ModelError for a
-    folder that is no finished run or whose files don't fit together, ExportError for a file that disagrees,
-    DatasetError where a format needs the pictures of the run and they are not at hand.
+    formats: by their names (`fruitcnn export --help` lists them); None: those that every run has, but what is
+    `left_out` here. force: overwrite what is in `to` already. Raises UsageError for an unknown format, for one whose
+    packages are missing and for what would be overwritten, ModelError for a folder that is no finished run or whose
+    files don't fit together, ExportError for a file that disagrees, DatasetError where a format needs the pictures of
+    the run and they are not at hand.
     """
-    names = [format.name for format in of_every_run()] if formats is None else formats
-    return list(export_formats(Path(folder), names, to=None if to is None else Path(to), force=force))
+    return list(export_formats(Path(folder), formats, to=None if to is None else Path(to), force=force))
 
 
 def export_formats(
-    folder: Path, formats: Sequence[str], *, to: Path | None = None, force: bool = False
+    folder: Path, formats: Sequence[str] | None = None, *, to: Path | None = None, force: bool = False
 ) -> Iterator[Parity]:
     """As `export_checkpoint`, one result after the other; what is done stays where a later format fails."""
-    chosen = choose_formats(formats)
+    of_all = [format for format in of_every_run() if format not in left_out()]
+    chosen = of_all if formats is None else choose_formats(formats)
     require_extras("features")
+    require_packages(package for format in chosen for package in format.needs)
     trained = [format for format in chosen if not format.is_derived]
     derived = [format for format in chosen if format.is_derived]
     named, folder = folder, find_run(folder)
@@ -71,7 +73,7 @@ def export_formats(
     target = own if to is None else to
     if trained:
         # These come from one model and are proven together.
-        trained += [format for format in of_every_run() if not format.is_derived and format not in trained]
+        trained += [format for format in of_all if not format.is_derived and format not in trained]
     names = [format.file for format in (*trained, *derived)] + ([*_BESIDE] if trained else [])
     replace = force or _is_same(target, own)
     _check_free(target, names, own=own, replace=replace)

@@ -6,6 +6,7 @@ imported when it is asked for. To add a format is to add a row here and a module
 
 import dataclasses
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ class Format:
         reference pictures. `onnx`, a finished model.onnx alone.
     write: `module:function`, called with what it is made from (a `KerasSource` or an `OnnxSource`) and the path to
         write to. prove: the same, which reads what was written, returns a `Parity` and raises ExportError.
-    every_run: whether every training writes it. purpose: what it is for, in the help.
+    every_run: whether every training writes it. purpose: what it is for, in the help. needs: packages without which it
+        can't be made of any run.
     earlier: of a folder, `module:function`, called with a folder: None where no earlier export lies in it, else the
         names of the folders in it that only that one needs.
     """
@@ -34,6 +36,7 @@ class Format:
     purpose: str
     every_run: bool = False
     earlier: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def is_derived(self) -> bool:
@@ -45,6 +48,11 @@ class Format:
         """Whether it becomes a folder."""
         return "." not in self.file
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether all that it needs is there; nothing is imported."""
+        return all(importlib.util.find_spec(package) for package in self.needs)
+
 
 KERAS = Format(
     name="keras",
@@ -54,6 +62,7 @@ KERAS = Format(
     prove="fruitcnn.export.keras_model:prove_keras",
     purpose="for plain Keras, on torch, TensorFlow or JAX",
     every_run=True,
+    needs=("keras",),
 )
 ONNX = Format(
     name="onnx",
@@ -117,6 +126,11 @@ FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
 def of_every_run() -> list[Format]:
     """What every training writes."""
     return [format for format in FORMATS.values() if format.every_run]
+
+
+def left_out() -> list[Format]:
+    """What every training writes where all is installed, and none here."""
+    return [format for format in of_every_run() if not format.is_installed]
 
 
 def choose_formats(names: Iterable[str]) -> list[Format]:

@@ -13,7 +13,6 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from fruitcnn.arrays import Float32Array
 from fruitcnn.card import INPUT, METADATA_KEY
-from fruitcnn.export.onnx_graph import IR_VERSION
 from fruitcnn.export.source import OnnxSource
 from fruitcnn.image import Pixels
 from fruitcnn.onnx_file import check_onnx, read_graph
@@ -45,7 +44,7 @@ def write_int8(source: OnnxSource, file: Path) -> None:
             nodes_to_exclude=list(_behind_convolutions(model.graph)),
         )
     smaller = read_graph(file)
-    smaller.ir_version, smaller.producer_name = IR_VERSION, source.graph.producer_name
+    smaller.ir_version, smaller.producer_name = source.graph.ir_version, source.graph.producer_name
     onnx.helper.set_model_props(smaller, {METADATA_KEY: check_onnx(source.file).metadata[METADATA_KEY]})
     onnx.checker.check_model(smaller, full_check=True)
     onnx.save(smaller, file)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fruitcnn.card import ModelCard
 from fruitcnn.identify.identifier import Identifier
@@ -45,10 +45,6 @@ class TrainedSource(Protocol):
     def outputs(self) -> dict[str, list[int]]:
         """Shapes without the batch, by name."""
 
-    @property
-    def without(self) -> frozenset[str]:
-        """The formats that can't be made of it here, by name."""
-
 
 @dataclasses.dataclass(frozen=True)
 class KerasSource:
@@ -57,7 +53,6 @@ class KerasSource:
     model: "keras.Model"
     card: ModelCard
     gate: "Gate"
-    without: ClassVar[frozenset[str]] = frozenset()
 
     @functools.cached_property
     def graph(self) -> "onnx.ModelProto":

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import onnx
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     import keras
 
     from fruitcnn.export.gate import Gate
-
-# Without it a run has its graph alone.
-_KERAS = "keras"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +39,6 @@ class FeaturesSource:
     def outputs(self) -> dict[str, list[int]]:
         """Shapes without the batch, by name."""
         return output_shapes(self.graph)
-
-    @property
-    def without(self) -> frozenset[str]:
-        """The Keras model where there is no Keras."""
-        return frozenset() if find_spec(_KERAS) else frozenset({_KERAS})
 
 
 def has_answer_head(graph: onnx.ModelProto) -> bool:

@@ -14,6 +14,7 @@ from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION
 from fruitcnn.evaluation.predictions import HELD_OUT, write_predictions
 from fruitcnn.evaluation.text import metrics_lines
 from fruitcnn.export.exporter import export_run
+from fruitcnn.export.formats import left_out
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import measure_reference
 from fruitcnn.models import DATA, EMBEDDED
@@ -48,7 +49,7 @@ def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
     rows = dataset.pixels(kept, size) if run.config.data.reference == "photographs" else None
     reference = measure_reference(network.logits, dataset.labels, rows, size=size)
     source = network.source(card, Gate(reference))
-    for name in source.without:
+    for name in (format.name for format in left_out()):
         run.print_line(f"{name}: not installed here; once it is, `fruitcnn export --format {name}` adds its file")
     return export_run(source, run.folder)
 

@@ -1,7 +1,7 @@
 """How a training ends: what the model is worth in one sentence, what it confuses most, and what comes next."""
 
 import shlex
-from importlib.util import find_spec
+import shutil
 from pathlib import Path
 
 from fruitcnn import checkpoint
@@ -27,12 +27,10 @@ def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
 
 
 def next_commands(folder: Path) -> list[str]:
-    """To look at the report, to identify, to export; without what exports, to evaluate."""
+    """To look at the report, to identify, to export: to a page too where there is what builds it."""
     report, model = shlex.quote(str(folder / checkpoint.REPORT)), shlex.quote(str(folder))
     return [
         f"python -m webbrowser {report}",
         f"fruitcnn identify PHOTO --model {model}",
-        f"fruitcnn export {model} --format int8,page"
-        if find_spec("keras")
-        else f"fruitcnn evaluate {model} --data NEW_PHOTOGRAPHS",
+        f"fruitcnn export {model} --format {'int8,page' if shutil.which('npm') else 'image,int8'}",
     ]

@@ -1,6 +1,7 @@
 """A last layer on the shipped network, from pictures to a finished folder, in a process that has no torch."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,33 @@ def test_the_folder_has_all_but_the_keras_model_which_an_export_adds(said: tuple
     assert (keras.name, onnx.name) == (checkpoint.KERAS, checkpoint.ONNX)
     assert keras.logit is not None and keras.logit < 1e-5 and keras.images == 6
     assert (tmp_path / "new" / checkpoint.ONNX).read_bytes() == (folder / checkpoint.ONNX).read_bytes()
+
+
+def test_each_format_is_exported_without_keras_but_its_own(said: tuple[Path, str], drawn: Path, tmp_path: Path) -> None:
+    folder, _ = said
+
+    def export(*words: str) -> subprocess.CompletedProcess[str]:
+        line = ["fruitcnn", "export", str(folder), "--to", str(tmp_path), "--force", *words]
+        script = f"{without(WITHOUT)}\nsys.argv = {line!r}\nfrom fruitcnn.cli import main\nmain()"
+        return subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
+
+    done = export("--format", "onnx,image,golden,fp16")
+    assert (done.returncode, done.stderr) == (0, "")
+    names = ["model.onnx", "image.onnx", "fp16.onnx", "golden"]
+    assert sorted(line.partition(":")[0] for line in re.findall(r"(?m)^\S+: ", done.stdout)) == sorted(names)
+    assert {path.name for path in tmp_path.iterdir()} == {*names, checkpoint.CARD, checkpoint.REFERENCE}
+    assert (tmp_path / "model.onnx").read_bytes() == (folder / checkpoint.ONNX).read_bytes()
+
+    # It is made; whether whole numbers hold on six pictures is the gate's to say.
+    done = export("--format", "int8")
+    assert "int8.onnx: " in done.stdout or "on 6 held-back pictures accuracy " in done.stderr
+
+    done = export()
+    assert done.returncode == 0 and done.stdout.startswith("model.onnx: same labels on 6 pictures")
+    assert done.stderr == "fruitcnn: model.keras left out: keras is not installed\n"
+    done = export("--format", "onnx,keras")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "keras is missing; run: pip install 'fruitcnn[train]'" in " ".join(done.stderr.split())
 
 
 def test_its_answers_are_what_the_file_says_to_the_same_pictures(said: tuple[Path, str], drawn: Path) -> None:

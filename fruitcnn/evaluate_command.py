@@ -1,0 +1,41 @@
+"""`fruitcnn evaluate`: its words."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fruitcnn import options
+from fruitcnn.completion import complete_model
+from fruitcnn.terminal import printable
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=options.MODEL_HELP)],
+    data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Which split of it.", show_default="test, else validation; all of a set without splits"),
+    ] = None,
+    outside: Annotated[Path | None, typer.Option(help="Folder of pictures of other things.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.html, predictions.csv and metrics.json.")
+    ] = None,
+) -> None:
+    """Say what a model is worth on labelled pictures, with 95 % intervals.
+
+    Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some pictures could not be read.
+    """
+    from fruitcnn.evaluation.evaluate import evaluate as judge
+    from fruitcnn.evaluation.text import left_out, summary
+    from fruitcnn.models import choose_model
+
+    choice = choose_model(model)
+    choice.tell("evaluating")
+    evaluation = judge(choice.file, data, split, outside, report)
+    print(summary(evaluation))
+    if report is not None:
+        print(printable(f"\nreport: {report / 'report.html'}"))
+    print(left_out(evaluation), end="", file=sys.stderr)
+    raise typer.Exit(3 if evaluation.unreadable else 0)

@@ -1,0 +1,41 @@
+"""`fruitcnn export`: its words, which follow from the list of formats."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fruitcnn.completion import complete_formats, complete_model
+from fruitcnn.export.formats import FORMATS, left_out, of_every_run  # noqa: TID253 (rows without their writers)
+from fruitcnn.terminal import print_wrapped, wrapped
+
+
+def export(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", autocompletion=complete_model, help="Checkpoint directory or name of a run."
+        ),
+    ],
+    to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            autocompletion=complete_formats,
+            help=f"Any of {', '.join(FORMATS)}, with commas between.",
+            show_default=",".join(format.name for format in of_every_run()),
+        ),
+    ] = None,
+) -> None:
+    """Export a finished run again; what the help says besides comes from the list of formats."""
+    from fruitcnn.export.exporter import export_formats
+
+    chosen = None if format is None else format.split(",")
+    for parity in export_formats(checkpoint, chosen, to=to, force=force):
+        print_wrapped(str(parity))
+    for missing in left_out() if chosen is None else ():
+        line = f"fruitcnn: {missing.file} left out: {' or '.join(missing.needs)} is not installed"
+        print(wrapped(line, sys.stderr), file=sys.stderr)
