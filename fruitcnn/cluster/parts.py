@@ -81,6 +81,11 @@ class Job:
                 self.rows.write(counted(), sink, {"manifest": self.manifest.id, "counts": counts})
         except HeldError:
             return None
+        except FileNotFoundError:
+            # Where locks end at each machine, another's start takes what is being written for abandoned.
+            if insist:
+                raise
+            return self.write_part(low, high, fatal=fatal, insist=True, watch=watch)
         except FileExistsError:
             # Another was first; its rows are the same.
             return part_counts(path, self.manifest)

@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from fruitcnn.cluster.identify_folder import Work, identify_folder
 from fruitcnn.cluster.merge import merge
+from fruitcnn.cluster.parts import Job
 from fruitcnn.errors import DatasetError, UsageError
 from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.request import Request
@@ -133,6 +134,25 @@ def test_a_part_that_another_is_at_comes_last(photos: Path, tiny: Path, tmp_path
     finally:
         process.communicate()
     assert order == [names[1], names[0]]
+
+
+def test_a_part_whose_file_another_machine_took_for_abandoned_is_written_again(
+    photos: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """As on a network disk whose locks end at each machine."""
+    fill(tmp_path / "out", photos, model=tiny)
+    whole = tmp_path / "out" / parts(tmp_path / "out")[0]
+    wanted = parquet.read_table(whole)
+    whole.unlink()
+    taken = []
+
+    def take(counts: dict[str, int]) -> None:
+        for path in whole.parent.glob(".part-*") if not taken else []:
+            path.unlink()
+            taken.append(path)
+
+    assert Job(whole.parent, threads=1).write_part(0, 8, watch=take) and taken
+    assert parquet.read_table(whole).equals(wanted)
 
 
 def test_a_folder_of_others_is_left_alone(photos: Path, tiny: Path, tmp_path: Path) -> None:
