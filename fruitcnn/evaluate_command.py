@@ -22,6 +22,14 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.html, predictions.csv and metrics.json.")
     ] = None,
+    priors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARES",
+            help="How frequent the classes are where it is used: balanced, or LABEL=SHARE,...",
+            show_default="as in training",
+        ),
+    ] = None,
 ) -> None:
     """Say what a model is worth on labelled pictures, with 95 % intervals.
 
@@ -33,7 +41,7 @@ def evaluate(
 
     choice = choose_model(model)
     choice.tell("evaluating")
-    evaluation = judge(choice.file, data, split, outside, report)
+    evaluation = judge(choice.file, data, split, outside, report, priors)
     print(summary(evaluation))
     if report is not None:
         print(printable(f"\nreport: {report / 'report.html'}"))

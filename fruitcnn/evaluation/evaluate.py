@@ -16,6 +16,7 @@ from fruitcnn.evaluation.choice import check_labels, choose_split, outside_pictu
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.leaks import training_pictures
 from fruitcnn.evaluation.predictions import Predictions, is_predictions, write_predictions
+from fruitcnn.evaluation.priors import read_priors, with_priors
 from fruitcnn.extras import naming_extras, require_extras
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.outputs import check_inputs_stay, made_folder, written_together
@@ -31,12 +32,14 @@ def evaluate(
     split: str | None = None,
     outside: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
+    priors: str | None = None,
 ) -> Evaluation:
     """Judge a model on a set of labelled pictures.
 
     model: a checkpoint directory, an .onnx file or a name. data: a folder of class folders, or a CSV. split: which one;
     by default the test split, else the validation split, else all of a set that is not split. outside: a folder of
-    pictures of other things. report: a folder for the page, the predictions and the figures.
+    pictures of other things. report: a folder for the page, the predictions and the figures. priors: how frequent the
+    classes are where it is used, "balanced" or "grape=0.7,kiwi=0.3" (default: as among the training pictures).
     Raises ModelError, DatasetError and UsageError; pictures that can't be read are the result's `unreadable`.
 
         >>> found = fruitcnn.evaluate("checkpoints/fruits", "dataset/sample")
@@ -51,12 +54,20 @@ def evaluate(
     listing = read_listing(data).records
     chosen, photos = choose_split(data, listing, split)
     check_labels(data, photos, identifier.card.labels)
+    frequent = None if priors is None else read_priors(priors, identifier.card.labels)
     others = [] if outside is None else outside_pictures(Path(outside))
     if folder is not None:
         read = (file, file.with_name(checkpoint.SPLIT), data, *(photo.path for photo in listing + others))
         check_inputs_stay([folder / name for name in FILES], read)
-    with contextlib.closing(Answering(identifier, training_pictures(file.with_name(checkpoint.SPLIT)))) as answering:
+    training = training_pictures(file.with_name(checkpoint.SPLIT))
+    learned = None if training is None else training.counts
+    if frequent is not None:
+        # Before anything is read: it may be unknown how frequent they were.
+        with_priors(Predictions(identifier.card.labels, ()), learned, frequent)
+    with contextlib.closing(Answering(identifier, training)) as answering:
         predictions = answering.predict(photos, keep=folder is not None)
+        if frequent is not None:
+            predictions = with_priors(predictions, learned, frequent)
         if not predictions.readable().rows:
             remedy = f"see: {predictions.rows[0].error}"
             raise DatasetError("none of the pictures can be read", value=data, remedy=remedy)
