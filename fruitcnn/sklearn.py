@@ -20,6 +20,7 @@ from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, METADATA_KEY, PROBABILIT
 from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.labels import check_distinct, check_not_reserved, clean_label
+from fruitcnn.dataset.second_look import LOOK_SIZE
 from fruitcnn.extras import naming_extras
 from fruitcnn.image import SCALED_MARGIN, Pixels, Source, load_pixels, opened
 from fruitcnn.runtime import Session
@@ -174,13 +175,13 @@ def _labels(classes: Any) -> tuple[str, ...]:
 def _read(sources: list[Source], size: int) -> tuple[Pixels, IntArray]:
     """Pixels uint8 [N, size, size, 3] of pictures, and a number for each [N], the same for near-duplicates."""
 
-    def read(source: Source) -> tuple[Pixels, tuple[int, int]]:
+    def read(source: Source) -> tuple[Pixels, Pixels, tuple[int, int]]:
         with opened(source, at_least=SCALED_MARGIN * size) as picture:
-            return picture.pixels(size), perceptual_hashes(picture.rgb())
+            return picture.pixels(size), picture.pixels(LOOK_SIZE), perceptual_hashes(picture.rgb())
 
     with ThreadPoolExecutor() as pool:
-        pixels, hashes = zip(*pool.map(read, sources), strict=True)
-    return np.stack(pixels), duplicate_groups(np.array(hashes, np.uint64))
+        pixels, looks, hashes = zip(*pool.map(read, sources), strict=True)
+    return np.stack(pixels), duplicate_groups(np.array(hashes, np.uint64), looks=np.stack(looks))
 
 
 def _with_card(network: CalibratedFeatures, labels: tuple[str, ...], *, size: int, pictures: int) -> bytes:

@@ -1,35 +1,128 @@
-"""Which pictures are near-duplicates of one another, by their perceptual hashes."""
+"""Which pictures are near-duplicates of one another: their perceptual hashes propose, a second look decides."""
 
 import itertools
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.arrays import IntArray
+from fruitcnn.arrays import Float32Array, IntArray
+from fruitcnn.dataset.second_look import are_same
+from fruitcnn.image import Pixels
 
-# Hamming distance of two 64-bit perceptual hashes up to which two pictures count as the same one. On the 1,704
-# photographs of the original set 8 finds all 118 known pairs and one more; at 10 unrelated pictures begin to match.
-NEAR = 8
-# Two hashes at most NEAR bits apart have a band that is at most 2 bits apart, be they cut into 4 bands of 16 bits or
-# into 3 of 22, 22 and 20: only such pairs are compared. Of many hashes the wider bands leave fewer pairs.
+# Hamming distance of two 64-bit perceptual hashes up to which two pictures count as the same one, where there is no
+# second look. On the 1,704 photographs of the original set 8 finds all 118 pairs that are known; at 10 unrelated
+# pictures begin to match, and so do most copies that were cropped a little: up to there a second look is worth it.
+NEAR, WORTH_A_LOOK = 8, 10
+# Two hashes at most 11 bits apart have one of 4 bands of 16 bits that is at most 2 bits apart, two at most 8 bits apart
+# one of 3 bands of 22, 22 and 20: only such pairs are compared. Of many hashes the wider bands leave fewer pairs.
 _BAND_BITS, _WIDE_BAND_BITS, _MANY = 16, 22, 100_000
 # Pairs of pictures that are compared at once: bounds the memory for large sets.
 _PAIRS = 1 << 20
+# The same of pictures that are laid over each other.
+_LOOKS = 64
+# So many pictures of one hash are compared with all others, further ones with as many before them in the set; and so
+# often a picture is looked at in vain. Without that 20,000 drawings of one form would be 200 million pairs.
+_ALIKE, _PATIENCE = 64, 24
+# Correlation of the colours at 8 x 8, below which two pictures need no closer look.
+_COARSE, _LEAST_LIKENESS = 8, 0.85
 
 
-def duplicate_groups(hashes: NDArray[np.uint64], *, known: list[str | None] | None = None) -> IntArray:
+class Looks(Protocol):
+    """Small pictures: indices [K] give uint8 [K, 64, 64, 3]."""
+
+    def __getitem__(self, index: IntArray) -> Pixels: ...
+
+
+def duplicate_groups(
+    hashes: NDArray[np.uint64], *, looks: Looks | None = None, known: list[str | None] | None = None
+) -> IntArray:
     """Group pictures that are near-duplicates, or near-duplicates of one another's mirror image, transitively.
 
-    hashes: uint64 [N, 2], of each picture and of its mirror image. known: group names given by the data set, which
-    join pictures too. Returns [N]: the index of the first picture of each one's group.
+    hashes: uint64 [N, 2], of each picture and of its mirror image. looks: the N small pictures, for a second look;
+    without them the hashes alone decide. known: group names given by the data set, which join pictures too.
+    Returns [N]: the index of the first picture of each one's group.
     """
+    groups = _by_hash(hashes) if looks is None else _by_looks(hashes, looks)
+    return named_groups(known, groups) if known else groups
+
+
+def _by_hash(hashes: NDArray[np.uint64]) -> IntArray:
     # Of equal hashes one is compared; what they are near to, all are.
     distinct, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
     groups = join_groups(np.arange(len(hashes)), np.arange(len(hashes)), first[which.ravel()])
-    for one, other in near_pairs(distinct):
+    for one, other, _ in near_pairs(distinct):
         groups = join_groups(groups, first[one], first[other])
-    return named_groups(known, groups) if known else groups
+    return groups
+
+
+def _by_looks(hashes: NDArray[np.uint64], looks: Looks) -> IntArray:
+    groups, vain = np.arange(len(hashes)), np.zeros(len(hashes), np.int64)
+    coarse = _Coarse(len(hashes), looks)
+    for one, other, mirrored in _worth_a_look(hashes):
+        alike = coarse.likeness(one, other, mirrored)
+        # The likeliest first: what they join need not be looked at.
+        order = np.argsort(-alike, kind="stable")[: (alike >= _LEAST_LIKENESS).sum()]
+        for part in np.split(order, range(_LOOKS, len(order), _LOOKS)):
+            open_ = groups[one[part]] != groups[other[part]]
+            open_ &= (vain[one[part]] < _PATIENCE) | (vain[other[part]] < _PATIENCE)
+            first, second = one[part[open_]], other[part[open_]]
+            if not len(first):
+                continue
+            seen = looks[second]
+            same = are_same(looks[first], seen[:, :, ::-1] if mirrored else seen)
+            groups = join_groups(groups, first[same], second[same])
+            np.add.at(vain, np.r_[first[~same], second[~same]], 1)
+    return groups
+
+
+class _Coarse:
+    """The pictures at 8 x 8, as unit vectors whose products say how alike they are in form and colour."""
+
+    def __init__(self, count: int, looks: Looks) -> None:
+        self._vectors = np.zeros((count, _COARSE, _COARSE, 3), np.float16)
+        self._is_known = np.zeros(count, bool)
+        self._looks = looks
+
+    def likeness(self, one: IntArray, other: IntArray, mirrored: bool) -> Float32Array:
+        """Correlation [K] of pictures, or of pictures and mirror images; 1 for two that are flat."""
+        self._read(np.unique(np.r_[one, other]))
+        products = [np.ones(0, np.float32)]
+        for start in range(0, len(one), _PAIRS >> 6):
+            first = self._vectors[one[start : start + (_PAIRS >> 6)]].astype(np.float32)
+            second = self._vectors[other[start : start + (_PAIRS >> 6)]].astype(np.float32)
+            product = (first * (second[:, :, ::-1] if mirrored else second)).sum((1, 2, 3))
+            flat = ~(first.any((1, 2, 3)) & second.any((1, 2, 3)))
+            products.append(np.where(flat, np.float32(1), product))
+        return np.concatenate(products)
+
+    def _read(self, wanted: IntArray) -> None:
+        new = wanted[~self._is_known[wanted]]
+        for part in np.split(new, range(_LOOKS, len(new), _LOOKS)) if len(new) else []:
+            pictures = self._looks[part]
+            cell = pictures.shape[1] // _COARSE
+            small = pictures.reshape(len(part), _COARSE, cell, _COARSE, cell, 3).mean((2, 4), dtype=np.float32)
+            small -= small.mean((1, 2, 3), keepdims=True)
+            length = np.sqrt((small**2).sum((1, 2, 3), keepdims=True))
+            # Of a picture without contrast nothing is known.
+            self._vectors[part] = np.where(length > 8 * _COARSE, small / np.maximum(length, 1), 0)
+        self._is_known[new] = True
+
+
+def _worth_a_look(hashes: NDArray[np.uint64]) -> Iterator[tuple[IntArray, IntArray, bool]]:
+    """The pairs of pictures that a second look is for, each once at most in each direction."""
+    _, which = np.unique(hashes, axis=0, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    sets = which.ravel()[order]
+    place = np.arange(len(sets)) - np.searchsorted(sets, sets)
+    kept = np.sort(order[place < _ALIKE])
+    for one, other, mirrored in near_pairs(hashes[kept], WORTH_A_LOOK):
+        yield kept[one], kept[other], mirrored
+    for back in range(1, _ALIKE + 1):
+        (further,) = np.nonzero(place >= max(_ALIKE, back))
+        if len(further):
+            yield order[further - back], order[further], False
 
 
 def named_groups(names: list[str | None], groups: IntArray | None = None) -> IntArray:
@@ -41,16 +134,26 @@ def named_groups(names: list[str | None], groups: IntArray | None = None) -> Int
     return join_groups(groups, one, other)
 
 
-def near_pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[IntArray, IntArray]]:
-    """The indices of near-duplicates among different hashes, uint64 [N, 2], some at a time; a pair may come twice."""
-    bits = _BAND_BITS if len(hashes) < _MANY else _WIDE_BAND_BITS
+def near_pairs(hashes: NDArray[np.uint64], most: int = NEAR) -> Iterator[tuple[IntArray, IntArray, bool]]:
+    """The indices of hashes, uint64 [N, 2], at most `most` (up to 11) bits apart, some at a time.
+
+    Each pair once as it is and once (True) for the one picture and the mirror image of the other.
+    """
+    bits = _BAND_BITS if len(hashes) < _MANY or most > NEAR else _WIDE_BAND_BITS
     for side in (0, 1):
         for shift in range(0, 64, bits):
-            bands = (hashes >> np.uint64(shift)).astype(np.int64) & ((1 << bits) - 1)
-            for one, other in _alike(bands[:, 0], bands[:, side], bits):
-                near = np.bitwise_count(hashes[one, 0] ^ hashes[other, side]) <= NEAR
-                near &= one < other
-                yield one[near], other[near]
+            for one, other in _alike(_band(hashes[:, 0], shift, bits), _band(hashes[:, side], shift, bits), bits):
+                apart = hashes[one, 0] ^ hashes[other, side]
+                near = (np.bitwise_count(apart) <= most) & (one < other)
+                one, other, apart = one[near], other[near], apart[near]
+                found_before = np.zeros(len(one), bool)
+                for earlier in range(0, shift, bits):
+                    found_before |= np.bitwise_count(_band(apart, earlier, bits)) <= 2
+                yield one[~found_before], other[~found_before], side == 1
+
+
+def _band(hashes: NDArray[np.uint64], shift: int, bits: int) -> IntArray:
+    return (hashes >> np.uint64(shift)).astype(np.int64) & ((1 << bits) - 1)
 
 
 def _alike(bands: IntArray, others: IntArray, bits: int) -> Iterator[tuple[IntArray, IntArray]]:

@@ -71,8 +71,18 @@ def groups_torn_apart(pictures: list[Record], group_of: IntArray) -> list[str]:
     if across:
         lines.append(f"warning: {_count(across)} of near-duplicates lie in several splits, {across[0][0].file} first")
     if torn:
-        lines.append(f"warning: {_count(torn)} of near-duplicates have several labels, {torn[0][0].file} first")
+        shown = "; ".join(map(_by_label, torn[:_NAMED]))
+        lines.append(f"warning: {_count(torn)} of near-duplicates have several labels: {shown}")
     return lines
+
+
+def _by_label(members: list[Record]) -> str:
+    """The first picture of each label in a group."""
+    first: dict[str, str] = {}
+    for record in members:
+        first.setdefault(record.label, record.file)
+    shown = [f"{file} ({label})" for label, file in first.items()][:_NAMED]
+    return " with ".join(shown)
 
 
 def counted(number: int, one: str, many: str) -> str:

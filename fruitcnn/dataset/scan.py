@@ -14,6 +14,7 @@ from fruitcnn.dataset.layout import folder_to_give
 from fruitcnn.dataset.pictures import read_pictures
 from fruitcnn.dataset.records import VALIDATION, Dataset, Record
 from fruitcnn.dataset.remarks import copies_left_out, damaged, groups_torn_apart, left_out, without_copies
+from fruitcnn.dataset.second_look import LOOK_SIZE
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import GROUP, OFF, SplitRules, split_pictures
 from fruitcnn.dataset.store import PixelStore
@@ -37,7 +38,7 @@ def scan(
     that can't be trained on, with the counts, and TransientError where the machine failed.
     """
     # Both are listed before a picture of either is read.
-    listing, others, store = read_listing(data), _outside(outside) if outside else [], PixelStore(sizes)
+    listing, others, store = read_listing(data), _outside(outside) if outside else [], PixelStore({*sizes, LOOK_SIZE})
     check_not_reserved(listing.labels, value=data)
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
     records = read_pictures(sorted(listing.records, key=lambda record: record.file), store)
@@ -51,7 +52,7 @@ def scan(
         report += copies_left_out(records)
     good = [record for record in records if not record.error]
     _check_classes(data, listing.labels, records)
-    near, known = _groups(good, rules)
+    near, known = _groups(good, rules, store)
     split = split_pictures(data, good, near if rules.near_duplicates == GROUP else known, rules)
     named = {
         record.file: dataclasses.replace(record, split=name, group=good[group].file)
@@ -69,13 +70,15 @@ def scan(
     )
 
 
-def _groups(pictures: list[Record], rules: SplitRules) -> tuple[IntArray, IntArray]:
+def _groups(pictures: list[Record], rules: SplitRules, store: PixelStore) -> tuple[IntArray, IntArray]:
     """The groups [N] of near-duplicates, where they are looked for, and those that the data set itself names [N]."""
     names = [picture.group for picture in pictures]
     known = named_groups(names)
     if rules.near_duplicates == OFF:
         return known, known
-    return duplicate_groups(np.array([picture.hashes for picture in pictures], np.uint64), known=names), known
+    hashes = np.array([picture.hashes for picture in pictures], np.uint64)
+    looks = store.rows((picture.sha256 for picture in pictures), LOOK_SIZE)
+    return duplicate_groups(hashes, looks=looks, known=names), known
 
 
 def _outside(folder: Path) -> list[Record]:

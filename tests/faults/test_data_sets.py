@@ -405,7 +405,7 @@ def test_near_duplicates_are_counted_as_pictures(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("\n".join(["file,label,split", *rows]))
     assert read(tmp_path / "list.csv").report == [
         "warning: 40 pictures in 1 group of near-duplicates lie in several splits, 0.png first",
-        "warning: 40 pictures in 1 group of near-duplicates have several labels, 0.png first",
+        "warning: 40 pictures in 1 group of near-duplicates have several labels: 0.png (grape) with 22.png (pineapple)",
     ]
 
 

@@ -1,0 +1,102 @@
+"""Pictures that look alike to a hash: which are copies, and which are not."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+
+from fruitcnn.dataset.duplicates import duplicate_groups
+from fruitcnn.dataset.hashes import perceptual_hashes
+from fruitcnn.dataset.scan import scan
+from fruitcnn.dataset.second_look import LOOK_SIZE
+from tests.conftest import REPOSITORY
+
+SAMPLE = sorted((REPOSITORY / "dataset" / "sample").glob("*/*.jpg"))[::12]
+
+
+def groups_of(pictures: list[Image.Image], *, look: bool = True) -> list[int]:
+    hashes = np.array([perceptual_hashes(picture) for picture in pictures], np.uint64)
+    looks = np.stack([picture.resize((LOOK_SIZE, LOOK_SIZE), Image.Resampling.BILINEAR) for picture in pictures])
+    return duplicate_groups(hashes, looks=looks if look else None).tolist()
+
+
+def encoded(image: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def cropped(image: Image.Image) -> Image.Image:
+    """Without 2 % of the width and 1 % of the height, on one side."""
+    return image.crop((0, 0, image.width * 98 // 100, image.height * 99 // 100))
+
+
+COPIES = {
+    "mirrored": ImageOps.mirror,
+    "quality 50": lambda image: encoded(image, 50),
+    "half": lambda image: image.resize((image.width // 2, image.height // 2)),
+    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.8),
+    "less contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.85),
+    "cropped": cropped,
+    "mirrored, cropped, encoded": lambda image: encoded(cropped(ImageOps.mirror(image)), 50),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_are_the_same_picture(name: str) -> None:
+    originals = [Image.open(path).convert("RGB") for path in SAMPLE]
+    groups = groups_of([*originals, *map(COPIES[name], originals)])
+    found = sum(group == number for number, group in enumerate(groups[len(originals) :]))
+    assert found >= len(originals) - 1 and groups[: len(originals)] == list(range(len(originals)))
+
+
+def disc(colour: tuple[int, int, int], number: int = 0) -> Image.Image:
+    image = Image.new("RGB", (64, 64), "white")
+    ImageDraw.Draw(image).ellipse((12 + number % 3, 14, 50 + number % 3, 50), colour)
+    image.putpixel((0, number), (0, 0, 0))
+    return image
+
+
+def part(seed: int) -> Image.Image:
+    """A part before a fixed camera, with a scratch of its own (seed 0: without), and the noise of a sensor."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (256, 256), (120, 118, 110))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((50, 50, 206, 206), (150, 150, 160))
+    draw.rectangle((20, 20, 60, 90), (60, 62, 70))
+    if seed:
+        x, y = rng.uniform(90, 140, 2)
+        draw.line((x, y, x + rng.uniform(-60, 60), y + 30), (60, 60, 60), 4)
+    noisy = np.asarray(image, float) + rng.normal(0, 3, (256, 256, 3))
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+ALIKE = {
+    "colours": [disc((220, 40, 30)), disc((60, 160, 40)), disc((60, 80, 200)), disc((230, 200, 40))],
+    "scratches": [part(seed) for seed in range(8)],
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_pictures_that_only_look_alike_are_not(name: str) -> None:
+    pictures = ALIKE[name]
+    assert groups_of(pictures) == list(range(len(pictures)))
+    assert len(set(groups_of(pictures, look=False))) < len(pictures), "these are alike to the hash"
+
+
+def test_classes_of_one_shape_and_other_colours_are_no_near_duplicates(tmp_path: Path) -> None:
+    for label, colour in {"ripe": (220, 40, 30), "unripe": (60, 160, 40)}.items():
+        (tmp_path / label).mkdir()
+        for number in range(8):
+            disc(colour, number).save(tmp_path / label / f"{number}.png")
+    data = scan(tmp_path, sizes=[32])
+    assert not any("several labels" in line for line in data.report)
+    assert {record.group[: -len("0.png")] for record in data.pictures if record.group} == {"ripe/", "unripe/"}
+
+
+def test_what_is_blank_is_alike_and_many_of_it_are_no_trouble() -> None:
+    white, black = Image.new("RGB", (64, 64), "white"), Image.new("RGB", (64, 64), "black")
+    groups = groups_of([white] * 150 + [black] * 150)
+    assert groups == [0] * 150 + [150] * 150
