@@ -49,6 +49,9 @@ class DataConfig(_Section):
         description="group: pictures that look alike stay on one side of the split; warn: they are only warned of, "
         "where pictures of all classes look alike; off: they are not looked for",
     )
+    split: str | None = Field(
+        None, description="split.csv of an earlier run, whose pictures stay where they are in it; new ones are divided"
+    )
     outside: str | None = Field(
         None, description="folder of pictures of no class, which network and familiarity learn to tell from the others"
     )

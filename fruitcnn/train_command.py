@@ -1,5 +1,6 @@
 """`fruitcnn train`: its words, and what those that it does not know were meant to be."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +56,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same one gives the same run, its split too.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="split.csv of an earlier run: its pictures keep their sides.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -69,7 +73,8 @@ def train(
     find_recipe(recipe)
     from fruitcnn.config import load_config
 
-    loaded = load_config(recipe, training_settings(set_, epochs=epochs, size=size, seed=seed), data=data)
+    settings = training_settings(set_, epochs=epochs, size=size, seed=seed, split=split)
+    loaded = load_config(recipe, settings, data=data)
     from fruitcnn.runs.folder import Claim
     from fruitcnn.runs.stages import train_config
 
@@ -78,10 +83,12 @@ def train(
 
 
 def training_settings(
-    settings: list[str] | None, *, epochs: int | None, size: int | None, seed: int | None
+    settings: list[str] | None, *, epochs: int | None, size: int | None, seed: int | None, split: Path | None
 ) -> list[str]:
     """What `--set` says and what options of their own say, as `key=value`."""
-    own = {"train.epochs": epochs, "data.size": size, "seed": seed}
+    # Quoted: a path may look like anything else in YAML.
+    path = None if split is None else json.dumps(str(split))
+    own = {"train.epochs": epochs, "data.size": size, "seed": seed, "data.split": path}
     return [*(settings or []), *(f"{key}={value}" for key, value in own.items() if value is not None)]
 
 

@@ -3,12 +3,13 @@
 Columns: file, sha256, label, split, hash (the perceptual one, in hex). It lists what `train` takes, too.
 """
 
+import collections
 import csv
 import dataclasses
 import io
 from pathlib import Path
 
-from fruitcnn.dataset.records import SPLITS, Dataset
+from fruitcnn.dataset.records import SPLITS, TRAIN, VALIDATION, Dataset, Record
 from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.outputs import written_whole
 from fruitcnn.regular_files import open_regular
@@ -31,6 +32,34 @@ def apply_split(dataset: Dataset, saved: Path) -> Dataset:
         for record in dataset.records
     ]
     return dataclasses.replace(dataset, records=records)
+
+
+def keep_split(records: list[Record], saved: Path) -> list[Record]:
+    """The records, where those whose content a run's split.csv names have the split that they had there.
+
+    A split of the data set's own other than train stays; what it calls train has none where it names no validation,
+    as `split_pictures` takes it. Raises DatasetError where the file can't be read or names none of the pictures.
+    """
+    rows = _read_split(saved)
+    by_content: dict[str, set[str]] = collections.defaultdict(set)
+    for sha256, _, split in rows.values():
+        by_content[sha256].add(split)
+    if not any(record.sha256 in by_content for record in records):
+        remedy = "give the split.csv of a run on these pictures, or leave data.split out"
+        raise DatasetError("names none of these pictures", value=saved, remedy=remedy)
+    is_divided = any(record.split == VALIDATION for record in records)
+
+    def split_of(record: Record) -> str:
+        if record.split not in ("", TRAIN):
+            return record.split
+        row = rows.get(record.file)
+        # Of a content that lies on both sides, as copies may, the file's name tells which is meant.
+        there = {row[2]} if row and row[0] == record.sha256 else by_content.get(record.sha256, set())
+        if len(there) == 1:
+            return next(iter(there))
+        return record.split if is_divided else ""
+
+    return [dataclasses.replace(record, split=split_of(record)) for record in records]
 
 
 def write_split(dataset: Dataset, path: Path) -> None:

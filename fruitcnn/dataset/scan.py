@@ -14,6 +14,7 @@ from fruitcnn.dataset.layout import folder_to_give
 from fruitcnn.dataset.pictures import read_pictures
 from fruitcnn.dataset.records import VALIDATION, Dataset, Record
 from fruitcnn.dataset.remarks import copies_left_out, damaged, groups_torn_apart, left_out, without_copies
+from fruitcnn.dataset.saved_split import keep_split
 from fruitcnn.dataset.second_look import LOOK_SIZE
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.split import GROUP, OFF, SplitRules, split_pictures
@@ -31,11 +32,13 @@ def scan(
     sizes: Iterable[int],
     rules: SplitRules = _DEFAULT,
     outside: Path | None = None,
+    saved_split: Path | None = None,
 ) -> Dataset:
     """Read a data set, keep its pixels at [size, size] for each of `sizes`, and split it where it is not split already.
 
-    outside: a folder of pictures of no class. The report says what was left out and why. Raises DatasetError for a set
-    that can't be trained on, with the counts, and TransientError where the machine failed.
+    outside: a folder of pictures of no class. saved_split: a split.csv whose pictures keep their sides. The report says
+    what was left out and why. Raises DatasetError for a set that can't be trained on, with the counts, and
+    TransientError where the machine failed.
     """
     # Both are listed before a picture of either is read.
     listing, others, store = read_listing(data), _outside(outside) if outside else [], PixelStore({*sizes, LOOK_SIZE})
@@ -50,6 +53,8 @@ def scan(
     if not any(record.split == VALIDATION for record in records):
         records = without_copies(records)
         report += copies_left_out(records)
+    if saved_split is not None:
+        records = keep_split(records, saved_split)
     good = [record for record in records if not record.error]
     _check_classes(data, listing.labels, records)
     near, known = _groups(good, rules, store)

@@ -98,15 +98,16 @@ def _scanned(config: Config, folder: Path) -> Dataset:
     """The data set; of a run that has whole epochs with the split that they were trained on."""
     from fruitcnn.dataset.scan import scan
 
-    assert config.data.path is not None
     data = config.data
+    assert data.path is not None
     # What is known of each fold says as much as a validation split does.
     fewest = FEWEST_TO_VALIDATE if config.head else 0
     rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates, fewest)
     dataset = scan(
-        Path(config.data.path),
-        sizes={config.data.size, config.data.training_size or config.data.size},
+        Path(data.path),
+        sizes={data.size, data.training_size or data.size},
         rules=rules,
-        outside=Path(config.data.outside) if config.data.outside else None,
+        outside=Path(data.outside) if data.outside else None,
+        saved_split=Path(data.split) if data.split else None,
     )
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset

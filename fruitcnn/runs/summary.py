@@ -36,6 +36,8 @@ def duration(seconds: float) -> str:
 def _describe_split(config: Config, dataset: Dataset) -> str:
     if any(record.split for record in dataset.listed):
         return "split as the data set says:"
+    if config.data.split:
+        return f"split as in {config.data.split}, what is new to it divided:"
     together = ", pictures that look alike on one side" if config.data.near_duplicates == "group" else ""
     return f"split by chance (seed {config.seed}){together}:"
 

@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -236,6 +237,68 @@ def test_a_saved_split_is_used_and_a_changed_file_noticed(tmp_path: Path) -> Non
     picture(1234).save(root / "pear" / "pear_0.png")
     with pytest.raises(DatasetError, match=r"1 files are not those of the run, pear/pear_0\.png first"):
         apply_split(read(root), saved)
+
+
+def test_pictures_keep_the_sides_of_an_earlier_split(tmp_path: Path) -> None:
+    root, saved = make_classes(tmp_path / "data", {"apple": 16, "pear": 16}), tmp_path / "split.csv"
+    before = read(root, seed=3)
+    write_split(before, saved)
+    sides = {record.sha256: record.split for record in before.records}
+    (root / "apple" / "apple_0.png").rename(root / "apple" / "other name.png")
+    (root / "pear" / "pear_1.png").unlink()
+    make_classes(tmp_path / "more", {"apple": 8, "fig": 8}, first=200)
+    for path in (tmp_path / "more").rglob("*.png"):
+        (root / path.parent.name).mkdir(exist_ok=True)
+        path.rename(root / path.parent.name / f"new_{path.name}")
+    for seed in range(3):
+        data = read(root, seed=seed, saved_split=saved)
+        assert all(sides.get(record.sha256, record.split) == record.split for record in data.records)
+        assert sum(record.sha256 in sides for record in data.records) == 31
+        # The new ones fill up the share of each class.
+        assert [data.counts("validation")[data.labels.index(label)] for label in ("apple", "fig")] == [6, 2]
+
+
+def test_a_split_of_copies_goes_by_their_names(tmp_path: Path) -> None:
+    root, saved = make_classes(tmp_path / "data", {"apple": 8, "pear": 8}), tmp_path / "split.csv"
+    shutil.copy(root / "apple/apple_3.png", root / "pear/copy.png")
+    data = read(root)
+    rows = [dataclasses.replace(r, split="validation" if "copy" in r.file else r.split) for r in data.records]
+    rows = [dataclasses.replace(r, split="train" if "apple_3" in r.file else r.split) for r in rows]
+    write_split(dataclasses.replace(data, records=rows), saved)
+    again = {record.file: record.split for record in read(root, saved_split=saved).records}
+    assert again["apple/apple_3.png"] == "train" and again["pear/copy.png"] == "validation"
+
+
+def test_a_set_that_calls_all_train_can_keep_an_earlier_division(tmp_path: Path) -> None:
+    for index, (name, count) in enumerate({"train": 12, "test": 3}.items()):
+        make_classes(tmp_path / name, {"apple": count, "pear": count}, first=100 * index)
+    before = read(tmp_path, seed=2)
+    write_split(before, tmp_path / "split.csv")
+    make_classes(tmp_path / "more", {"apple": 4}, first=300)
+    for path in (tmp_path / "more").rglob("*.png"):
+        path.rename(tmp_path / "train/apple" / f"new_{path.name}")
+    shutil.rmtree(tmp_path / "more")
+    (tmp_path / "split.csv").rename(tmp_path.parent / "kept.csv")
+    after = read(tmp_path, saved_split=tmp_path.parent / "kept.csv")
+    sides = {record.sha256: record.split for record in before.records}
+    assert all(sides.get(record.sha256, record.split) == record.split for record in after.records)
+    assert after.counts("validation") == [4, 3] and after.counts("test") == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,sha256,label,split\nx,y,apple,train\n", "names none of these pictures; give the split.csv of a run on"),
+        ("file,label\nx,y\n", "is damaged"),
+        (None, "no such file"),
+    ],
+)
+def test_a_wrong_split_is_named(text: str | None, message: str, tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "data", {"apple": 4, "pear": 4})
+    if text is not None:
+        (tmp_path / "split.csv").write_text(text)
+    with pytest.raises(DatasetError, match=rf"split\.csv: {message}"):
+        read(root, saved_split=tmp_path / "split.csv")
 
 
 def test_hashes_are_those_of_imagehash() -> None:
