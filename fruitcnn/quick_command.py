@@ -4,7 +4,9 @@ From 0.29 on typer makes a pydantic adapter for every parameter of a command, al
 of the time that a cold `identify` takes, and 14 MB. Here a parameter gets its adapter when it needs one.
 """
 
+import enum
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,24 @@ class _Converter:
         # A default is of its kind already.
         if isinstance(kind, type) and isinstance(value, kind):
             return value
+        plain = _plain_value(value, kind, param.type_descriptor.parameter_info)
+        if plain is not None:
+            return plain
         from typer._coercion import build_runtime_param
 
         return build_runtime_param(param.type_descriptor).coerce(value, param=param, ctx=ctx)
+
+
+def _plain_value(text: Any, kind: Any, bounds: Any) -> Any:
+    """The number or the choice that a text is; None where typer has to look at it, and to say what is wrong."""
+    if not isinstance(text, str) or not isinstance(kind, type):
+        return None
+    if issubclass(kind, enum.StrEnum):
+        return next((choice for choice in kind if choice.value == text), None)
+    if kind not in (int, float) or not re.fullmatch(
+        r"-?\d{1,9}" if kind is int else r"-?\d{1,9}(\.\d{1,18})?", text, re.A
+    ):
+        return None
+    number = kind(text)
+    within = (bounds.min is None or number >= bounds.min) and (bounds.max is None or number <= bounds.max)
+    return number if within else None

@@ -15,6 +15,9 @@ from tests.missing import without
 HEAVY = ["torch", "torchvision", "keras", "lightning", "onnx", "onnxscript", "torchmetrics", "matplotlib", "pydantic",
          "yaml", "imagehash", "scipy", "sklearn", "rich", "tensorboard"]  # fmt: skip
 
+# Of each kind that has to be converted, one.
+OPTIONS = ["-f", "csv", "-k", "2", "--refuse-below", "0.5", "--threads", "1"]
+
 
 def loaded_after(code: str, cwd: Path) -> set[str]:
     script = f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit:\n    pass\nprint('\\n' + ' '.join(sys.modules))"
@@ -25,7 +28,7 @@ def loaded_after(code: str, cwd: Path) -> set[str]:
 @pytest.mark.parametrize("command", ["identify", "info", "cache", "import"])
 def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Path, drawn: Path, tmp_path: Path) -> None:
     arguments = {
-        "identify": ["identify", str(drawn), str(drawn / "none.jpg"), "--model", str(finished)],
+        "identify": ["identify", str(drawn), str(drawn / "none.jpg"), "--model", str(finished), *OPTIONS],
         "info": ["info", str(finished)],
         "cache": ["cache"],
     }
