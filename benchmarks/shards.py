@@ -3,8 +3,8 @@
     python benchmarks/shards.py [--pictures 600] [--rounds 3] [--model fruits-small]
 
 Both identify the same pictures of 160 pixels: a plain `identify` to CSV, and Dask's workers to parts. Others use the
-machine, so what is compared is CPU time, of the command and all its workers, without what starting takes (measured by
-the same commands on a sixteenth of the pictures).
+machine, so what is compared is CPU time, of the command and all its workers, without what starting takes: the same
+commands on a part for each worker are taken off.
 """
 
 import argparse
@@ -70,7 +70,9 @@ def main() -> None:
     workers = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        many, few = draw(root / "many", arguments.pictures), draw(root / "few", arguments.pictures // 16)
+        # Each worker has a part in both, and so a model to load.
+        some = PER_PART * workers
+        many, few = draw(root / "many", some + arguments.pictures), draw(root / "few", some)
         parts = root / "parts"
 
         def plain(pictures: Path) -> list[str]:
