@@ -111,12 +111,14 @@ class _Transfers:
                 continue
             try:
                 data = await transfer(client, f"{self._base}/{quote(file.path)}", file, self._pace)
+                self._in_a_row = 0
+                await asyncio.to_thread(_write, self._folder / file.path, data)
+                self.fetched, self.bytes = self.fetched + 1, self.bytes + len(data)
             except TransferError as error:
                 self.failed[file.path] = str(error)
                 self._in_a_row += 1
-            else:
-                await asyncio.to_thread(_write, self._folder / file.path, data)
-                self.fetched, self.bytes, self._in_a_row = self.fetched + 1, self.bytes + len(data), 0
+            except FileExistsError:
+                self.failed[file.path] = _TAKEN
             self._progress.advance()
 
 

@@ -141,6 +141,11 @@ class Server(ThreadingHTTPServer):
         self.pause, self.gate = 0.0, threading.Event()
         self.gate.set()
 
+    def handle_error(self, *request: object) -> None:
+        """Nothing is printed of clients that were killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*request)
+
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/set"
