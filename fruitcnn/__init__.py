@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fruitcnn.card import ModelCard as ModelCard
+    from fruitcnn.checks.check import check as check
+    from fruitcnn.checks.finding import CheckedSet as CheckedSet
+    from fruitcnn.checks.finding import Finding as Finding
     from fruitcnn.config import Config as Config
     from fruitcnn.config import load_config as load_config
     from fruitcnn.errors import ConfigError as ConfigError
@@ -37,9 +40,11 @@ _ERRORS = (
     *("ImageError", "ModelError", "TransientError", "UsageError"),
 )
 _HOME = {
+    "CheckedSet": "fruitcnn.checks.finding",
     "Config": "fruitcnn.config",
     "Evaluation": "fruitcnn.evaluation.evaluation",
     "FinishedRun": "fruitcnn.runs.finished",
+    "Finding": "fruitcnn.checks.finding",
     **dict.fromkeys(_ERRORS, "fruitcnn.errors"),
     "Identification": "fruitcnn.identify.results",
     "Identifier": "fruitcnn.identify.identifier",
@@ -47,6 +52,7 @@ _HOME = {
     "ModelCard": "fruitcnn.card",
     "Parity": "fruitcnn.export.gate",
     "Rejection": "fruitcnn.identify.results",
+    "check": "fruitcnn.checks.check",
     "export_checkpoint": "fruitcnn.export.exporter",
     "evaluate": "fruitcnn.evaluation.evaluate",
     "load_config": "fruitcnn.config",

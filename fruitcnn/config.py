@@ -55,6 +55,9 @@ class DataConfig(_Section):
     outside: str | None = Field(
         None, description="folder of pictures of no class, which network and familiarity learn to tell from the others"
     )
+    fixes: str | None = Field(
+        None, description="CSV of pictures to leave out or relabel, as `fruitcnn dataset check --fixes` writes it"
+    )
     reference: Literal["photographs", "drawn"] = Field(
         "photographs", description="what the checkpoint keeps for comparisons; drawn where photographs may not travel"
     )

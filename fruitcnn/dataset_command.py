@@ -9,7 +9,9 @@ import typer
 from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.terminal import printable
 
-app = typer.Typer(cls=QuickGroup, no_args_is_help=True, help="Fetch labelled photographs, before a training.")
+app = typer.Typer(
+    cls=QuickGroup, no_args_is_help=True, help="Fetch labelled photographs, and check them before a training."
+)
 
 
 @app.command(cls=QuickCommand)
@@ -37,3 +39,31 @@ def fetch(
     found = fetch_set(name, out, address=from_)
     print(printable(found.summary()), file=sys.stderr if found.missing else sys.stdout)
     raise typer.Exit(3 if found.missing else 0)
+
+
+@app.command(cls=QuickCommand)
+def check(
+    data: Annotated[
+        Path, typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label.")
+    ],
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for check.html, with the pictures side by side.")
+    ] = None,
+    fixes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Write what could be done here, to edit: for `train --fixes`.")
+    ] = None,
+) -> None:
+    """Say what is wrong with labelled photographs before a training; none of them is changed.
+
+    Exit status: 0 nothing serious, 1 failed, 2 wrong usage, 3 something serious was found, 130 or 143 stopped by a
+    signal.
+    """
+    from fruitcnn.checks.check import PAGE
+    from fruitcnn.checks.check import check as check_set
+
+    checked = check_set(data, report=report, fixes=fixes)
+    print(checked.summary())
+    for name, path in (("report", report and report / PAGE), ("fixes to edit", fixes)):
+        if path is not None:
+            print(printable(f"{name}: {path}"))
+    raise typer.Exit(3 if checked.serious else 0)

@@ -59,6 +59,9 @@ def train(
     split: Annotated[
         Path | None, typer.Option(metavar="CSV", help="split.csv of an earlier run: its pictures keep their sides.")
     ] = None,
+    fixes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Leave out and relabel what `fruitcnn dataset check` has listed.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -73,7 +76,7 @@ def train(
     find_recipe(recipe)
     from fruitcnn.config import load_config
 
-    settings = training_settings(set_, epochs=epochs, size=size, seed=seed, split=split)
+    settings = training_settings(set_, epochs=epochs, size=size, seed=seed, split=split, fixes=fixes)
     loaded = load_config(recipe, settings, data=data)
     from fruitcnn.runs.folder import Claim
     from fruitcnn.runs.stages import train_config
@@ -83,12 +86,21 @@ def train(
 
 
 def training_settings(
-    settings: list[str] | None, *, epochs: int | None, size: int | None, seed: int | None, split: Path | None
+    settings: list[str] | None,
+    *,
+    epochs: int | None,
+    size: int | None,
+    seed: int | None,
+    split: Path | None,
+    fixes: Path | None,
 ) -> list[str]:
     """What `--set` says and what options of their own say, as `key=value`."""
     # Quoted: a path may look like anything else in YAML.
-    path = None if split is None else json.dumps(str(split))
-    own = {"train.epochs": epochs, "data.size": size, "seed": seed, "data.split": path}
+    paths = {
+        key: None if path is None else json.dumps(str(path))
+        for key, path in (("data.split", split), ("data.fixes", fixes))
+    }
+    own = {"train.epochs": epochs, "data.size": size, "seed": seed, **paths}
     return [*(settings or []), *(f"{key}={value}" for key, value in own.items() if value is not None)]
 
 

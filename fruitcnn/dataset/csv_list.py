@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fruitcnn.dataset.labels import check_distinct, clean_label
+from fruitcnn.dataset.labels import clean_label
 from fruitcnn.dataset.layout import SPLIT_NAMES
 from fruitcnn.dataset.records import SPLITS, Listing, Record
 from fruitcnn.errors import DatasetError
@@ -61,9 +61,7 @@ def read_csv(path: Path) -> Listing:
             names = " and ".join(dict.fromkeys(map(printable, (before.file, record.file))))
             problem = f"{names} is listed twice, differently" if names == before.file else f"{names} are one file"
             raise DatasetError(problem, value=path, remedy="keep one of the rows")
-    labels = [record.label for record in records.values()]
-    check_distinct(labels, value=path)
-    return Listing(list(records.values()), labels)
+    return Listing(list(records.values()), [record.label for record in records.values()])
 
 
 def _read_text(path: Path) -> str:

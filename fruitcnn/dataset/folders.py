@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fruitcnn import checkpoint
-from fruitcnn.dataset.labels import check_distinct, clean_label
+from fruitcnn.dataset.labels import clean_label
 from fruitcnn.dataset.layout import check_level, listed, splits_of, visible_folders
 from fruitcnn.dataset.records import Listing, Record
 from fruitcnn.errors import DatasetError
@@ -32,7 +32,6 @@ def read_folder(root: Path) -> Listing:
     inside = {folder for folder, _ in classes}
     rest += [path for folder in splits for path in sorted(folder.iterdir()) if path not in inside]
     classes = classes or [(folder, "") for folder in folders]
-    check_distinct([folder.name for folder, _ in classes], value=root)
     records, loose = [], []
     for folder, split in classes:
         label = clean_label(folder.name, where=folder)
@@ -51,6 +50,7 @@ def read_folder(root: Path) -> Listing:
         sum(map(is_ignored, rest)),
         tuple(path for path in rest if not is_ignored(path)),
         tuple(remarks),
+        tuple(folder.name for folder, _ in classes),
     )
 
 

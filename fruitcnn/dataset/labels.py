@@ -30,13 +30,18 @@ def clean_label(name: str, *, where: object) -> str:
     return label
 
 
-def check_distinct(names: Iterable[str], *, value: object) -> None:
-    """Refuse names that differ only in letter case, blanks or what can't be seen. Raises DatasetError for `value`."""
+def alike_names(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ only in letter case, blanks or what can't be seen, as they can be shown: a list a class."""
     alike: dict[str, set[str]] = collections.defaultdict(set)
     for name in names:
         spelling = unicodedata.normalize("NFC", name)
         alike[_folded(spelling)].add(spelling)
-    mixed = [_shown(name) for spellings in alike.values() if len(spellings) > 1 for name in sorted(spellings)]
+    return [[_shown(name) for name in sorted(spellings)] for spellings in alike.values() if len(spellings) > 1]
+
+
+def check_distinct(names: Iterable[str], *, value: object) -> None:
+    """Refuse names that differ only in letter case, blanks or what can't be seen. Raises DatasetError for `value`."""
+    mixed = [name for names_alike in alike_names(names) for name in names_alike]
     if mixed:
         problem = f"classes differ only in letter case, blanks or invisible characters: {', '.join(mixed)}"
         raise DatasetError(problem, value=value, remedy="rename or join them")

@@ -41,7 +41,7 @@ class Listing:
     """What a folder or CSV names: the photographs, the class names (an empty class too), and what lies among them.
 
     hidden: the number of hidden and system files and folders; not_pictures: the other files that are no labelled
-    pictures; remarks: lines for people.
+    pictures; remarks: lines for people; spellings: the class names as the folders have them, where those may differ.
     """
 
     records: list[Record]
@@ -49,6 +49,7 @@ class Listing:
     hidden: int = 0
     not_pictures: tuple[Path, ...] = ()
     remarks: tuple[str, ...] = ()
+    spellings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fruitcnn.arrays import IntArray
 from fruitcnn.dataset.duplicates import duplicate_groups, named_groups
+from fruitcnn.dataset.fixes import with_fixes
 from fruitcnn.dataset.labels import check_not_reserved
 from fruitcnn.dataset.layout import folder_to_give
 from fruitcnn.dataset.pictures import read_pictures
@@ -33,15 +34,17 @@ def scan(
     rules: SplitRules = _DEFAULT,
     outside: Path | None = None,
     saved_split: Path | None = None,
+    fixes: Path | None = None,
 ) -> Dataset:
     """Read a data set, keep its pixels at [size, size] for each of `sizes`, and split it where it is not split already.
 
-    outside: a folder of pictures of no class. saved_split: a split.csv whose pictures keep their sides. The report says
-    what was left out and why. Raises DatasetError for a set that can't be trained on, with the counts, and
-    TransientError where the machine failed.
+    outside: a folder of pictures of no class. saved_split: a split.csv whose pictures keep their sides. fixes: a list
+    of pictures to leave out or relabel. The report says what was left out and why. Raises DatasetError for a set that
+    can't be trained on, with the counts, and TransientError where the machine failed.
     """
     # Both are listed before a picture of either is read.
     listing, others, store = read_listing(data), _outside(outside) if outside else [], PixelStore({*sizes, LOOK_SIZE})
+    listing = listing if fixes is None else with_fixes(listing, fixes)
     check_not_reserved(listing.labels, value=data)
     # By name, so that neither the file system's order nor the CSV's decides the split or the training.
     records = read_pictures(sorted(listing.records, key=lambda record: record.file), store)

@@ -46,7 +46,8 @@ class Run:
     def inputs(self) -> Iterator[Path]:
         """What is read."""
         config = self.config
-        settings = (config.data.path, config.data.split, config.train.teacher, config.model.weights)
+        data = config.data
+        settings = (data.path, data.split, data.fixes, config.train.teacher, config.model.weights)
         for path in (Path(setting) for setting in settings if setting):
             yield from (path, path / checkpoint.KERAS, path / checkpoint.CARD)
         yield from (record.path for record in self.dataset.records)

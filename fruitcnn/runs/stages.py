@@ -109,5 +109,6 @@ def _scanned(config: Config, folder: Path) -> Dataset:
         rules=rules,
         outside=Path(data.outside) if data.outside else None,
         saved_split=Path(data.split) if data.split else None,
+        fixes=Path(data.fixes) if data.fixes else None,
     )
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset

@@ -58,7 +58,7 @@ def test_no_path_of_a_manifest_leads_out_of_the_folder(path: str, tmp_path: Path
 def test_the_three_commands_that_repeat_the_results(drawn: Path, tmp_path: Path, cli: Run) -> None:
     """Those of docs/results.md, with drawn pictures from the loopback in the place of the fruits."""
     page = (REPOSITORY / "docs/results.md").read_text(encoding="utf-8")
-    lines = page.split("```shell\n")[1].split("```")[0].replace("fruits", "drawn").splitlines()
+    lines = page.split("```sh\n")[1].split("```")[0].replace("fruits", "drawn").splitlines()
     fetching, training, evaluating = (shlex.split(line)[1:] for line in lines)
     assert fetching == ["dataset", "fetch", "drawn"]
     with serving(drawn) as server:
