@@ -61,8 +61,9 @@ def new_client(connections: int) -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(headers=headers, limits=limits, timeout=httpx.Timeout(SILENCE, pool=None))
     except (ImportError, ValueError) as error:
-        problem = f"the proxy of the environment can't be used ({shortened(str(error), 200)})"
-        raise UsageError(problem, remedy="give an http one (https_proxy), or set no_proxy") from None
+        problem = f"can't be used ({shortened(str(error), 200)})"
+        remedy = "give an http one (https_proxy), or set no_proxy"
+        raise UsageError(problem, value="the proxy of the environment", remedy=remedy) from None
 
 
 async def transfer(client: httpx.AsyncClient, address: str, file: RemoteFile, pace: Pace) -> bytes:
