@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fruitcnn.arrays import IntArray
 from fruitcnn.checks.alike import duplicate_findings
 from fruitcnn.checks.classes import class_findings
 from fruitcnn.checks.finding import (
@@ -26,6 +27,7 @@ from fruitcnn.dataset.duplicates import duplicate_groups, named_groups
 from fruitcnn.dataset.fixes import fixes_text
 from fruitcnn.dataset.pictures import read_pictures
 from fruitcnn.dataset.records import Listing, Record
+from fruitcnn.dataset.second_look import LOOK_SIZE
 from fruitcnn.dataset.sources import read_listing
 from fruitcnn.dataset.store import PixelRows, PixelStore
 from fruitcnn.errors import UsageError
@@ -90,13 +92,17 @@ def _checked(data: Path, listing: Listing) -> tuple[CheckedSet, list[Record]]:
         with part("looking at sizes", 0.05):
             sizes = picture_sizes(records)
         side = size_to_look_at(sizes)
-        store = PixelStore([side])
+        store = PixelStore({side, LOOK_SIZE})
         with part("reading pictures", 0.3):
             records = read_pictures(records, store)
         good = [index for index, record in enumerate(records) if not record.error]
         pictures = [records[index] for index in good]
         pixels = store.rows((record.sha256 for record in pictures), side)
-        found, remarks = _picture_findings(pictures, pixels, [sizes[index] for index in good])
+        looks = store.rows((record.sha256 for record in pictures), LOOK_SIZE)
+        groups = duplicate_groups(
+            np.array([record.hashes for record in pictures], np.uint64).reshape(-1, 2), looks=looks
+        )
+        found, remarks = _picture_findings(pictures, pixels, groups, [sizes[index] for index in good])
     counted = collections.Counter(record.label for record in pictures)
     classes = {label: counted[label] for label in listing.labels}
     found += _file_findings(listing, records) + class_findings(classes, listing.spellings or listing.labels)
@@ -108,14 +114,16 @@ def _checked(data: Path, listing: Listing) -> tuple[CheckedSet, list[Record]]:
 
 
 def _picture_findings(
-    pictures: list[Record], pixels: PixelRows, sizes: list[tuple[int, int]]
+    pictures: list[Record], pixels: PixelRows, groups: IntArray, sizes: list[tuple[int, int]]
 ) -> tuple[list[Finding], list[str]]:
-    """Findings on N pictures that can be read, and remarks. pixels: [N, S, S, 3]; sizes: width, height [N]."""
+    """Findings on N pictures that can be read, and remarks.
+
+    pixels: [N, S, S, 3]; groups: [N], equal for near-duplicates; sizes: width, height [N].
+    """
     if not pictures:
         return [], []
     with part("looking at pictures", 0.1):
         found, remarks = quality_findings(pictures, pixels, sizes)
-        groups = duplicate_groups(np.array([record.hashes for record in pictures], np.uint64))
         found += duplicate_findings(pictures, groups)
     # What the set itself calls a group is no news, but no independent witness either.
     together = named_groups([record.group for record in pictures], groups)
