@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fruitcnn.errors import UsageError
 from fruitcnn.extras import naming_extras
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.runs.folder import Claim
+from fruitcnn.runs.run import Hooks
 from fruitcnn.runs.stages import train_config
 
 
@@ -52,6 +54,8 @@ def train(
     name: str | os.PathLike[str] | None = None,
     device: str = "auto",
     resume: bool = False,
+    on_epoch: Callable[[dict[str, float]], object] | None = None,
+    export: bool = True,
     **settings: object,
 ) -> FinishedRun:
     """Train on labelled pictures, evaluate, calibrate and export.
@@ -59,8 +63,10 @@ def train(
     data: a folder of class folders or a CSV; or a whole Config, which then says everything. recipe: a YAML file, or the
     name of one that comes with fruitcnn. name: of the run below ./checkpoints, or a path to be its folder; default: the
     recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with the run of that name (default:
-    the newest unfinished one of the recipe). settings: keys of the recipe, by their last word where only one ends in
-    it (`epochs=3`), else in full with two underscores for the dot (`data__size=128`).
+    the newest unfinished one of the recipe). on_epoch: gets each row of metrics.csv when its epoch is over; what it
+    raises ends the training. export: False leaves out the model's formats, the plots and the report. settings: keys of
+    the recipe, by their last word where only one ends in it (`epochs=3`), else in full with two underscores for the dot
+    (`data__size=128`).
 
     Prints what it does, as the command does; on a terminal it shows a bar. Raises UsageError, ConfigError,
     DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or SIGTERM.
@@ -78,5 +84,6 @@ def train(
         Claim(name=named or None, resume=resume, root=Path(folder) if folder else checkpoint.ROOT),
         device=device,
         inputs=() if isinstance(data, Config) else [Path(recipe)],
+        hooks=Hooks(on_epoch, export),
     )
     return FinishedRun(finished)

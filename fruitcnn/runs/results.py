@@ -33,9 +33,11 @@ def write_results(trained: Trained, run: Run) -> None:
     with part("measuring", share=0.2):
         evaluated = evaluate_splits(trained, run)
     run.check()
-    with part("exporting", share=0.7):
-        parities = _export(trained, evaluated, run)
-    run.check()
+    parities: list[Parity] = []
+    if run.hooks.export:
+        with part("exporting", share=0.7):
+            parities = _export(trained, evaluated, run)
+        run.check()
     with part("writing the report", share=1.0):
         _write_evaluation(evaluated, trained, run)
     _print_results(evaluated, trained, parities, run)
@@ -92,7 +94,7 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
     config, folder = run.config, run.folder
     predictions = evaluated.predictions(run.dataset)
     write_predictions(predictions, folder / checkpoint.PREDICTIONS)
-    if config.data.path is not None:
+    if config.data.path is not None and run.hooks.export:
         chose = config.head is None and config.train.best != "last"
         data, listing = Path(config.data.path), run.dataset.listed
         write_run_report(folder, predictions, evaluated.metrics, data=data, listing=listing, chose_epoch=chose)
@@ -107,9 +109,12 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
 def _write_epochs(rows: list[dict[str, float]], best_epoch: int, evaluated: Evaluated, run: Run) -> None:
     """metrics.csv, curves.png and confusion.png."""
     from fruitcnn.training.history import write_history
-    from fruitcnn.training.plots import plot_confusion, plot_curves
 
     write_history(rows, run.folder / checkpoint.METRICS_BY_EPOCH)
+    if not run.hooks.export:
+        return
+    from fruitcnn.training.plots import plot_confusion, plot_curves
+
     plot_curves(rows, run.folder / checkpoint.CURVES, best_epoch=best_epoch)
     shown = evaluated.metrics[VALIDATION]
     title = f"Validation: {shown['accuracy']:.1%} of {shown.images} right"
@@ -132,6 +137,6 @@ def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity
         run.print_line(str(parity))
     run.print_line("")
     judgement = verdict(evaluated.metrics, chose_epoch=trained.epoch is not None and best != "last")
-    commands = [f"  {line}" for line in next_commands(run.folder)]
-    for line in [f"finished: {run.folder}", *judgement, "next:", *commands]:
+    commands = ["next:", *(f"  {line}" for line in next_commands(run.folder))] if run.hooks.export else []
+    for line in [f"finished: {run.folder}", *judgement, *commands]:
         run.print_line(printable(line))

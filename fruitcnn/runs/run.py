@@ -11,17 +11,30 @@ from fruitcnn.dataset.saved_split import write_split
 from fruitcnn.outputs import write_text
 
 
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+    """What whoever calls a training wants of it besides.
+
+    on_epoch: gets each row of metrics.csv when its epoch is over; what it raises ends the training. export: False
+    leaves out the model's formats, the plots and the report: what is left is what the network is worth.
+    """
+
+    on_epoch: Callable[[dict[str, float]], object] | None = None
+    export: bool = True
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
     """A recipe on a data set, in its folder.
 
-    print_line: takes what people are told.
+    print_line: takes what people are told. hooks: see there.
     """
 
     config: Config
     dataset: Dataset
     folder: Path
     print_line: Callable[[str], object]
+    hooks: Hooks = Hooks()
 
     def check(self) -> None:
         """Called between the stages: raises where the run shall stop."""

@@ -15,11 +15,12 @@ from fruitcnn.progress import Progress, above_the_bar, part
 from fruitcnn.ranks import ranks
 from fruitcnn.runs.folder import Claim, claimed_run
 from fruitcnn.runs.needs import check_needs
-from fruitcnn.runs.run import Run
+from fruitcnn.runs.run import Hooks, Run
 from fruitcnn.runs.summary import describe_beginning
 from fruitcnn.terminal import printable
 
 _ANY = Claim()
+_NO_HOOKS = Hooks()
 # How much of a run the reading of pictures is: a guess, for the bar.
 _READING, _READING_FOR_EPOCHS = 0.4, 0.05
 
@@ -31,11 +32,12 @@ def train_config(
     device: str = "auto",
     inputs: Iterable[Path] = (),
     print_line: Callable[[str], object] = print,
+    hooks: Hooks = _NO_HOOKS,
 ) -> Path:
     """Train, evaluate, calibrate and export; returns the finished checkpoint directory.
 
     claim: which one. device: auto, cpu or gpu. inputs: what was read for the recipe, which no result replaces.
-    print_line: takes what people are told.
+    print_line: takes what people are told. hooks: what else the caller wants to know, or to leave out.
     Raises UsageError, ConfigError, DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or
     SIGTERM.
     """
@@ -50,7 +52,7 @@ def train_config(
         with part("reading pictures", _READING if fits_shipped_network(config) else _READING_FOR_EPOCHS):
             dataset = _read_data(config, folder)
         progress.advance(0, title="preparing")
-        run = Run(config=config, dataset=dataset, folder=folder, print_line=print_line)
+        run = Run(config=config, dataset=dataset, folder=folder, print_line=print_line, hooks=hooks)
         check_inputs_stay(run.outputs(), [*inputs, *run.inputs()])
         for line in describe_beginning(config, run.dataset):
             print_line(printable(line))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
@@ -95,7 +95,7 @@ def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, r
             accelerator="gpu" if on_gpu else "cpu",
             **_devices(),
             precision="bf16-mixed" if on_gpu else "32-true",
-            callbacks=[*averaged, best, history, keeper, run.interruption, progress],
+            callbacks=[*averaged, best, history, keeper, EpochHook(history, run), run.interruption, progress],
             plugins=PlainCheckpointIO(),
             logger=TensorBoardLogger(run.folder, name=None, version=checkpoint.LOGS),
             enable_model_summary=False,
@@ -123,6 +123,21 @@ def _run_epochs(module: ClassifierModule, best: BestWeights, history: History, r
     whole = len(history.rows) == settings.epochs and (not best.weights or are_weights_of(module, best.weights))
     if last is not None and not whole:
         raise damaged(last)
+
+
+class EpochHook(Checkpoint):
+    """Tells the caller of each epoch of the run's own network, not of those that calibrate it.
+
+    After last.ckpt is written, hence its base: see LastCheckpoint. What is told once is not told again by a resume.
+    """
+
+    def __init__(self, history: History, run: NetworkRun) -> None:
+        self._history, self._run = history, run
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Tell of the row that the history has just got."""
+        if self._run.hooks.on_epoch is not None and not self._run.interruption.before:
+            self._run.hooks.on_epoch(self._history.rows[-1])
 
 
 def _devices() -> dict[str, Any]:
