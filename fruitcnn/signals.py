@@ -1,6 +1,7 @@
 """A signal ends the command at once, without a traceback and without leaving a part of a file."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -54,6 +55,15 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def terminal_is_gone() -> bool:
+    """Whether standard input is a terminal that was closed: then SIGHUP says just that."""
+    try:
+        os.tcgetpgrp(0)
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
 
 
 def is_alive(process: int) -> bool:

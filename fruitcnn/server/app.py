@@ -33,6 +33,7 @@ from fruitcnn.server.http_error import HttpError, json_response
 from fruitcnn.server.log import LOGGER, configure_log
 from fruitcnn.server.queue import Queue
 from fruitcnn.server.served_model import Models, Row, ServedModel
+from fruitcnn.signals import terminal_is_gone
 
 _PAGE = "page"
 # Seconds that a process whose model can't be loaded waits before the next takes its place.
@@ -233,6 +234,9 @@ def _on_hangup(service: Service, tasks: set[asyncio.Task[None]]) -> None:
     """From here on SIGHUP loads the model anew; one that came before, and was held back, does so now."""
 
     def begin() -> None:
+        if terminal_is_gone():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         task = asyncio.create_task(service.reload())
         tasks.add(task)
         task.add_done_callback(tasks.discard)

@@ -9,6 +9,8 @@ from socket import socket
 from uvicorn import Config
 from uvicorn.supervisors import Multiprocess
 
+from fruitcnn.signals import terminal_is_gone
+
 # Seconds that processes have to load the model.
 _LOADING = 120.0
 
@@ -34,6 +36,9 @@ class Workers(Multiprocess):
 
     def handle_hup(self) -> None:
         """Each loads the model anew, while it answers with the one it has: none is replaced, so no request is lost."""
+        if terminal_is_gone():
+            self.should_exit.set()
+            return
         for process in self.processes:
             if process.pid is not None and process.process.is_alive():
                 os.kill(process.pid, signal.SIGHUP)

@@ -1,14 +1,19 @@
 """A server among hostile, slow, many and leaving clients, and among processes that die: no answer is lost or wrong."""
 
 import contextlib
+import fcntl
 import http.client
 import io
 import json
 import os
+import pty
 import random
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import termios
 import threading
 import time
 import warnings
@@ -401,6 +406,27 @@ def test_a_model_that_is_replaced_among_requests(model: Path, tmp_path: Path, wo
         assert server.metric("fruitcnn_model_loads_total") == 3 * workers
         assert server.metric("fruitcnn_model_load_failures_total") == workers
         assert server.end() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_terminal_that_is_closed(model: Path, tmp_path: Path, workers: int) -> None:
+    """The server ends with it: that is not the SIGHUP which asks for the model to be loaded."""
+    master, slave = pty.openpty()
+    words = [sys.executable, "-m", "fruitcnn", "serve", str(model), "--port", "0", "--workers", str(workers)]
+    process = subprocess.Popen(
+        words,
+        stdin=slave,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(slave)
+    assert process.stderr is not None
+    with process.stderr:
+        assert "answers on" in process.stderr.readline()
+        os.close(master)
+        assert process.wait(60) == 0
 
 
 def test_a_worker_that_dies_when_its_model_is_gone(model: Path, tmp_path: Path) -> None:
