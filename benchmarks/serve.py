@@ -1,8 +1,8 @@
 """What does a picture over HTTP cost, beside `Identifier.identify` in one's own program, and how long does it take?
 
-CPU seconds a request of the server's processes, against those of `identify` on the same bytes in a thread for each
-core, as the server has them; both in turn. Then more clients than the server has places: how long the answered ones
-waited, and how many were sent away. Answers are compared first. The clients share the cores with the server.
+CPU seconds a request of the server's processes, asked by as many clients as there are cores, against those of
+`identify` on the same bytes in as many threads; both in turn. Then more clients than the server has places: how long
+the answered ones waited, and how many were sent away. Answers are compared first. The clients share the cores.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def main() -> None:
         ours, theirs = [], []
         for _ in range(arguments.rounds):
             before = cpu_seconds(server.pid)
-            taken, _ = ask(port, pictures, arguments.seconds, 16)
+            taken, _ = ask(port, pictures, arguments.seconds, len(os.sched_getaffinity(0)))
             ours.append((cpu_seconds(server.pid) - before) / len(taken))
             begin = time.process_time()
             with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
