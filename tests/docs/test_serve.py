@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from fruitcnn.card import ModelCard
@@ -87,6 +89,14 @@ def test_the_examples_of_deploy_are_in_step() -> None:
     known = {f"--{name}" for name in serve.callback.__annotations__}
     for words in arguments:
         assert words[0] == "serve" and {word for word in words if word.startswith("--")} <= known
+
+
+def test_the_container_s_recipe_is_a_good_one() -> None:
+    linter = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if linter is None:
+        pytest.skip("hadolint is not installed")
+    done = subprocess.run([linter, REPOSITORY / "deploy/Dockerfile"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_image_holds_what_the_wheel_is_built_from() -> None:
