@@ -30,6 +30,7 @@ from fruitcnn.terminal import (
     wrapped,
 )
 from fruitcnn.train_command import TrainCommand, train
+from fruitcnn.tune_command import tune
 
 app = typer.Typer(
     cls=QuickGroup,
@@ -150,6 +151,9 @@ def label_next(
 
 
 app.command(cls=TrainCommand)(train)
+
+
+app.command(cls=QuickCommand)(tune)
 
 
 @app.command(cls=QuickCommand)

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from fruitcnn.completion import complete_model
+from fruitcnn.completion import complete_model, complete_recipe
 
 MODEL_HELP = "Name (`fruitcnn models` lists them), checkpoint directory or .onnx file."
 
@@ -58,6 +58,16 @@ ChosenModel: TypeAlias = Annotated[
         autocompletion=complete_model,
         help=MODEL_HELP,
         show_default="newest run in ./checkpoints, else the shipped model",
+    ),
+]
+ChosenRecipe: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        "-r",
+        metavar="RECIPE",
+        help="One of `fruitcnn recipes`, or a YAML file.",
+        autocompletion=complete_recipe,
     ),
 ]
 RowFormat: TypeAlias = Annotated[

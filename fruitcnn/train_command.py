@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from fruitcnn import options
-from fruitcnn.completion import complete_recipe
 from fruitcnn.dataset.kind import check_kind
 from fruitcnn.errors import UsageError
 from fruitcnn.quick_command import QuickCommand
@@ -43,16 +42,7 @@ def train(
         Path | None,
         typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label."),
     ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            "-r",
-            metavar="RECIPE",
-            help="One of `fruitcnn recipes`, or a YAML file.",
-            autocompletion=complete_recipe,
-        ),
-    ] = DEFAULT,
+    recipe: options.ChosenRecipe = DEFAULT,
     epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same one gives the same run, its split too.")] = None,
