@@ -64,11 +64,19 @@ def build() -> Path:
 
 
 def pythons() -> list[str]:
-    """This one, and the others of the versions that pyproject.toml names."""
+    """This one, and one of each other version that pyproject.toml names, on the PATH or kept by pyenv."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    versions = re.findall(r"Python :: (3\.\d+)", text)
     mine = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return [sys.executable, *filter(None, (shutil.which(f"python{one}") for one in versions if one != mine))]
+    found = [sys.executable]
+    for version in re.findall(r"Python :: (3\.\d+)", text):
+        kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+        there = [str(path) for path in (*kept, shutil.which(f"python{version}")) if path and _runs(str(path))]
+        found += there[:1] if version != mine else []
+    return found
+
+
+def _runs(python: str) -> bool:
+    return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
 
 
 def use(wheel: Path, python: str, home: Path) -> None:
