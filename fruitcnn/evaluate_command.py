@@ -8,7 +8,7 @@ import typer
 
 from fruitcnn import options
 from fruitcnn.completion import complete_model
-from fruitcnn.terminal import printable
+from fruitcnn.terminal import print_wrapped, printable, wrapped
 
 
 def evaluate(
@@ -42,8 +42,8 @@ def evaluate(
     choice = choose_model(model)
     choice.tell("evaluating")
     evaluation = judge(choice.file, data, split, outside, report, priors)
-    print(summary(evaluation))
+    print_wrapped(summary(evaluation))
     if report is not None:
-        print(printable(f"\nreport: {report / 'report.html'}"))
-    print(left_out(evaluation), end="", file=sys.stderr)
+        print(f"\nreport: {printable(str(report / 'report.html'))}")
+    print(wrapped(left_out(evaluation), sys.stderr), end="", file=sys.stderr)
     raise typer.Exit(3 if evaluation.unreadable else 0)

@@ -78,7 +78,7 @@ def likeness(data: bytes, picture: Picture, training: TrainingPictures) -> str:
 
 def leak_warnings(found: collections.Counter[str]) -> tuple[str, ...]:
     """A warning where pictures have a `likeness`. found: how many have which."""
-    kinds = [f"{found[kind]} are {kind}" for kind in (SAME, NEARLY) if found[kind]]
+    kinds = [f"{found[kind]:,} of the {kind}" for kind in (SAME, NEARLY) if found[kind]]
     if not kinds:
         return ()
-    return (f"of these pictures {' and '.join(kinds)}: on new ones expect less",)
+    return (f"among these pictures are {' and '.join(kinds)}: on new ones expect less",)

@@ -8,8 +8,10 @@ from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.measured import Metrics, shares_text
 from fruitcnn.terminal import printable
 
-# A wider matrix does not fit a terminal; then the largest confusions are listed.
+# A larger matrix does not fit a terminal; then the largest confusions are listed.
 _MATRIX_CLASSES = 12
+# Of a terminal's line; a matrix that is wider has numbers above its columns.
+_COLUMNS = 79
 _CONFUSIONS = 10
 # Reasons why pictures could not be read, the most frequent first: all have their line on standard error.
 _ERRORS = 5
@@ -77,10 +79,15 @@ def _confusions(metrics: Metrics) -> Iterator[str]:
     labels = [printable(label) for label in metrics.classes]
     if len(labels) > _MATRIX_CLASSES:
         found = confusions(metrics)
-        yield f"most confused ({len(found)} pairs):" if found else "nothing is confused"
+        yield f"most confused ({len(found)} pair{'s' * (len(found) != 1)}):" if found else "nothing is confused"
         yield from (f"{count:>6}  {true} answered as {answer}" for count, true, answer in found[:_CONFUSIONS])
         return
-    first, width = max(map(len, labels)), max(5, *map(len, labels))
-    yield f"{'true, answered:':<{max(first, 15)}}" + "".join(f"  {label:>{width}}" for label in labels)
+    heads, width = labels, max(5, *map(len, labels))
+    if max(15, *map(len, labels)) + len(labels) * (2 + width) > _COLUMNS:
+        heads = [str(number) for number in range(1, len(labels) + 1)]
+        labels = [f"{head:>2} {label}" for head, label in zip(heads, labels, strict=True)]
+        width = max(len(heads[-1]), *(len(str(count)) for row in metrics.confusion for count in row))
+    first = max(15, *map(len, labels))
+    yield f"{'true, answered:':<{first}}" + "".join(f"  {head:>{width}}" for head in heads)
     for label, row in zip(labels, metrics.confusion, strict=True):
-        yield f"{label:<{max(first, 15)}}" + "".join(f"  {count:>{width}}" for count in row)
+        yield f"{label:<{first}}" + "".join(f"  {count:>{width}}" for count in row)

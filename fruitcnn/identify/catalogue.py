@@ -16,16 +16,17 @@ _HEADER = ("name", "made", "accuracy", "size", "where")
 
 def list_models() -> str:
     """A line a model: runs, the newest first, then what comes with fruitcnn; and which one answers by default."""
-    folders = [*runs().items(), *shipped().items()]
-    rows = [_HEADER, *(_row(name, folder) for name, folder in folders)]
+    rows = [_HEADER, *(_row(name, folder, printable(str(folder))) for name, folder in runs().items())]
+    # Where a package manager has put it says nothing, in a hundred characters; `fruitcnn info NAME` has its path.
+    rows += [_row(name, folder, "comes with fruitcnn") for name, folder in shipped().items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     default = choose_model()
     return "\n".join([*lines, "", f"default: {printable(default.name)} ({printable(default.why)})"])
 
 
-def _row(name: str, folder: Path) -> tuple[str, ...]:
-    size, where = f"{(folder / ONNX).stat().st_size / 1e6:.1f} MB", printable(str(folder))
+def _row(name: str, folder: Path, where: str) -> tuple[str, ...]:
+    size = f"{(folder / ONNX).stat().st_size / 1e6:.1f} MB"
     try:
         card = read_card(folder)
     except FruitcnnError as error:

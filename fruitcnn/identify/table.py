@@ -11,8 +11,8 @@ from fruitcnn.terminal import Screen, printable
 
 # Characters of a label.
 _LONGEST_LABEL = 60
-# Columns of `100.00%`, and of what stands behind a name that needs shortening: the familiarity and a label.
-_RATE, _DETAILS = 7, 36
+# Columns of `100.00%`, and of `familiarity 0.123`.
+_RATE, _FAMILIARITY = 7, 17
 _SHORTEST_NAME = 16
 _GREEN, _YELLOW, _RED, _FAINT = 32, 33, 31, 2
 
@@ -62,7 +62,9 @@ class _Screenful:
         self._indent = _RATE + 2 + self._answer + 2
         # A full line would wrap on some terminals.
         self._rest = max(_SHORTEST_NAME, screen.columns - 1 - self._indent)
-        self._name = max(_SHORTEST_NAME, min(longest_name, self._rest - 2 - _DETAILS))
+        # A name is shortened where the second label would have no room beside it.
+        details = max(_FAMILIARITY, self._answer + 1 + _RATE)
+        self._name = max(_SHORTEST_NAME, min(longest_name, self._rest - 2 - details))
 
     def lines(self, results: Iterable[Identification | Rejection]) -> Iterator[str]:
         for number, result in enumerate(results):

@@ -23,7 +23,7 @@ from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.refusal import auroc, risk_coverage
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.evaluation.suspects import Suspect, suspicious_labels
-from fruitcnn.evaluation.text import summary
+from fruitcnn.evaluation.text import metrics_lines, summary
 from fruitcnn.image import opened
 from tests.conftest import Run
 from tests.predictions import read_predictions
@@ -141,10 +141,10 @@ def test_what_was_trained_on_is_said(cli: Run, model: Path, data: Path) -> None:
     lines += [f"{n}.png,{n},green,train" for n in range(12)]
     (model / checkpoint.SPLIT).write_text("\n".join(["file,sha256,label,split", *lines]))
     done = cli("evaluate", model, "--data", data)
-    assert "warning: of these pictures 1 are training pictures of the model: on new ones" in done.stdout
+    assert "warning: among these pictures are 1 of the training pictures of the model: on new ones" in done.stdout
     assert "warning: fewer than 10 training pictures of: red (1), blue (0)" in done.stdout
     (model / checkpoint.SPLIT).write_text("file,label\n")
-    assert "of these pictures" not in cli("evaluate", model, "--data", data).stdout
+    assert "among these pictures" not in cli("evaluate", model, "--data", data).stdout
 
 
 def test_near_duplicates_of_training_pictures_are_found(finished: Path, drawn: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_near_duplicates_of_training_pictures_are_found(finished: Path, drawn: P
                 kinds.append(likeness(data, picture, training))
     assert kinds == [SAME] * 3 + [NEARLY] * 3 + [""] * 3
     (warning,) = leak_warnings(Counter(kinds[::3]))
-    assert "1 are training pictures of the model and 1 are near-duplicates of its training pictures" in warning
+    assert "are 1 of the training pictures of the model and 1 of the near-duplicates of its" in warning
     assert leak_warnings(Counter(kinds[6:])) == ()
 
 
@@ -244,6 +244,16 @@ def test_one_answer_for_everything_is_said_beside_the_headline() -> None:
     assert "b (9)" in few_training_pictures(("a", "b"), Counter(a=10, b=9))[0]
 
 
+def test_a_matrix_that_no_terminal_holds_has_numbers_above_its_columns() -> None:
+    labels = ["blue_square", "green_triangle", "purple_cross", "red_circle", "yellow_star"]
+    answers = np.eye(5)[[0, 1, 2, 3, 4, 1]]
+    lines = list(metrics_lines(measure(Sample.of(answers, np.array([0, 1, 2, 3, 4, 4])), labels)))
+    matrix = lines[lines.index("") + 1 :][:6]
+    assert matrix[0].split() == ["true,", "answered:", *"12345"]
+    assert matrix[5].split() == ["5", "yellow_star", "0", "1", "0", "0", "1"]
+    assert {len(line) for line in matrix} == {32} and max(map(len, lines)) < 80
+
+
 def test_many_classes_are_listed_by_their_confusions() -> None:
     labels = tuple(f"class {n}\x1b[1m" for n in range(40))
     card = dataclasses.replace(CARD, labels=labels)
@@ -251,5 +261,5 @@ def test_many_classes_are_listed_by_their_confusions() -> None:
     rows = [Prediction(f"{n}", "", labels[n], tuple(probabilities[n])) for n in range(40)]
     rows += [Prediction(f"x{n}", "", labels[7], tuple(probabilities[3])) for n in range(2)]
     text = summary(Evaluation.of("m", card, "", Predictions(labels, tuple(rows))))
-    assert "most confused (1 pairs):\n     2  class 7" in text and "\x1b" not in text
+    assert "most confused (1 pair):\n     2  class 7" in text and "\x1b" not in text
     assert measure(Sample.of(np.eye(2), np.array([0, 1])), ["a", "b"]).to_dict()["macro_f1_95"] == (1.0, 1.0)

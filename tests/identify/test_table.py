@@ -47,6 +47,15 @@ def test_it_fits_the_terminal(set_of_three: list[object], tmp_path: Path, column
     assert "broken picture (its header can't be read); save or download it again" in said
 
 
+def test_a_name_is_whole_where_one_other_label_fits_beside_it(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "tiny.onnx")
+    name = "photographs of the summer/number 17.png"
+    write_picture(tmp_path / name, BRIGHT)
+    words = [sys.executable, "-m", "fruitcnn", "identify", name, "--model", "tiny.onnx"]
+    _, received = run_on_terminal(words, cwd=tmp_path, columns=80)
+    assert re.search(rf" {name}  green \d", received.replace("\x1b[2m", ""))
+
+
 def test_the_last_line_counts(set_of_three: list[object], tmp_path: Path) -> None:
     lines = [line for line in seen_lines(run_on_terminal(set_of_three, cwd=tmp_path)[1]) if line]
     assert re.fullmatch(r"2 identified, 1 unknown, 1 rejected, [\d,.]+/s", lines[-1])
