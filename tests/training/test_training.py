@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -260,6 +261,18 @@ def test_one_bar_counts_the_epochs_of_all_networks(
     first = [next(line for line in shown if line.startswith(f"epoch {number} of 3")) for number in (1, 2, 3)]
     assert [line.partition("%")[0][-3:] for line in first] == [" 10", " 38", " 67"]
     assert not lines[-1].strip()
+
+
+def test_what_the_epochs_will_take_is_told_once_when_steps_are_measured(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_results(monkeypatch)
+    said = list[str]()
+    config = load_config("quick", [*TINY, "train.epochs=3"], data=drawn)
+    train_config(config, Claim(root=tmp_path), device="cpu", print_line=said.append)
+    # Nine steps are more than one epoch of these pictures, and less than two.
+    (line,) = (line for line in said if ": about " in line)
+    assert re.fullmatch(r"2 epochs: about \d+ seconds?", line)
 
 
 def test_a_gpu_that_is_not_there_is_not_replaced_in_silence(drawn: Path, tmp_path: Path) -> None:
