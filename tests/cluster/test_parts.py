@@ -130,7 +130,9 @@ def test_a_part_that_another_is_at_comes_last(photos: Path, tiny: Path, tmp_path
     assert process.stdout and process.stdin and process.stdout.readline()
     sys.addaudithook(watch)
     try:
-        fill(folder, photos, model=tiny)
+        # One after the other.
+        request = Request(model=str(tiny), threads=1)
+        identify_folder([str(photos)], f"{folder}/", request, Work(per_part=8))
     finally:
         process.communicate()
     assert order == [names[1], names[0]]
