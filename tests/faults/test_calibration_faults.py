@@ -82,7 +82,7 @@ def test_a_set_whose_training_pictures_are_all_near_duplicates(tmp_path: Path, m
     run = train_config(config, Claim(root=tmp_path / "runs"), device="cpu", print_line=said.append)
     found = read_predictions(run / checkpoint.PREDICTIONS).rows
     assert all(len(row.held_out) == 2 for row in found if row.split == TRAIN)
-    assert any("all training pictures of ripe, unripe are near-duplicates" in line for line in said)
+    assert any("most training pictures of ripe, unripe are near-duplicates" in line for line in said)
 
 
 @pytest.mark.parametrize("label", [*RESERVED, "Unknown", " File"])
