@@ -27,6 +27,8 @@ FILES = (
     *OF_EPOCHS,
 )
 LOGS = "logs"
+# What the last layer has learned from, where that is asked for.
+KEPT = "features.npz"
 GOLDEN = "golden.json"
 # Of a run that calibrates by networks of its own, besides: each with its last.ckpt.
 FOLDS = "folds"

@@ -58,6 +58,12 @@ class DataConfig(_Section):
     fixes: str | None = Field(
         None, description="CSV of pictures to leave out or relabel, as `fruitcnn dataset check --fixes` writes it"
     )
+    keep_features: bool = Field(
+        False, description="keep what the last layer learns from in the checkpoint, so that it can be extended"
+    )
+    extend: str | None = Field(
+        None, description="checkpoint with kept features, whose pictures are learned from too, without being there"
+    )
     reference: Literal["photographs", "drawn"] = Field(
         "photographs", description="what the checkpoint keeps for comparisons; drawn where photographs may not travel"
     )
@@ -188,6 +194,8 @@ class Config(_Section):
             raise ValueError("train and augment have no meaning where only the head is fitted: take them out, or head")
         if self.head and (self.data.calibration_share or self.data.calibration_folds):
             raise ValueError("data.calibration_* has no meaning with head: calibration is out of its folds there")
+        if not self.head and (self.data.keep_features or self.data.extend):
+            raise ValueError("data.keep_features and data.extend have a meaning only where a head alone is fitted")
         if self.data.calibration_folds == 1:
             raise ValueError("data.calibration_folds must be 0, or 2 and more")
         if self.data.calibration_share and self.data.calibration_folds:

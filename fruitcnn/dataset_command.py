@@ -10,7 +10,9 @@ from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.terminal import printable
 
 app = typer.Typer(
-    cls=QuickGroup, no_args_is_help=True, help="Fetch labelled photographs, and check them before a training."
+    cls=QuickGroup,
+    no_args_is_help=True,
+    help="Fetch labelled photographs, and check them before a training; say whether more would help.",
 )
 
 
@@ -67,3 +69,23 @@ def check(
         if path is not None:
             print(printable(f"{name}: {path}"))
     raise typer.Exit(3 if checked.serious else 0)
+
+
+@app.command(cls=QuickCommand)
+def enough(
+    data: Annotated[Path, typer.Argument(metavar="PHOTOGRAPHS", help="Folder of class folders, or CSV.")],
+) -> None:
+    """Say how much more pictures would help, for each class: by a learning curve of the recipe features.
+
+    A forecast reaches to three times the pictures; of more, nobody knows.
+    """
+    from fruitcnn.dataset.kind import check_kind
+    from fruitcnn.extras import require_extras
+
+    check_kind(data)
+    require_extras("features")
+    from fruitcnn.features.enough import describe
+    from fruitcnn.features.enough import enough as measure
+
+    for line in describe(measure(data)):
+        print(printable(line))

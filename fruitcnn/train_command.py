@@ -2,12 +2,14 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fruitcnn import options
+from fruitcnn.completion import complete_model
 from fruitcnn.dataset.kind import check_kind
 from fruitcnn.errors import UsageError
 from fruitcnn.quick_command import QuickCommand
@@ -59,6 +61,12 @@ def train(
     ] = None,
     device: Annotated[options.Device, typer.Option(help="Where to train.")] = options.Device.auto,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    extend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECKPOINT", autocompletion=complete_model, help="Learn from this run's kept features, too."
+        ),
+    ] = None,
 ) -> None:
     """Train a network, export it and prove that the exported files agree with it."""
     # A mistake in these is told before the seconds that importing torch takes.
@@ -66,7 +74,9 @@ def train(
     find_recipe(recipe)
     from fruitcnn.config import load_config
 
-    settings = training_settings(set_, epochs=epochs, size=size, seed=seed, split=split, fixes=fixes)
+    own = {"train.epochs": epochs, "data.size": size, "seed": seed}
+    paths = {"data.split": split, "data.fixes": fixes, "data.extend": extend}
+    settings = training_settings(set_, own, paths)
     loaded = load_config(recipe, settings, data=data)
     from fruitcnn.runs.folder import Claim
     from fruitcnn.runs.stages import train_config
@@ -76,22 +86,12 @@ def train(
 
 
 def training_settings(
-    settings: list[str] | None,
-    *,
-    epochs: int | None,
-    size: int | None,
-    seed: int | None,
-    split: Path | None,
-    fixes: Path | None,
+    settings: list[str] | None, own: Mapping[str, object], paths: Mapping[str, str | Path | None]
 ) -> list[str]:
-    """What `--set` says and what options of their own say, as `key=value`."""
+    """What `--set` says and what options of their own say, as `key=value`; None is not said."""
     # Quoted: a path may look like anything else in YAML.
-    paths = {
-        key: None if path is None else json.dumps(str(path))
-        for key, path in (("data.split", split), ("data.fixes", fixes))
-    }
-    own = {"train.epochs": epochs, "data.size": size, "seed": seed, **paths}
-    return [*(settings or []), *(f"{key}={value}" for key, value in own.items() if value is not None)]
+    quoted = {key: None if path is None else json.dumps(str(path)) for key, path in paths.items()}
+    return [*(settings or []), *(f"{key}={value}" for key, value in {**own, **quoted}.items() if value is not None)]
 
 
 def check_photographs(data: Path | None) -> None:

@@ -2,12 +2,13 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fruitcnn.arrays import Float32Array
 from fruitcnn.dataset.store import PixelRows
 
 # What is learned from; what temperature and familiarity are fitted on, where a recipe sets some aside for that; what
@@ -58,7 +59,8 @@ class Dataset:
 
     report: lines for people, on what was left out and why. rows: finds the pixels of records at a size. outside:
     records of pictures of no class, which have no label and no split. listed: all records as the set lists them, in its
-    order, with the splits and groups that it gives.
+    order, with the splits and groups that it gives. kept: features [D] of pictures whose files are not at hand, by the
+    sha256 of those.
     """
 
     records: list[Record]
@@ -67,6 +69,7 @@ class Dataset:
     rows: Callable[[list[Record], int], PixelRows]
     outside: list[Record] = dataclasses.field(default_factory=list)
     listed: list[Record] = dataclasses.field(default_factory=list)
+    kept: Mapping[str, Float32Array] = dataclasses.field(default_factory=dict)
 
     @property
     def pictures(self) -> list[Record]:
@@ -96,9 +99,9 @@ class Dataset:
     def pixels(self, split: str, size: int) -> PixelRows:
         """Pixels uint8 [M, size, size, 3], on disk: a slice or index reads those rows, `np.asarray` all of them.
 
-        size: one of those that the set was scanned for; KeyError for another.
+        size: one of those that the set was scanned for; KeyError for another. Those that are not at hand are left out.
         """
-        return self.rows(self.in_split(split), size)
+        return self.rows([record for record in self.in_split(split) if record.sha256 not in self.kept], size)
 
     def outside_pixels(self, size: int) -> PixelRows | None:
         """Pixels uint8 [O, size, size, 3] of the pictures of no class; None where there are none."""

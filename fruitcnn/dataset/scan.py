@@ -59,7 +59,7 @@ def scan(
     if saved_split is not None:
         records = keep_split(records, saved_split)
     good = [record for record in records if not record.error]
-    _check_classes(data, listing.labels, records)
+    _check_classes(data, listing.labels, records, rules.fewest_classes)
     near, known = _groups(good, rules, store)
     split = split_pictures(data, good, near if rules.near_duplicates == GROUP else known, rules)
     named = {
@@ -98,7 +98,7 @@ def _outside(folder: Path) -> list[Record]:
     return [Record(path.relative_to(folder).as_posix(), path, "") for path in pictures]
 
 
-def _check_classes(data: Path, labels: list[str], records: list[Record]) -> None:
+def _check_classes(data: Path, labels: list[str], records: list[Record], fewest: int) -> None:
     counts = collections.Counter(record.label for record in records if not record.error)
     found = ", ".join(f"{label} {counts[label]}" for label in labels) or "none"
     empty = [label for label in labels if not counts[label]]
@@ -106,7 +106,7 @@ def _check_classes(data: Path, labels: list[str], records: list[Record]) -> None
         problem, remedy = f"no readable picture in: {', '.join(empty)}", "fill the class, or take it out"
         first = next((record for record in records if record.label == empty[0]), None)
         found += f"; {first.path}: {first.error}" if first else ""
-    elif len(labels) < 2:
+    elif len(labels) < fewest:
         problem, remedy = "a classifier needs two classes or more", "add a folder (or label) for each"
         deeper = folder_to_give(data) if data.is_dir() else None
         remedy = f"give {deeper}, if its folders are the classes" if deeper else remedy

@@ -29,6 +29,7 @@ class SplitRules:
     """How a set is split that is not split already: the share for validation, that of the rest to calibrate on.
 
     fewest: pictures of each class below which none are held out for validation, where learning can do without.
+    fewest_classes: that a set may have.
     """
 
     validation: float = 0.15
@@ -36,6 +37,7 @@ class SplitRules:
     seed: int = 0
     near_duplicates: Literal["group", "warn", "off"] = GROUP
     fewest: int = 0
+    fewest_classes: int = 2
 
 
 @dataclasses.dataclass(frozen=True)

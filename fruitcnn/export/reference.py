@@ -1,11 +1,9 @@
 """A few pictures with the trained model's logits, kept with a checkpoint: what every exported file is compared with."""
 
 import dataclasses
-import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import ModelError, system_error
 from fruitcnn.export.drawing import draw_squares
 from fruitcnn.image import Pixels
+from fruitcnn.npz import read_array
 from fruitcnn.regular_files import open_regular
 
 PICTURES = 64
@@ -46,7 +45,7 @@ class Reference:
         limits = {"labels": _SMALL, "pixels": PICTURES * size * size * 3, "logits": _SMALL}
         try:
             with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-                labels, pixels, logits = (_read_array(archive, name, most) for name, most in limits.items())
+                labels, pixels, logits = (read_array(archive, name, most) for name, most in limits.items())
             found = cls(tuple(map(str, labels)), pixels, logits.astype(np.float32))
         except OSError as error:
             raise system_error(error, ModelError, value=path) from error
@@ -64,23 +63,6 @@ class Reference:
         if not np.isfinite(found.logits).all():
             raise ModelError("holds logits that are no numbers", value=path, remedy="restore it, or train again")
         return found
-
-
-def _read_array(archive: zipfile.ZipFile, name: str, most: int) -> NDArray[Any]:
-    """An array of an .npz that takes at most so many bytes."""
-    with archive.open(f"{name}.npy") as member:
-        # What numpy.savez writes; the heads of other versions can be gigabytes long themselves.
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError(f"{name} has another format")
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(member)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or min(shape, default=0) < 0 or size > most:
-            raise ValueError(f"{name}, {dtype} {shape}, would take {size:,} bytes, of at most {most:,}")
-        # One byte more, because the checksum is looked at where the file ends.
-        data = member.read(size + 1)
-    if len(data) != size:
-        raise ValueError(f"{name} has another size than its head says")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
 
 
 def measure_reference(

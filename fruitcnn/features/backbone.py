@@ -5,6 +5,7 @@ the last feature maps: what that convolution reads is what the network makes of 
 The shipped model's network is EfficientNet-Lite0 with ImageNet's weights, which its training has left as they were.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from fruitcnn.card import EVIDENCE, INPUT
+from fruitcnn.checkpoint import ONNX, SHIPPED
 from fruitcnn.errors import ModelError
 from fruitcnn.features.shipped import MULTIPLE
 from fruitcnn.onnx_file import read_graph
@@ -19,6 +21,17 @@ from fruitcnn.onnx_file import read_graph
 # In the graph that is cut out: the feature maps [batch, D, h, w], their means over places [batch, D], and which axes
 # the places are.
 MAPS, FEATURES, PLACES = "maps", "features", "places"
+
+
+def shipped_backbone(size: int) -> onnx.ModelProto:
+    """`cut_backbone` of the model that comes with fruitcnn."""
+    assert SHIPPED is not None
+    return cut_backbone(SHIPPED / ONNX, size)
+
+
+def backbone_id(backbone: onnx.ModelProto) -> str:
+    """By which a backbone is known again, as 64 digits: the same features come from the same graph."""
+    return hashlib.sha256(backbone.SerializeToString(deterministic=True)).hexdigest()
 
 
 def cut_backbone(file: Path, size: int) -> onnx.ModelProto:

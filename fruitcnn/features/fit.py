@@ -6,7 +6,6 @@ import time
 import numpy as np
 import onnx
 
-from fruitcnn import checkpoint
 from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.familiarity import Familiarity
 from fruitcnn.calibration.held_out import Answers, Calibration, Features
@@ -17,8 +16,9 @@ from fruitcnn.dataset.records import TRAIN
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.export.gate import Gate
 from fruitcnn.features.answer_graph import answer_graph
-from fruitcnn.features.backbone import cut_backbone
+from fruitcnn.features.backbone import backbone_id, shipped_backbone
 from fruitcnn.features.extractor import Extractor
+from fruitcnn.features.kept import KeptFeatures
 from fruitcnn.features.source import FeaturesSource, output_shapes
 from fruitcnn.image import Pixels
 from fruitcnn.progress import part, rest_of_the_work
@@ -36,8 +36,7 @@ AFTERWARDS = 0.25
 def fit_features(run: Run) -> None:
     """Compute features, fit and calibrate a last layer, write the results; for what `fits_shipped_network`."""
     config, size = run.config, run.config.data.size
-    assert checkpoint.SHIPPED is not None
-    backbone = cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, size)
+    backbone = shipped_backbone(size)
     extractor = Extractor(backbone.SerializeToString(deterministic=True))
     run.write_beginning()
     run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
@@ -51,6 +50,8 @@ def _fit(backbone: onnx.ModelProto, extractor: Extractor, run: Run) -> None:
     config, dataset, size = run.config, run.dataset, run.config.data.size
     settings = config.head or HeadConfig()
     features = _features_by_split(extractor, run)
+    if run.keeps_features:
+        KeptFeatures.of(run.folder, backbone_id(backbone), size, dataset, features).save()
     outside_pixels = dataset.outside_pixels(size)
     outside = None if outside_pixels is None else _features(extractor, outside_pixels)
     views = _features(extractor, dataset.pixels(TRAIN, size), mirrored=True) if settings.mirrored else None
@@ -69,7 +70,7 @@ def passes(run: Run) -> int:
     """How many pictures, mirror images too, the network has to see."""
     head = run.config.head or HeadConfig()
     mirrored = len(run.dataset.in_split(TRAIN)) if head.mirrored else 0
-    return len(run.dataset.pictures) + len(run.dataset.outside) + mirrored
+    return len(run.dataset.pictures) - len(run.dataset.kept) + len(run.dataset.outside) + mirrored
 
 
 def _features(extractor: Extractor, pixels: PixelRows, *, mirrored: bool = False) -> Float32Array:
@@ -81,14 +82,23 @@ def _features(extractor: Extractor, pixels: PixelRows, *, mirrored: bool = False
 def _features_by_split(extractor: Extractor, run: Run) -> dict[str, Float32Array]:
     """Features [M, D] of each split's pictures; the smallest split tells what all passes will take."""
     dataset, size = run.dataset, run.config.data.size
-    smallest, *others = sorted(dataset.splits, key=lambda split: len(dataset.in_split(split)))
+    counts = {split: len(dataset.pixels(split, size)) for split in dataset.splits}
+    smallest, *others = sorted(counts, key=lambda split: counts[split] or len(dataset.pictures))
     started = time.perf_counter()
-    features = {smallest: _features(extractor, dataset.pixels(smallest, size))}
-    first = len(features[smallest])
+    features = {smallest: _features_of(extractor, run, smallest)}
+    first = counts[smallest]
     seconds, more = (time.perf_counter() - started) / first, passes(run) - first
     run.print_line(f"{more:,} more passes through the network: about {duration(seconds * more)}")
-    features |= {split: _features(extractor, dataset.pixels(split, size)) for split in others}
+    features |= {split: _features_of(extractor, run, split) for split in others}
     return {split: features[split] for split in dataset.splits}
+
+
+def _features_of(extractor: Extractor, run: Run, split: str) -> Float32Array:
+    """Features [M, D] of a split's pictures, computed or kept from an earlier run."""
+    kept, pixels = run.dataset.kept, run.dataset.pixels(split, run.config.data.size)
+    computed = iter(_features(extractor, pixels) if len(pixels) else ())
+    pictures = run.dataset.in_split(split)
+    return np.stack([next(computed) if one.sha256 not in kept else kept[one.sha256] for one in pictures])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from fruitcnn.labelling.page import write_page
 from fruitcnn.labelling.pool import Pool, read_pool
 from fruitcnn.listing import find_pictures
 from fruitcnn.models import choose_model, model_name
-from fruitcnn.outputs import check_inputs_stay, check_output, opened_output
+from fruitcnn.outputs import check_output, opened_output
 from fruitcnn.terminal import printable, standard_output
 
 FINE, SOME_REJECTED = 0, 3
@@ -66,7 +67,10 @@ def label_next(pool: list[Path], request: Request) -> int:
     print(_summary(found, chosen), file=sys.stderr)
     if request.page is not None:
         asked = f"Chosen of {len(found.answers):,}: {_counted(chosen, model_name(choice.file))}."
-        _write_page(request.page, chosen, identifier.card.labels, asked, known)
+        extends = choice.file.parent if choice.file.with_name(checkpoint.KEPT).is_file() else None
+        with _errors_named(request.page):
+            write_page(request.page, chosen, identifier.card.labels, asked=asked, known=known, extends=extends)
+        print(printable(f"label them: python -m webbrowser {shlex.quote(str(request.page))}"), file=sys.stderr)
     if request.output is not None or request.page is None:
         _write_list(chosen, request)
     return SOME_REJECTED if found.unreadable else FINE
@@ -135,13 +139,12 @@ def _nothing_left(pool: Pool) -> DatasetError:
     return DatasetError("none of the pictures can be read", remedy=f"see: {pool.unreadable[0].error}")
 
 
-def _write_page(path: Path, chosen: list[Listed], labels: tuple[str, ...], asked: str, known: list[Record]) -> None:
-    check_inputs_stay([path], [one.path for one in chosen])
+@contextlib.contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
     try:
-        write_page(path, chosen, labels, asked=asked, known=known)
+        yield
     except OSError as error:
         raise system_error(error, FruitcnnError, value=path) from error
-    print(printable(f"label them: python -m webbrowser {shlex.quote(str(path))}"), file=sys.stderr)
 
 
 def _write_list(chosen: list[Listed], request: Request) -> None:

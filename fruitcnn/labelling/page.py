@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,19 @@ _HERE = Path(__file__).parent
 _COLOURS = _HERE.parent / "report" / "colours.css"
 
 
-def write_page(target: Path, chosen: list[Listed], labels: tuple[str, ...], *, asked: str, known: list[Record]) -> None:
+def write_page(
+    target: Path,
+    chosen: list[Listed],
+    labels: tuple[str, ...],
+    *,
+    asked: str,
+    known: list[Record],
+    extends: Path | None = None,
+) -> None:
     """Write the page whole.
 
     asked: what the pictures are, in a line. known: what is labelled already, whose rows the saved list begins with.
+    extends: a run that the list can extend.
     """
     columns = ["file", "label"]
     columns += ["split"] if any(record.split for record in known) else []
@@ -34,7 +44,7 @@ def write_page(target: Path, chosen: list[Listed], labels: tuple[str, ...], *, a
         "labels": labels,
         "reserved": RESERVED,
         "asked": asked,
-        "hint": _hint(known),
+        "hint": _hint(known, extends),
         "columns": columns,
         "rows": [_row(record, columns) for record in known],
         "pictures": list(_pictures(chosen)),
@@ -57,13 +67,17 @@ def json_for_script(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _hint(known: list[Record]) -> str:
-    alone = "It holds these pictures alone: with --data, label-next puts those before them that have a label already."
-    listed = f"It begins with the {len(known):,} that have a label already. Then: fruitcnn train labelled.csv"
+def _hint(known: list[Record], extends: Path | None) -> str:
+    if known:
+        then = f"It begins with the {len(known):,} that have a label already. Then: fruitcnn train labelled.csv"
+    elif extends is not None:
+        then = f"Then: fruitcnn train labelled.csv --extend {shlex.quote(str(extends))}"
+    else:
+        then = "It holds these alone: with --data, label-next puts those before them that have a label already."
     return (
         "Keys: 1 to 9 for the classes, N for another one, 0 or the blank to skip, U to undo, arrows to look around. "
-        "The list names pictures by their full paths, so it may lie anywhere on this machine. "
-    ) + (listed if known else alone)
+        f"The list names pictures by their full paths, so it may lie anywhere on this machine. {then}"
+    )
 
 
 def _row(record: Record, columns: list[str]) -> list[str]:

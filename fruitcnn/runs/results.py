@@ -47,8 +47,10 @@ def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
     """The model in its formats, compared with the network."""
     network, dataset, size = trained.network.calibrated(trained.calibration), run.dataset, run.config.data.size
     card = _card(trained, evaluated, run, outputs=_card_outputs(network.outputs, trained.calibration.count))
-    kept = VALIDATION if VALIDATION in dataset.splits else TRAIN
-    rows = dataset.pixels(kept, size) if run.config.data.reference == "photographs" else None
+    # Of an extended run all pictures of a split may be known by their features alone.
+    at_hand = (dataset.pixels(split, size) for split in (VALIDATION, TRAIN))
+    photographs = run.config.data.reference == "photographs"
+    rows = next((rows for rows in at_hand if len(rows)), None) if photographs else None
     reference = measure_reference(network.logits, dataset.labels, rows, size=size)
     source = network.source(card, Gate(reference))
     for name in (format.name for format in left_out()):
@@ -77,6 +79,7 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
         **({DATA: EMBEDDED} if are_embedded(run.dataset.pictures) else {}),
         "images": {split: evaluated.metrics[split].images for split in run.dataset.splits},
         "accuracy": {split: round(metrics["accuracy"], 4) for split, metrics in evaluated.metrics.items()},
+        **({} if config.data.extend is None else {"extends": Path(config.data.extend).resolve().name}),
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "fruitcnn": fruitcnn.__version__,
     }

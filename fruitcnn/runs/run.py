@@ -54,7 +54,13 @@ class Run:
             kept = {checkpoint.CONFIG, checkpoint.SPLIT}
         elif settings.is_file() and settings.read_bytes() == self.config.to_yaml().encode():
             kept = {checkpoint.CONFIG}
-        return [self.folder / name for name in checkpoint.FILES if name not in kept]
+        more = (checkpoint.KEPT,) if self.keeps_features else ()
+        return [self.folder / name for name in (*checkpoint.FILES, *more) if name not in kept]
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether the checkpoint keeps what its last layer learned from; one that extends another keeps that, too."""
+        return self.config.data.keep_features or self.config.data.extend is not None
 
     def inputs(self) -> Iterator[Path]:
         """What is read."""
@@ -63,4 +69,6 @@ class Run:
         settings = (data.path, data.split, data.fixes, config.train.teacher, config.model.weights)
         for path in (Path(setting) for setting in settings if setting):
             yield from (path, path / checkpoint.KERAS, path / checkpoint.CARD)
+        if config.data.extend:
+            yield Path(config.data.extend) / checkpoint.KEPT
         yield from (record.path for record in self.dataset.records)

@@ -10,6 +10,7 @@ from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.saved_split import apply_split
 from fruitcnn.dataset.split import FEWEST_TO_VALIDATE, SplitRules
 from fruitcnn.features.shipped import fits_shipped_network
+from fruitcnn.models import find_run
 from fruitcnn.outputs import check_inputs_stay
 from fruitcnn.progress import Progress, above_the_bar, part
 from fruitcnn.ranks import ranks
@@ -104,7 +105,15 @@ def _scanned(config: Config, folder: Path) -> Dataset:
     assert data.path is not None
     # What is known of each fold says as much as a validation split does.
     fewest = FEWEST_TO_VALIDATE if config.head else 0
-    rules = SplitRules(data.validation_share, data.calibration_share, config.seed, data.near_duplicates, fewest)
+    extend = _extension(config) if data.extend else None
+    rules = SplitRules(
+        data.validation_share,
+        data.calibration_share,
+        config.seed,
+        data.near_duplicates,
+        fewest,
+        fewest_classes=1 if extend else 2,
+    )
     dataset = scan(
         Path(data.path),
         sizes={data.size, data.training_size or data.size},
@@ -113,4 +122,18 @@ def _scanned(config: Config, folder: Path) -> Dataset:
         saved_split=Path(data.split) if data.split else None,
         fixes=Path(data.fixes) if data.fixes else None,
     )
+    dataset = extend(dataset) if extend else dataset
     return apply_split(dataset, folder / checkpoint.SPLIT) if (folder / checkpoint.LAST).exists() else dataset
+
+
+def _extension(config: Config) -> Callable[[Dataset], Dataset]:
+    """What adds the pictures of the run that is extended; looked at before the photographs are."""
+    from fruitcnn.features.backbone import backbone_id, shipped_backbone
+    from fruitcnn.features.extend import check_extends, extended
+    from fruitcnn.features.kept import KeptFeatures
+
+    assert config.data.extend is not None
+    folder = find_run(config.data.extend)
+    kept = KeptFeatures.load(folder)
+    check_extends(kept, config, backbone_id(shipped_backbone(config.data.size)))
+    return lambda dataset: extended(dataset, kept, folder.resolve().name)

@@ -42,6 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_dataset(home / "photographs", per_class=12, size=64, seed=3)
     shutil.copytree(home / "photographs" / "grape", home / "holiday")
     shutil.copytree(home / "photographs" / "strawberry", home / "other-things")
+    draw_dataset(home / "unlabelled", per_class=3, size=64, seed=4)
     shutil.copy(home / "photographs" / "grape" / "grape_001.jpg", home / "photo.jpg")
     pictures = sorted(path.relative_to(home) for path in home.glob("photographs/*/*.jpg"))
     (home / "photos.csv").write_text(

@@ -1,0 +1,89 @@
+"""Adding the pictures of an earlier run, of which only features are kept, to a data set of new ones."""
+
+import dataclasses
+
+import numpy as np
+
+from fruitcnn.config import Config
+from fruitcnn.dataset.duplicates import duplicate_groups
+from fruitcnn.dataset.labels import check_distinct
+from fruitcnn.dataset.records import Dataset, Record
+from fruitcnn.dataset.remarks import counted
+from fruitcnn.errors import ConfigError
+from fruitcnn.features.kept import KeptFeatures
+from fruitcnn.listing import natural_key
+
+
+def check_extends(kept: KeptFeatures, config: Config, network: str) -> None:
+    """Raise ConfigError where a recipe's features would be others. network: sha256 of the graph that makes them."""
+    differences = []
+    if kept.size != config.data.size:
+        differences.append(f"data.size is {config.data.size}, it was trained at {kept.size}")
+    elif kept.network != network:
+        differences.append("its features are of another network than the one that comes with this fruitcnn")
+    if config.head is not None and config.head.mirrored:
+        differences.append("head.mirrored needs the pictures themselves")
+    if differences:
+        raise ConfigError("; ".join(differences), value=config.data.extend, remedy="train it with all pictures instead")
+
+
+def extended(dataset: Dataset, kept: KeptFeatures, name: str) -> Dataset:
+    """The new pictures, then the kept ones with their splits; what is among both counts once, as the new set has it.
+
+    name: what reports call the earlier run. A new picture that is nearly a kept one of its class goes to that one's
+    side of the split.
+    """
+    new = {record.sha256 for record in dataset.pictures}
+    rows = [row for row, sha256 in enumerate(kept.sha256.tolist()) if sha256 not in new]
+    labels = sorted({*dataset.labels, *(str(kept.labels[row]) for row in rows)}, key=natural_key)
+    check_distinct(labels, value=name)
+    old = _records(kept, rows, taken={record.file for record in dataset.records}, name=name)
+    records = [*_beside(dataset.records, old), *old]
+    twice = len(kept.sha256) - len(rows)
+    report = f"{counted(len(rows), 'picture', 'pictures')} of {name} are known by their features alone"
+    report += f", {twice} more are among the new ones" if twice else ""
+    return dataclasses.replace(
+        dataset,
+        records=records,
+        labels=labels,
+        report=[*dataset.report, report],
+        kept={str(kept.sha256[row]): kept.features[row] for row in rows},
+    )
+
+
+def _records(kept: KeptFeatures, rows: list[int], *, taken: set[str], name: str) -> list[Record]:
+    """The kept pictures under names that no new one has; at their paths, below a file, there can be nothing."""
+    found = []
+    for row in rows:
+        file = str(kept.files[row])
+        while file in taken:
+            file = f"{name}/{file}"
+        taken.add(file)
+        hashes = (int(kept.hashes[row, 0]), int(kept.hashes[row, 1]))
+        found.append(
+            Record(
+                file,
+                kept.path / file.lstrip("/"),
+                str(kept.labels[row]),
+                str(kept.splits[row]),
+                f"{name}: {kept.groups[row]}",
+                str(kept.sha256[row]),
+                hashes,
+            )
+        )
+    return found
+
+
+def _beside(records: list[Record], old: list[Record]) -> list[Record]:
+    """The new records, those that are nearly kept ones in their group and on their side of the split."""
+    good = [index for index, record in enumerate(records) if not record.error]
+    together = [*(records[index] for index in good), *old]
+    groups = duplicate_groups(np.array([record.hashes for record in together], np.uint64))
+    first_old: dict[tuple[int, str], Record] = {}
+    for record, group in zip(old, groups[len(good) :].tolist(), strict=True):
+        first_old.setdefault((group, record.label), record)
+    found = list(records)
+    for index, group in zip(good, groups.tolist(), strict=False):
+        if (like := first_old.get((group, records[index].label))) is not None:
+            found[index] = dataclasses.replace(records[index], split=like.split, group=like.group)
+    return found
