@@ -27,7 +27,7 @@ def test_forecasts_go_to_three_times_the_pictures_and_name_the_class_that_gains_
 
 
 @pytest.mark.parametrize(
-    ("count", "right", "reason"), [(150, 0, "of 150 pictures"), (400, 396, "only 4 pictures were")]
+    ("count", "right", "reason"), [(150, 0, "of 150 pictures"), (400, 396, "only 3 pictures were")]
 )
 def test_no_forecast_is_made_of_too_few(count: int, right: int, reason: str) -> None:
     curve = drawn_curve(-0.5, seed=4, count=count)

@@ -22,7 +22,7 @@ def train(data: Path, root: Path, name: str, **settings: object) -> tuple[Path, 
     told: list[str] = []
     keys = {f"data.{key}": value for key, value in {"size": 64, **settings}.items()}
     config = load_config("features", [f"{key}={value}" for key, value in keys.items()], data=data)
-    folder = train_config(config, Claim(name, root=root), print_line=told.append)
+    folder = train_config(config, Claim(name=name, root=root), print_line=told.append)
     return folder, "\n".join(told)
 
 
@@ -93,7 +93,7 @@ def test_differences_are_named_and_nothing_is_kept_unasked(
         train(parts[1], tmp_path, "other", size=96, extend=kept)
     config = load_config("features", ["data.size=64", "head.mirrored=true", f"data.extend={kept}"], data=parts[1])
     with pytest.raises(ConfigError, match=r"head.mirrored needs the pictures themselves"):
-        train_config(config, Claim("mirrored", root=tmp_path), print_line=print)
+        train_config(config, Claim(name="mirrored", root=tmp_path), print_line=print)
     with pytest.raises(ConfigError, match="only where a head alone is fitted"):
         load_config("quick", ["data.keep_features=true"], data=parts[1])
     plain, _ = train(parts[0].with_name("elsewhere"), tmp_path, "plain")
