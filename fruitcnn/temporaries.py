@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fruitcnn.locks import HeldError, is_locked, lock, remove_unlocked
+from fruitcnn.locks import HeldError, is_locked, lock, remove_same, remove_unlocked
 from fruitcnn.regular_files import NOT_THROUGH_LINKS
 
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.fruitcnn-tmp(\..*)?", re.DOTALL)
@@ -22,11 +22,14 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 
 @dataclasses.dataclass(frozen=True)
 class _Renaming:
-    """new: what gets the name of `path`. before: a second name of what has it now, None for nothing (that is kept)."""
+    """new: what gets the name of `path`. before: a second name of what has it now, where one is kept; is_free: whether
+    nothing has it.
+    """
 
     path: Path
     new: os.stat_result
     before: Path | None
+    is_free: bool
 
     def undo(self) -> None:
         """Whether it was done or not."""
@@ -35,7 +38,7 @@ class _Renaming:
                 self.before.replace(self.path)
                 # Of two names of one file neither replaces the other.
                 self.before.unlink(missing_ok=True)
-            elif os.path.samestat(self.path.lstat(), self.new):
+            elif self.is_free and os.path.samestat(self.path.lstat(), self.new):
                 self.path.unlink()
 
 
@@ -65,7 +68,9 @@ class Temporary:
 
     def discard(self) -> None:
         """Remove it, where it has not been published."""
-        self.name.unlink(missing_ok=True)
+        # By now another process may have a temporary of that name.
+        if self._descriptor >= 0:
+            remove_same(self.name, self._descriptor)
         _unfinished.discard(self.name)
         self._close()
 
@@ -138,7 +143,8 @@ def rename_together(moves: Sequence[tuple[Path, Path]], *, replace: bool) -> Non
     try:
         for name, path in moves:
             # Known before it is done: a signal may come at any moment.
-            done.append(_Renaming(path, name.lstat(), _second_name(path) if replace and len(moves) > 1 else None))
+            before = _second_name(path) if replace and len(moves) > 1 else None
+            done.append(_Renaming(path, name.lstat(), before, not os.path.lexists(path)))
             if replace:
                 rename_over_file(name, path)
             else:

@@ -58,10 +58,15 @@ class Familiarity:
 
 @dataclasses.dataclass(frozen=True)
 class FoldScores:
-    """Likeness and gate of pictures [N], each by prototypes and a gate that were made without it."""
+    """Likeness and gate of pictures [N], each by prototypes and a gate that were made without it.
+
+    groups: int [N], equal for near-duplicates, which count as one picture: a promise of new members is made of scores
+    that know nothing of each other, as theirs will not.
+    """
 
     likeness: Float32Array
     gate: Float32Array
+    groups: IntArray | None = None
 
 
 def fit_familiarity(
@@ -89,9 +94,13 @@ def fit_familiarity(
         scores = scores + gate_factor * held_out.gate
         gate, bias = fit_gate(features, outside)
         gate, bias = _float32(gate * gate_factor), bias * gate_factor
-    return Familiarity(
-        prototypes(features, targets, seed=seed), (likeness_factor, energy_factor), gate, bias, conformal_knots(scores)
-    )
+    knots = conformal_knots(scores if held_out.groups is None else _one_a_group(scores, held_out.groups))
+    return Familiarity(prototypes(features, targets, seed=seed), (likeness_factor, energy_factor), gate, bias, knots)
+
+
+def _one_a_group(scores: FloatArray, groups: IntArray) -> FloatArray:
+    """The median score of each group: [G] of scores and groups [N]."""
+    return np.array([np.median(scores[groups == group]) for group in np.unique(groups)])
 
 
 def held_out_scores(

@@ -19,8 +19,8 @@ from fruitcnn.calibration.temperature import LOWEST, fit_safe_temperature
 class Calibration:
     """What logits are divided by, and the familiarity (None for a network that does not end in a Dense layer).
 
-    count: of how many pictures that were not learned from. held_out: calibrated logits [N, C] of the training pictures
-    by models that had not met them, where there are such.
+    count: of how many pictures that were not learned from, near-duplicates counted once. held_out: calibrated logits
+    [N, C] of the training pictures by models that had not met them, where there are such.
     """
 
     temperature: float
@@ -65,10 +65,11 @@ def calibrate_held_back(
     learned, targets: features and class indices [N] of the pictures that it has learned from.
     """
     temperature = fit_safe_temperature(held_back.logits, known.targets, known.groups, at_least=LOWEST)
-    count = len(known.targets)
+    count = len(np.unique(known.groups))
     if not held_back.features.shape[1]:
         return Calibration(temperature, None, count)
     scores = new_scores(learned.known, targets, held_back.features, outside=learned.outside, seed=seed)
+    scores = dataclasses.replace(scores, groups=known.groups)
     logits = held_back.logits / np.float32(temperature)
     fitted = fit_familiarity(learned.known, targets, scores, logits, outside=learned.outside, seed=seed)
     return Calibration(temperature, fitted, count)
@@ -93,14 +94,18 @@ def calibrate_out_of_fold(
     targets = known.targets
     # The only picture of a class says nothing: whatever answers for it has met it, or has never met the class.
     several = np.bincount(targets)[targets] > 1
-    temperature = fit_safe_temperature(logits[several], targets[several], known.groups[several], at_least=at_least)
+    temperature = max(1.0, at_least)
+    if several.any():
+        temperature = fit_safe_temperature(logits[several], targets[several], known.groups[several], at_least=at_least)
     logits = logits / np.float32(temperature)
+    count = len(np.unique(known.groups))
     if not features.known.shape[1]:
-        return Calibration(temperature, None, len(targets), logits)
+        return Calibration(temperature, None, count, logits)
     outside = [rows.outside for rows in by_fold if rows.outside is not None] or None
     scores = held_out_scores([rows.known for rows in by_fold], targets, folds, outside=outside, seed=seed)
+    scores = dataclasses.replace(scores, groups=known.groups)
     fitted = fit_familiarity(features.known, targets, scores, logits, outside=features.outside, seed=seed)
-    return Calibration(temperature, fitted, len(targets), logits)
+    return Calibration(temperature, fitted, count, logits)
 
 
 def assign_folds(targets: IntArray, groups: IntArray, *, folds: int, seed: int) -> IntArray:

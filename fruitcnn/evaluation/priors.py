@@ -21,8 +21,9 @@ def read_priors(text: str, labels: tuple[str, ...]) -> FloatArray:
     """How frequent each class is, [C]: `balanced`, or `LABEL=SHARE,...` of any sum. Raises UsageError."""
     if text == BALANCED:
         return np.ones(len(labels))
-    given = dict(part.rpartition("=")[::2] for part in text.split(","))
-    if set(given) != set(labels):
+    parts = text.split(",")
+    given = dict(part.rpartition("=")[::2] for part in parts)
+    if set(given) != set(labels) or len(parts) != len(labels):
         named = ",".join(f"{label}=..." for label in labels[:3]) + (",..." if len(labels) > 3 else "")
         raise UsageError("must name each class once", value=f"{_OPTION} {text}", remedy=f"give balanced, or {named}")
     try:

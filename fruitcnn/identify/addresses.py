@@ -3,7 +3,7 @@
 import re
 
 # A user and a password before the host; the second also where the password has characters that it must not have.
-_USER = re.compile(r"(?i)^(https?://)(?:[^/?#]*@|[^/?#@\[]*:(?!\d*(?:[/?#]|$)).*@)")
+_USER = re.compile(r"(?i)^([a-z][a-z0-9+.-]*://)(?:[^/?#]*@|[^/?#@\[]*:(?!\d*(?:[/?#]|$)).*@)")
 # Names in a query whose values let whoever reads them in.
 _SECRET = re.compile(r"(?i)([?&][^=&]*(?:sig|token|key|secret|pass|auth|credential)[^=&]*=)[^&#]+")
 

@@ -1,6 +1,7 @@
 """Videos as pictures, a frame every so many seconds: by PyAV, which the extra `video` brings."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,11 +49,12 @@ def frames(name: str, every: float) -> Iterator[tuple[str, Image.Image]]:
 
 def spaced(name: str, decoded: Iterator[tuple[float, Any]], every: float) -> Iterator[tuple[str, Image.Image]]:
     """The first of the frames, which come with their seconds, of each `every` seconds."""
-    due = 0.0
+    last = -1
     for moment, frame in decoded:
-        if moment >= due:
-            # What lies within a gap is not made up.
-            due = (moment // every + 1) * every
+        # Of 0.3 seconds the third tenth is over, whatever binary fractions say. What lies within a gap is not made up.
+        number = math.floor(moment / every + 1e-6)
+        if number > last:
+            last = number
             yield f"{name}@{_clock(moment, every)}", _upright(frame)
 
 

@@ -72,7 +72,7 @@ def evaluate_splits(trained: Trained, run: Run) -> Evaluated:
     if calibration.familiarity and (promised := promised_share(REFUSE_BELOW, calibration.count)) > REFUSE_BELOW:
         known = counted(calibration.count, "picture", "pictures")
         run.print_line(
-            f"{known} can't promise that {REFUSE_BELOW:.0%} of new members are refused: {promised:.1%} may be"
+            f"{known} can't promise that at most {REFUSE_BELOW:.0%} of new members are refused: {promised:.1%} may be"
         )
     logits = {split: found.logits / np.float32(calibration.temperature) for split, found in answers.items()}
     probabilities = {

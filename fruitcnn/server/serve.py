@@ -76,8 +76,8 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(2048)
-    except OSError as error:
-        problem = (error.strerror or str(error)).lower()
+    except (OSError, UnicodeError) as error:
+        problem = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(problem, value=place, remedy="choose another --host or --port") from None
     return listening
 

@@ -258,6 +258,35 @@ def test_a_signal_between_two_renamings_undoes_them(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "c": "old"}
 
 
+_STOPPED_AFTER = """
+import os, signal, sys
+from pathlib import Path
+from fruitcnn import temporaries
+from fruitcnn.outputs import write_text
+from fruitcnn.signals import end_on_signals
+
+end_on_signals()
+rename = temporaries.rename_over_file
+
+def rename_and_be_stopped(temporary, path):
+    rename(temporary, path)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+temporaries.rename_over_file = rename_and_be_stopped
+write_text(Path("a"), "new")
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_signal_just_after_a_file_was_replaced_does_not_take_it(there: bool, tmp_path: Path) -> None:
+    if there:
+        (tmp_path / "a").write_text("old")
+    words = [sys.executable, "-c", _STOPPED_AFTER]
+    done = subprocess.run(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})
+    assert done.returncode == 143
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == ({"a": "new"} if there else {})
+
+
 def test_a_link_is_never_written_through_in_a_folder_of_ours(tmp_path: Path, victim: Path) -> None:
     (tmp_path / "metrics.json").symlink_to(victim)
     with pytest.raises(FileExistsError) as caught:

@@ -1,5 +1,6 @@
 """Videos, drawn here: a row a second, upright, damaged ones told after what could be read."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,12 +10,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from fruitcnn.errors import ImageError
 from fruitcnn.identify.camera import camera_frames
 from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.request import Request
-from fruitcnn.identify.video import frames, is_video
+from fruitcnn.identify.video import frames, is_video, spaced
 from tests.conftest import REPOSITORY, Run
 
 SHIPPED = str(REPOSITORY / "checkpoints" / "fruits")
@@ -57,6 +59,22 @@ def test_a_frame_a_second_in_its_colours(name: str, codec: str, tmp_path: Path) 
     for (_, image), colour in zip(rows, (RED, BLUE, RED, BLUE), strict=True):
         assert image.size == (64, 48) and image.mode == "RGB"
         assert np.allclose(image.getpixel((8, 40)), colour, atol=8)
+
+
+@dataclasses.dataclass
+class Frame:
+    """As PyAV's, black."""
+
+    rotation: int = 0
+
+    def to_image(self) -> Image.Image:
+        return Image.new("RGB", (8, 8))
+
+
+@pytest.mark.parametrize(("rate", "every", "count"), [(10, 0.1, 20), (30, 0.1, 20), (25, 0.2, 10), (30, 1.0, 2)])
+def test_no_frame_is_lost_or_doubled_by_binary_fractions(rate: int, every: float, count: int) -> None:
+    decoded = ((number / rate, Frame()) for number in range(2 * rate))
+    assert len(list(spaced("a.mp4", decoded, every))) == count
 
 
 def test_every_so_many_seconds(tmp_path: Path) -> None:
