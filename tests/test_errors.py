@@ -10,7 +10,7 @@ from fruitcnn.errors import DatasetError, FruitcnnError, system_error
 from tests.conftest import REPOSITORY
 
 KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, FruitcnnError)}
-# Where nothing has a name: an array, ./checkpoints. Those of pictures get the picture's before they are seen.
+# Where nothing has a name: an array, ./checkpoints, no argument. Those of pictures get the picture's first.
 OF_PICTURES = {
     "download.py": 17,
     "tiff.py": 7,
@@ -20,7 +20,7 @@ OF_PICTURES = {
     "colour.py": 1,
     "remote_files.py": 4,
 }
-NAMELESS = {**OF_PICTURES, "models.py": 1, "needs.py": 1, "split.py": 1}
+NAMELESS = {**OF_PICTURES, "identify_command.py": 1, "models.py": 1, "needs.py": 1, "split.py": 1}
 
 
 def test_every_error_names_a_file_a_key_or_an_argument() -> None:

@@ -53,7 +53,7 @@ def identify_folder(sources: list[str], output: str | None, request: Request, wo
     folder = _checked_folder(output, request, work)
     try:
         manifest = _begun(sources, folder, request, work)
-        return _finish(folder, manifest, share, request, work)
+        return _write_missing(folder, manifest, share, request, work)
     except OSError as error:
         raise system_error(error, FruitcnnError, value=error.filename or folder) from error
 
@@ -93,7 +93,7 @@ def _begun(sources: list[str], folder: Path, request: Request, work: Work) -> Ma
     choice = choose_model(request.model)
     # Refuses what the model does not understand before anything is written.
     load_identifier(choice, request, once=True)
-    begun = Begun.of(
+    begun = Begun.from_arguments(
         sources,
         {"name": model_name(choice.file), "sha256": sha256_of(choice.file)},
         {
@@ -104,13 +104,17 @@ def _begun(sources: list[str], folder: Path, request: Request, work: Work) -> Ma
         },
     )
     folder.mkdir(exist_ok=True)
+    is_waiting = False
     while not (folder / MANIFEST).exists():
         try:
             with held_folder(folder):
                 if not (folder / MANIFEST).exists():
                     _begin(sources, folder, choice.file, begun)
-        except HeldError:
+        except HeldError as error:
             # Another process writes the list: all that are started together do the same.
+            if not is_waiting:
+                print(f"waiting for the list of {printable(str(folder))}: {error.problem}", file=sys.stderr)
+            is_waiting = True
             time.sleep(_PAUSE)
     manifest = Manifest.read(folder)
     if difference := manifest.begun.difference(begun):
@@ -142,7 +146,7 @@ def _check_own(folder: Path) -> None:
             raise UsageError(problem, value=folder, remedy="name a new or empty folder")
 
 
-def _finish(folder: Path, manifest: Manifest, share: Share, request: Request, work: Work) -> int:
+def _write_missing(folder: Path, manifest: Manifest, share: Share, request: Request, work: Work) -> int:
     """Write the parts that are missing; returns the exit status."""
     remove_temporaries(folder)
     there = parts_there(folder)

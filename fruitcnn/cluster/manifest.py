@@ -36,7 +36,7 @@ class Begun:
     version: str = __version__
 
     @classmethod
-    def of(cls, sources: list[str], model: dict[str, str], settings: dict[str, Any]) -> "Begun":
+    def from_arguments(cls, sources: list[str], model: dict[str, str], settings: dict[str, Any]) -> "Begun":
         """Of the arguments of a command. Raises UsageError for a list that can't be read."""
         return cls(tuple(map(_source, sources)), os.getcwd(), model, settings)  # noqa: PTH109
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from fruitcnn.card import ModelCard
 from fruitcnn.cluster.manifest import MODEL, Manifest
 from fruitcnn.cluster.parquet_rows import ParquetRows, binary
-from fruitcnn.cluster.parts import opened_part, part_counts, part_file, parts_there
+from fruitcnn.cluster.parts import is_own, opened_part, part_counts, part_file, parts_there
 from fruitcnn.errors import UsageError
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.rows import write_rows
@@ -23,7 +23,8 @@ def merge(folder: Path, output: Path, *, force: bool = False) -> int:
     """Write the rows of all parts, in the order of the list, as one file by its ending; how many there are.
 
     Raises UsageError for a folder whose parts are not all there, for an ending that is none of .csv, .json, .jsonl,
-    .ndjson and .parquet, and for an output that exists, unless `force`; DatasetError for a damaged part.
+    .ndjson and .parquet, for an output that exists, unless `force`, and for one that is a file of the folder's own;
+    DatasetError for a damaged part.
     """
     format = _FORMATS.get(output.suffix.lower())
     if format is None:
@@ -36,9 +37,11 @@ def merge(folder: Path, output: Path, *, force: bool = False) -> int:
         problem = f"{missing:,} of {len(ranges):,} parts are missing"
         raise UsageError(problem, value=folder, remedy="run its identify again until all are there")
     parts = [part_file(folder, low, high) for low, high in ranges]
-    check_output(output, force=force, inputs=[*parts, folder / MODEL])
+    if output.resolve().parent == folder.resolve() and is_own(output.resolve()):
+        raise UsageError("is a name of the folder's own files", value=output, remedy="name another file")
+    check_output(output, force=force, inputs=[path for path in folder.iterdir() if is_own(path)])
     card = ModelCard.from_onnx(check_onnx(folder / MODEL))
-    rows = ParquetRows.of(card, manifest.begun.settings["refuse_below"])
+    rows = ParquetRows.from_card(card, manifest.begun.settings["refuse_below"])
     with Progress("merging parts", len(parts)) as progress, opened_output(output, force=force) as stream:
         results = _results(rows, manifest, parts, progress)
         if format == "parquet":

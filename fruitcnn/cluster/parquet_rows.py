@@ -29,7 +29,7 @@ class ParquetRows:
     refuse_below: float = 0.0
 
     @classmethod
-    def of(cls, card: ModelCard, refuse_below: float | None) -> "ParquetRows":
+    def from_card(cls, card: ModelCard, refuse_below: float | None) -> "ParquetRows":
         """Those that a model's answers make. refuse_below: None is the card's."""
         columns = Columns(card.labels, familiarity=FAMILIARITY in card.shapes())
         return cls(columns, (card.refuse_below if refuse_below is None else refuse_below) or 0.0)

@@ -10,7 +10,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fruitcnn import __version__
-from fruitcnn.cluster.manifest import MODEL, Manifest, sha256_of
+from fruitcnn.cluster.manifest import MANIFEST, MODEL, Manifest, sha256_of
+from fruitcnn.cluster.name_list import is_name_file
 from fruitcnn.cluster.parquet_rows import ParquetRows, metadata_of
 from fruitcnn.cluster.remote_files import RemotePicture, is_remote
 from fruitcnn.errors import DatasetError, ModelError, UsageError, system_error
@@ -46,7 +47,7 @@ class Job:
         self._identifier = Identifier.load(folder / MODEL, threads=threads)
         if begun.settings["refuse_below"] is not None:
             self._identifier.refuse_below = begun.settings["refuse_below"]
-        self.rows = ParquetRows.of(self._identifier.card, begun.settings["refuse_below"])
+        self.rows = ParquetRows.from_card(self._identifier.card, begun.settings["refuse_below"])
 
     def write_part(
         self,
@@ -60,7 +61,8 @@ class Job:
         """Write a part unless it is there; how many rows of each kind it has. None where another process is at it.
 
         fatal: names that are not to be touched, their reading would end this process. insist: write it even if another
-        is at it; the first that is there stays. watch: is told of each row, or of a part that is there. Raises OSError.
+        is at it; the first that is there stays. watch: is told of each row, or of a part that is there; counts below
+        nothing take back what was told. Raises OSError.
         """
         path = part_file(self.folder, low, high)
         if path.exists():
@@ -85,6 +87,8 @@ class Job:
             # Where locks end at each machine, another's start takes what is being written for abandoned.
             if insist:
                 raise
+            # The rows come again.
+            watch({kind: -count for kind, count in counts.items()})
             return self.write_part(low, high, fatal=fatal, insist=True, watch=watch)
         except FileExistsError:
             # Another was first; its rows are the same.
@@ -130,6 +134,11 @@ def parts_there(folder: Path) -> dict[int, int]:
     with os.scandir(folder) as entries:
         found = (_PART.fullmatch(entry.name) for entry in entries)
         return {int(match[1]): int(match[2]) for match in found if match}
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file of a folder of parts is called like what a run reads there again."""
+    return path.name in (MANIFEST, MODEL) or is_name_file(path) or _PART.fullmatch(path.name) is not None
 
 
 @contextlib.contextmanager

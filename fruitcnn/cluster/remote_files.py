@@ -24,6 +24,14 @@ def is_remote(name: str) -> bool:
     return _SCHEME.match(name) is not None and not is_address(name)
 
 
+def remote_root(name: str) -> str:
+    """Whom a remote name or an address asks: its scheme, host or bucket, and the options of its file system."""
+    if is_address(name):
+        scheme, _, rest = name.partition("://")
+        return f"{scheme}://{re.split(r'[/?#]', rest, maxsplit=1)[0]}".casefold()
+    return _divided(name)[0]
+
+
 class RemotePicture:
     """A picture's bytes, fetched when they are read."""
 
@@ -104,13 +112,19 @@ def _system(root: str) -> Any:
 
 def _opened(name: str) -> tuple[Any, str]:
     """The file system of a remote name, and the path in it."""
+    root, path = _divided(name)
+    return _system(root), path
+
+
+def _divided(name: str) -> tuple[str, str]:
+    """What tells the file system of a remote name, and the path in it."""
     scheme, _, rest = name.partition("://")
     host, _, path = rest.partition("/")
     # Options of a file system stand behind a question mark; a picture's own name may have one too.
     options = f"?{path.rpartition('?')[2]}" if re.search(r"\?\w+=", path) else ""
     path = path.removesuffix(options) if options else path
-    system = _system(f"{scheme}://{host}/{options}" if scheme in _OF_THE_HOST else f"{scheme}://{host}{options}")
-    return system, f"/{path}" if scheme in _OF_THE_HOST else f"{host}/{path}" if path else host
+    root = f"{scheme}://{host}/{options}" if scheme in _OF_THE_HOST else f"{scheme}://{host}{options}"
+    return root, f"/{path}" if scheme in _OF_THE_HOST else f"{host}/{path}" if path else host
 
 
 # Whose paths begin below the host; elsewhere the host is a bucket, and the first part of the path.

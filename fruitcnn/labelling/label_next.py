@@ -62,7 +62,7 @@ def label_next(pool: list[Path], request: Request) -> int:
     choice.tell("asked is")
     found = read_pool(identifier, files, labelled=_labelled(choice.file))
     if not found.answers:
-        raise _nothing_left(found)
+        raise _nothing_left(found, pool[0])
     chosen = choose_pictures(found, request.count)
     print(_summary(found, chosen), file=sys.stderr)
     if request.page is not None:
@@ -133,10 +133,10 @@ def _summary(pool: Pool, chosen: list[Listed]) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _nothing_left(pool: Pool) -> DatasetError:
+def _nothing_left(pool: Pool, named: Path) -> DatasetError:
     if pool.labelled:
-        return DatasetError("all pictures that can be read have a label already", remedy="add new ones")
-    return DatasetError("none of the pictures can be read", remedy=f"see: {pool.unreadable[0].error}")
+        return DatasetError("all pictures that can be read have a label already", value=named, remedy="add new ones")
+    return DatasetError("none of the pictures can be read", value=named, remedy=f"see: {pool.unreadable[0].error}")
 
 
 @contextlib.contextmanager

@@ -93,7 +93,9 @@ def _work_together(search: Search, workers: int) -> None:
                 print(f"fruitcnn: a process was killed by signal {-process.exitcode}; another goes on", file=sys.stderr)
                 processes.append(_started(search))
             elif process.exitcode:
-                raise FruitcnnError("a process of the search failed", remedy="see its message above")
+                raise FruitcnnError(
+                    "a process of the search failed", value=search.folder, remedy="see its message above"
+                )
 
 
 def _started(search: Search) -> SpawnProcess:

@@ -1,5 +1,6 @@
 """What sources mean, as a stream, and the list that is written of it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,13 +51,16 @@ def test_lists_name_pictures_from_their_own_folder(tmp_path: Path) -> None:
     (tmp_path / "names.csv").write_bytes(
         b'\xef\xbb\xbffile,label\na.png,x\n\n"b,c.png",y\nd\xff.png,z\nhttp://h/e.png,z\n'
     )
-    names = [b"a.png", b"s3://bucket/b.png", b"\xff.png"]
+    names = [b"a.png", b"memory://bucket/b.png", b"\xff.png"]
     parquet.write_table(pa.table({"n": [1, 2, 3], "file": names}), tmp_path / "names.parquet")
-    found = list(streamed_names([str(tmp_path / "names.csv"), str(tmp_path / "names.parquet")]))
+    named = ["http://h/x.png", "memory://bucket/x.png"]
+    lists = [str(tmp_path / "names.csv"), str(tmp_path / "names.parquet")]
+    found = list(streamed_names([*lists, *named]))
     base = f"{tmp_path}/"
     assert found == [
         *(f"{base}a.png", f"{base}b,c.png", f"{base}d\udcff.png", "http://h/e.png"),
-        *(f"{base}a.png", "s3://bucket/b.png", f"{base}\udcff.png"),
+        *(f"{base}a.png", "memory://bucket/b.png", f"{base}\udcff.png"),
+        *named,
     ]
     for name, text, problem in [
         ("bad.csv", "path\na.png\n", "has no column called file"),
@@ -68,6 +72,49 @@ def test_lists_name_pictures_from_their_own_folder(tmp_path: Path) -> None:
             (tmp_path / name).write_text(text)
         with pytest.raises(UsageError, match=problem):
             list(streamed_names([str(tmp_path / name)]))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_list_reaches_no_place_that_the_command_does_not_name(ending: str, tmp_path: Path) -> None:
+    """Another host, scheme, port, bucket, or another server by an option of its file system."""
+    named = ["http://host/x.png", "memory://bucket/x.png"]
+    path = tmp_path / f"list.{ending}"
+
+    def names(listed: str) -> list[object]:
+        if ending == "csv":
+            path.write_text(f"file\n{listed}\n")
+        else:
+            parquet.write_table(pa.table({"file": [listed]}), path)
+        return list(streamed_names([*named, str(path)]))
+
+    for same in ("http://HOST/other.png", "http://host?picture", "memory://bucket/deep/other.png"):
+        assert names(same) == [*named, same]
+    for other in (
+        *("http://169.254.169.254/latest/meta-data", "https://host/x.png", "http://host:8080/x.png"),
+        *("http://host@evil/x.png", "http://host\\@evil/x.png", "http://host.evil/x.png", "http:///x.png"),
+        *("file:///etc/passwd", "s3://bucket/x.png", "memory://other/x.png"),
+        *("memory://bucket?endpoint_override=evil/x.png", "memory://bucket/x.png?endpoint_override=evil"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(f"stands in {path} alone, and what only a file names is not")):
+            names(other)
+    with pytest.raises(UsageError, match=r"^http://elsewhere/x.png: stands in .*; name a picture or folder of"):
+        names("http://user:secret@elsewhere/x.png")
+
+
+@pytest.mark.parametrize("cell", ["a\0b.mp4", "", None])
+def test_a_cell_of_parquet_that_names_no_file_is_refused_as_in_csv(cell: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "names.parquet"
+    parquet.write_table(pa.table({"file": ["a.png", cell]}), path)
+    with pytest.raises(UsageError, match=r"names.parquet, row 2: names no file; fill it in"):
+        list(streamed_names([str(path)]))
+
+
+def test_texts_of_parquet_that_are_no_text_are_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "names.parquet"
+    text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff.png"]).buffers())
+    parquet.write_table(pa.table({"file": text}), path)
+    with pytest.raises(UsageError, match=r"names.parquet: can't be read as Parquet"):
+        list(streamed_names([str(path)]))
 
 
 def test_what_means_nothing_is_a_row(tmp_path: Path) -> None:

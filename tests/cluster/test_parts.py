@@ -1,8 +1,11 @@
 """Large runs without an engine: their rows are a plain identify's, however often they are interrupted."""
 
+import collections
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from fruitcnn.cluster.parts import Job
 from fruitcnn.errors import DatasetError, UsageError
 from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.request import Request
+from fruitcnn.locks import held_folder
 from tests.cluster.conftest import fill
 from tests.conftest import Run
 from tests.tiny import CARD, write_picture, write_tiny_model
@@ -100,7 +104,10 @@ def test_shares_together_are_the_whole_and_two_of_one_are_safe(photos: Path, tin
         subprocess.Popen([*map(str, command), "--part", share], cwd=tmp_path, stderr=subprocess.PIPE)
         for share in shares
     ]
-    assert [process.communicate()[1].count(b"\n") for process in running] == [1] * 4
+    # Those that wait for the list say so, once.
+    said = [process.communicate()[1].splitlines() for process in running]
+    waits = [[line.startswith(b"waiting for the list of out: ") for line in lines] for lines in said]
+    assert all(one in ([False], [True, False]) for one in waits), said
     assert {process.returncode for process in running} <= {0, 3}
     assert len(parts(tmp_path / "out")) == 14 and not list((tmp_path / "out").glob(".*"))
     assert fill(tmp_path / "whole", photos, model=tiny) == 3
@@ -146,15 +153,51 @@ def test_a_part_whose_file_another_machine_took_for_abandoned_is_written_again(
     whole = tmp_path / "out" / parts(tmp_path / "out")[0]
     wanted = parquet.read_table(whole)
     whole.unlink()
-    taken = []
+    taken: list[Path] = []
+    told = collections.Counter[str]()
 
     def take(counts: dict[str, int]) -> None:
+        told.update(counts)
         for path in whole.parent.glob(".part-*") if not taken else []:
             path.unlink()
             taken.append(path)
 
-    assert Job(whole.parent, threads=1).write_part(0, 8, watch=take) and taken
+    counts = Job(whole.parent, threads=1).write_part(0, 8, watch=take)
+    assert taken and counts == +told and told.total() == 8
     assert parquet.read_table(whole).equals(wanted)
+
+
+def test_who_waits_for_the_list_of_another_says_so_once(photos: Path, tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    command = ["fruitcnn", "identify", photos, "-m", tiny, "-o", "out/", "--per-part", "8"]
+    with held_folder(folder):
+        process = subprocess.Popen(
+            [sys.executable, "-m", *map(str, command)], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr
+        first = process.stderr.readline()
+        # For a second look at least.
+        time.sleep(1.2)
+    assert first == f"waiting for the list of out: process {os.getpid()} is working there\n"
+    assert process.communicate()[1].count("\n") == 1 and process.returncode == 3
+
+
+def test_merged_rows_never_take_the_place_of_what_they_come_from(photos: Path, tiny: Path, tmp_path: Path) -> None:
+    """By any name: its own, a link to it, one that a part could have."""
+    folder = tmp_path / "out"
+    fill(folder, photos, model=tiny)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (tmp_path / "link.json").symlink_to(folder / "manifest.json")
+    (tmp_path / "twin.parquet").hardlink_to(folder / "names-000000000000.parquet")
+    for name in [
+        *("out/manifest.json", "out/names-000000000000.parquet", f"out/{parts(folder)[0]}", "link.json"),
+        *("out/part-000000000000-000000000099.parquet", "out/../out/names-000000000099.parquet", "twin.parquet"),
+    ]:
+        with pytest.raises(UsageError, match=r"is a name of the folder's own files|is read by this command"):
+            merge(folder, tmp_path / name, force=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert merge(folder, folder / "all.csv") == 53
 
 
 def test_a_folder_of_others_is_left_alone(photos: Path, tiny: Path, tmp_path: Path) -> None:
