@@ -201,6 +201,28 @@ def test_clients_that_leave(served: Served) -> None:
     assert not [line for line in served.lines if "error" in line]
 
 
+@pytest.mark.parametrize("path", ["/identify", "/large.bin"])
+def test_clients_that_never_read(tmp_path: Path, path: str) -> None:
+    """Whether an answer waits as a whole, to be closed behind, or in parts: it does not wait for ever."""
+    labels = tuple(letter * 12_000_000 for letter in "abc") if path == "/identify" else CARD.labels
+    write_tiny_model(tmp_path / "model.onnx", ModelCard(labels=labels, size=CARD.size))
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "index.html").write_text("the page")
+    (tmp_path / "page" / "large.bin").write_bytes(bytes(30_000_000))
+    with serving(tmp_path, folder=tmp_path) as server:
+        files = Path(f"/proc/{server.process.pid}/fd")
+        before = len(list(files.iterdir()))
+        method, body = ("POST", PICTURES[0]) if path == "/identify" else ("GET", b"")
+        connections = [server.connect() for _ in range(5)]
+        for connection in connections:
+            head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+        wait_until(lambda: len(list(files.iterdir())) >= before + 5)
+        wait_until(lambda: len(list(files.iterdir())) <= before)
+        for connection in connections:
+            connection.close()
+
+
 def test_bytes_that_are_no_http(served: Served) -> None:
     chance = random.Random(1)
     lines = [b"POST /identify HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"\x16\x03\x01" * 9]
