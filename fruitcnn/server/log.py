@@ -8,18 +8,20 @@ import sys
 from fruitcnn.terminal import printable
 
 LOGGER = logging.getLogger("fruitcnn.server")
+# Those that have something to say of what goes wrong.
+_LIBRARIES = ("uvicorn.error", "asyncio", "python_multipart")
 # The attribute of a log record that has the fields of a request.
 _FIELDS = "exchange"
 _EXCHANGE = "{client} {method} {path} {status}, {ms} ms, {bytes:,} bytes"
 
 
 def configure_log(form: str) -> None:
-    """From here on this process' messages, and uvicorn's warnings, are lines of the form `text` or `json`."""
+    """From here on this process' messages, and its libraries' warnings, are lines of the form `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    for logger, level in ((LOGGER, logging.INFO), (logging.getLogger("uvicorn.error"), logging.WARNING)):
+    for logger in (LOGGER, *map(logging.getLogger, _LIBRARIES)):
         logger.handlers = [handler]
-        logger.setLevel(level)
+        logger.setLevel(logging.INFO if logger is LOGGER else logging.WARNING)
         logger.propagate = False
 
 
