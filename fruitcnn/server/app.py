@@ -55,8 +55,8 @@ class Service:
 
     def __init__(self, settings: Settings, board: Board, counters: Counters, model: ServedModel) -> None:
         self.models = Models(settings.file, model)
-        self.queue = Queue(settings.threads)
-        self.held = HeldBytes()
+        self.queue = Queue(settings.threads, counters.show_waiting)
+        self.held = HeldBytes(counters.show_held)
         self.board = board
         self.counters = counters
         self._reloading = asyncio.Lock()
@@ -71,8 +71,8 @@ class Service:
         # Before the body comes, for who would have sent it for nothing.
         self.queue.check_room()
         with self.held.lease() as lease:
-            body = await read_body(request, lease)
-            sent = sent_pictures(request.headers.get("content-type", ""), body)
+            # Nothing here holds the body: a form's pictures are copies.
+            sent = sent_pictures(request.headers.get("content-type", ""), await read_body(request, lease))
             pictures = [sent] if isinstance(sent, SentPicture) else sent
             jobs = [functools.partial(model.answer, picture, top, explained=explain) for picture in pictures]
             rows = await self.queue.answers(jobs, functools.partial(_until_gone, request))
@@ -119,7 +119,8 @@ def build_app(
     _add_errors(app)
     page = settings.file.parent / _PAGE
     if (page / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=page, html=True))
+        # Behind the routes, whose methods it would hide.
+        app.router.default = StaticFiles(directory=page, html=True)
     else:
         app.get("/", include_in_schema=False)(_to_docs)
     return Front(app, counters, settings.token)
@@ -151,9 +152,7 @@ def _add_routes(app: FastAPI) -> None:
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         """Show what was counted, as Prometheus reads it."""
-        service = _service(request)
-        service.counters.show(service.queue.length, service.held.total)
-        return PlainTextResponse(service.board.text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(_service(request).board.text(), media_type="text/plain; version=0.0.4")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

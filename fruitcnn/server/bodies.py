@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import email.message
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,14 @@ class SentPicture:
 
 
 class HeldBytes:
-    """How many bytes of bodies are in memory, all requests of this process together."""
+    """How many bytes of bodies are in memory, all requests of this process together.
 
-    def __init__(self) -> None:
+    tell: called with their number, whenever it changes.
+    """
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
         self.total = 0
+        self._tell = tell
 
     @contextlib.contextmanager
     def lease(self) -> Iterator["Lease"]:
@@ -42,7 +47,12 @@ class HeldBytes:
         try:
             yield lease
         finally:
-            self.total -= lease.amount
+            self.change(-lease.amount)
+
+    def change(self, amount: int) -> None:
+        """Hold so many bytes more, or less."""
+        self.total += amount
+        self._tell(self.total)
 
 
 class Lease:
@@ -55,7 +65,7 @@ class Lease:
     def grow(self, amount: int) -> None:
         """Hold so many bytes more. Raises HttpError where one or all bodies together have too many."""
         self.amount += amount
-        self._held.total += amount
+        self._held.change(amount)
         if self.amount > BODY_BYTES:
             raise _too_large(f"more than {BODY_BYTES:,}")
         if self._held.total > HELD_BYTES:
@@ -117,20 +127,20 @@ class _Form:
         self._parts = 0
         self._header = self._value = b""
         self._name: str | None = None
-        self._data: list[bytes] = []
+        self._data: list[memoryview] = []
 
     def callbacks(self) -> "MultipartCallbacks":
         return {
-            "on_part_begin": self._begin,
+            "on_part_begin": self._begin_part,
             "on_header_field": self._field,
             "on_header_value": self._more_value,
             "on_header_end": self._end_header,
             "on_part_data": self._more_data,
-            "on_part_end": self._end,
-            "on_end": self._finish,
+            "on_part_end": self._end_part,
+            "on_end": self._end_form,
         }
 
-    def _begin(self) -> None:
+    def _begin_part(self) -> None:
         self._parts += 1
         if self._parts > PICTURES:
             raise HttpError(
@@ -146,20 +156,35 @@ class _Form:
 
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
-            name = parse_options_header(self._value)[1].get(b"filename")
-            self._name = None if name is None else name.decode("utf-8", "replace")
+            self._name = _file_name(self._value)
         self._header = self._value = b""
 
     def _more_data(self, data: bytes, start: int, end: int) -> None:
         if self._name is not None:
-            self._data.append(data[start:end])
+            # A copy would be a third one of the body.
+            self._data.append(memoryview(data)[start:end])
 
-    def _end(self) -> None:
+    def _end_part(self) -> None:
         if self._name is not None:
             self.pictures.append(SentPicture(self._name, b"".join(self._data)))
 
-    def _finish(self) -> None:
+    def _end_form(self) -> None:
         self.is_whole = True
+
+
+def _file_name(disposition: bytes) -> str | None:
+    """What a part's file is called; None for a part that is no file."""
+    plain = parse_options_header(disposition)[1].get(b"filename")
+    if plain is not None:
+        return plain.decode("utf-8", "replace")
+    # As RFC 5987 has it (filename*=utf-8''...): RFC 7578 forbids it in forms, and some send it.
+    head = email.message.Message()
+    head["content-disposition"] = disposition.decode("latin-1")
+    extended = head.get_param("filename", header="content-disposition")
+    if not isinstance(extended, tuple):
+        return None
+    coding = "latin-1" if (extended[0] or "").lower() == "iso-8859-1" else "utf-8"
+    return extended[2].encode("latin-1", "replace").decode(coding, "replace")
 
 
 def _too_large(size: str) -> HttpError:

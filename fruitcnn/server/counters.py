@@ -109,10 +109,13 @@ class Counters:
         """A model was loaded, or could not be."""
         self._add(_FAILED if failed else _LOADS)
 
-    def show(self, waiting: int, held: int) -> None:
-        """How many pictures wait now, and how many bytes are held."""
-        self._board.put(self._start + _CELLS[_WAITING], waiting)
-        self._board.put(self._start + _CELLS[_HELD], held)
+    def show_waiting(self, pictures: int) -> None:
+        """So many pictures wait now."""
+        self._board.put(self._start + _CELLS[_WAITING], pictures)
+
+    def show_held(self, amount: int) -> None:
+        """So many bytes of bodies are held now."""
+        self._board.put(self._start + _CELLS[_HELD], amount)
 
     def _add(self, cell: str, amount: float = 1) -> None:
         self._board.add(self._start + _CELLS[cell], amount)

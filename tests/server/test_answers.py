@@ -190,6 +190,9 @@ def test_the_page_that_was_built_is_served_at_the_root(tmp_path: Path) -> None:
         assert client.get("/v-1/worker.mjs").headers["content-type"].startswith("text/javascript")
         assert client.get("/v-1/run.wasm").headers["content-type"] == "application/wasm"
         assert client.get("/ready").json()["ready"]
+        wrong = client.get("/identify")
+        assert wrong.status_code == 405 and wrong.headers["allow"] == "POST"
+        assert client.get("/nothing").status_code == 404
         for outside in ("/../model.onnx", "/..%2fmodel.onnx", "/v-1/../../model.onnx"):
             with server.connect() as connection:
                 connection.sendall(f"GET {outside} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -211,6 +214,23 @@ def test_the_log_tells_no_secrets(model: Path, tmp_path: Path) -> None:
     assert {row["client"] for row in asked} == {"127.0.0.1"}, "whatever a header says"
     assert all(row["ms"] >= 0 and row["level"] == "info" and row["time"].endswith("+00:00") for row in asked)
     assert "secret" not in "".join(server.lines) and "6.6.6.6" not in "".join(server.lines)
+
+
+def test_each_line_of_the_log_is_json_whatever_clients_send(model: Path, tmp_path: Path) -> None:
+    """A broken form and clients that leave while their picture has a thread."""
+    slow = picture(side=2000)
+    with serving(model, "--log", "json", folder=tmp_path) as server:
+        with server.client() as client:
+            broken = {"Content-Type": "multipart/form-data; boundary=b"}
+            assert client.post("/identify", content=b"no boundary", headers=broken).status_code == 400
+        for _ in range(8):
+            with server.connect() as connection:
+                head = b"POST /identify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                connection.sendall(head % len(slow) + slow)
+        assert server.end() == 0
+    rows = [json.loads(line) for line in server.lines]
+    assert [row for row in rows if row.get("status") == 499], "one left in time"
+    assert not [row for row in rows if "never retrieved" in row["message"]]
 
 
 TOKEN = "a-token-of-the-tests"
@@ -239,6 +259,13 @@ def test_no_address_is_open_without_a_token(cli: Run, model: Path, host: str) ->
     assert (
         done.returncode == 2 and f"{host}:0: whoever reaches this address could ask; set FRUITCNN_TOKEN" in done.stderr
     )
+
+
+def test_a_host_that_is_no_name_is_refused(cli: Run, model: Path) -> None:
+    host = "a" * 64 + ".example"
+    done = cli("serve", model, "--host", host, "--port", 0)
+    assert done.returncode == 2 and f"{host}:0: " in done.stderr and "--host" in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("token", ["", "short", "with spaces in it, many"])

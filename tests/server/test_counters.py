@@ -35,7 +35,8 @@ def test_the_row_of_a_process_that_is_gone_is_gone_on_with() -> None:
     board = Board(1)
     first = board.claim()
     first.count_picture("identified")
-    first.show(waiting=7, held=8)
+    first.show_waiting(7)
+    first.show_held(8)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     board._owners[0] = gone.pid
