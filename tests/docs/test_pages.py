@@ -15,8 +15,8 @@ from fruitcnn import train
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
-# Pages with a test of their own: tests/docs/test_extending.py, tests/test_api.py.
-OTHERS = {"extending.md", "api.md"}
+# Pages with a test of their own: beside this one, and tests/test_api.py.
+OTHERS = {"extending.md", "api.md", "serve.md", "tune.md"}
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>.*?) -->\n)?^```(?P<language>sh|python)\n(?P<text>.*?)^```$", re.M | re.S
 )
