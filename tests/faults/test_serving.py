@@ -136,9 +136,9 @@ def test_a_body_that_is_too_large_and_not_announced(served: Served) -> None:
 
 def test_an_answer_reaches_who_has_sent_too_much(served: Served) -> None:
     """A client that sends all before it reads gets the refusal, not a broken connection."""
-    with served.client() as client:
-        answer = client.post("/identify", content=bytes(40_000_000))
-        assert answer.status_code == 413
+    with served.connect() as connection:
+        connection.sendall(HEAD + b"Content-Length: 40000000\r\n\r\n" + bytes(40_000_000))
+        assert answer_of(connection).status == 413
     with served.connect() as connection:
         connection.sendall(
             HEAD.replace(b"/identify", b"/nothing") + b"Content-Length: 5000000\r\n\r\n" + bytes(5_000_000)
