@@ -127,9 +127,12 @@ def _picture_findings(
         found += duplicate_findings(pictures, groups)
     # What the set itself calls a group is no news, but no independent witness either.
     together = named_groups([record.group for record in pictures], groups)
-    doubtful = {record.file for one in found if one.kind in (BLANK, TWO_LABELS) for record in one.records}
-    trusted = np.array([record.file not in doubtful for record in pictures])
-    labels, more = label_findings(pictures, pixels, together, trusted)
+    blank, doubtful = (
+        {record.file for one in found if one.kind in kinds for record in one.records}
+        for kinds in ((BLANK,), (BLANK, TWO_LABELS))
+    )
+    trusted, shown = (np.array([record.file not in out for record in pictures]) for out in (doubtful, blank))
+    labels, more = label_findings(pictures, pixels, together, trusted=trusted, shown=shown)
     return found + labels, remarks + more
 
 

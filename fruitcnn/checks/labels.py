@@ -1,8 +1,9 @@
 """Labels that look wrong and pictures unlike all others, by the features that the recipe `features` learns from.
 
-Each picture is answered by a last layer that has met neither it nor its near-duplicates (folds); which answers speak
-against a label, confident learning says (Northcutt, Jiang and Chuang 2021). Pictures unlike all others are far from
-even the nearest few of the others, measured by the spread of that distance over the set.
+Each picture is answered by a last layer that has met neither it nor its near-duplicates (folds): an answer that is far
+more probable than the label speaks against it. Not by confident learning, which asks for as much as is usual among the
+pictures of the other class: where those are easy to tell, more than most pictures with a wrong label reach. Pictures
+unlike all others are far from even the nearest few of the others, measured by the spread of that distance over the set.
 """
 
 import numpy as np
@@ -15,15 +16,15 @@ from fruitcnn.calibration.softmax import log_softmax
 from fruitcnn.checks.finding import LABEL, ODD, Finding, kept
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.store import PixelRows
-from fruitcnn.evaluation.suspects import suspicious_labels
 from fruitcnn.features.backbone import cut_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.features.shipped import MULTIPLE
 from fruitcnn.progress import part, tracked
 
-_FOLDS, _PENALTY = 5, 5.0
-# Directions in which the features vary most: what is beyond costs five times the time and changes hardly an answer.
-_DIRECTIONS = 256
+# The layer has to err on the side of the many: less penalty, or more directions, and it learns wrong labels by heart.
+_FOLDS, _PENALTY, _DIRECTIONS = 5, 40.0, 128
+# By how much the probability of another class is above that of the label.
+_MARGIN = 0.4
 # Pictures that a fold's layer learns from, and that distances are measured to, at most: time grows with N alone.
 _LEARNED, _REFERENCES, _BLOCK = 2_000, 4_000, 1_024
 _NEIGHBOURS = 5
@@ -31,7 +32,7 @@ _NEIGHBOURS = 5
 _FAR = 4.0
 # Of the labels, the answers must agree with so many before they are held against the others; and so many of the
 # pictures must be trusted before the others are not learned from.
-_AGREEMENT, _MOST = 0.75, 0.5
+_AGREEMENT, _MOST = 0.8, 0.5
 # Fewer pictures say nothing about each other.
 _FEWEST = 30
 _SMALLEST, _LARGEST = 64, 256
@@ -45,11 +46,12 @@ def size_to_look_at(sizes: list[tuple[int, int]]) -> int:
 
 
 def label_findings(
-    records: list[Record], pixels: PixelRows, groups: IntArray, trusted: BoolArray
+    records: list[Record], pixels: PixelRows, groups: IntArray, *, trusted: BoolArray, shown: BoolArray
 ) -> tuple[list[Finding], list[str]]:
     """Findings on N pictures, and remarks. pixels: [N, S, S, 3]; groups: [N], equal for near-duplicates.
 
-    trusted: [N], of which nothing worse is known already: these are learned from, and judged.
+    trusted: [N], of which nothing worse is known already: these are learned from. shown: [N], which show something:
+    these are judged, the pictures under two labels as well, of which one is right.
     """
     labels = sorted({record.label for record in records})
     if len(records) < _FEWEST or len(labels) < 2 or checkpoint.SHIPPED is None:
@@ -65,11 +67,11 @@ def label_findings(
     agreement = float((probabilities.argmax(1) == targets)[trusted].mean()) if trusted.any() else 0.0
     if agreement < _AGREEMENT:
         remarks.append(f"no label is judged: by these features only {agreement:.0%} look like what they are called")
-    for suspect in suspicious_labels(probabilities, targets) if not remarks else []:
-        if not trusted[suspect.index]:
+    for place, suggested in doubtful_labels(probabilities, targets) if not remarks else []:
+        if not shown[place]:
             continue
-        record, other = records[suspect.index], labels[suspect.suggested]
-        note = f"rather {other} ({probabilities[suspect.index, suspect.suggested]:.0%}) than {record.label}"
+        record, other = records[place], labels[suggested]
+        note = f"rather {other} ({probabilities[place, suggested]:.0%}) than {record.label}"
         found.append(Finding(LABEL, (record,), note, (kept(record, note, other),)))
     far = distances(rows, groups)
     spread = 1.4826 * float(np.median(np.abs(far - np.median(far)))) or 1.0
@@ -99,6 +101,18 @@ def held_out_probabilities(
     return np.exp(log_softmax(logits))
 
 
+def doubtful_labels(probabilities: FloatArray, targets: IntArray) -> list[tuple[int, int]]:
+    """Pictures with a doubtful label, the most doubtful first, each with its likeliest class: both are indices.
+
+    probabilities: [N, C], of pictures that were not learned from; targets: [N].
+    """
+    rows = np.arange(len(targets))
+    suggested = probabilities.argmax(1)
+    margin = probabilities[rows, suggested] - probabilities[rows, targets]
+    ranked = np.argsort(-margin, kind="stable")[: int((margin > _MARGIN).sum())]
+    return list(zip(ranked.tolist(), suggested[ranked].tolist(), strict=True))
+
+
 def distances(features: Float32Array, groups: IntArray) -> FloatArray:
     """How far each picture is from the nearest few others that are no near-duplicates of it: 1 - cosine, [N]."""
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
@@ -115,14 +129,9 @@ def distances(features: Float32Array, groups: IntArray) -> FloatArray:
 
 
 def _principal(features: Float32Array) -> Float32Array:
-    """The features [N, D] in about the directions in which they vary most, [N, at most _DIRECTIONS].
-
-    Those that random directions turn to when the features are applied to them (Halko, Martinsson and Tropp 2011).
-    """
+    """The features [N, D] in the directions in which they vary most, [N, at most _DIRECTIONS]."""
     rows: Float32Array = features - features.mean(0)
-    if rows.shape[1] <= _DIRECTIONS or len(rows) <= _DIRECTIONS:
-        return rows
-    random = np.random.default_rng(0).standard_normal((rows.shape[1], _DIRECTIONS), np.float32)
-    directions, _ = np.linalg.qr(rows.T @ (rows @ random))
-    found: Float32Array = rows @ directions
+    # Even of fewer pictures: what the penalty weighs depends on the number of directions.
+    _, directions = np.linalg.eigh(rows.T @ rows)  # its columns, that of the least variance first
+    found: Float32Array = rows @ directions[:, -min(_DIRECTIONS, len(rows)) :]
     return found

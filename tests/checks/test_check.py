@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from fruitcnn import check, load_config
 from fruitcnn.cells import width
 from fruitcnn.checks.finding import KINDS, CheckedSet
-from fruitcnn.checks.labels import distances, held_out_probabilities
+from fruitcnn.checks.labels import distances, doubtful_labels, held_out_probabilities
 from fruitcnn.checks.quality import measured
 from fruitcnn.dataset.fixes import COLUMNS, read_fixes
 from fruitcnn.dataset.scan import scan
@@ -119,8 +119,6 @@ def test_pictures_on_both_sides_of_a_split_are_leaks(drawn: Path, tmp_path: Path
 
 def test_wrong_labels_are_named_and_right_ones_are_not(tmp_path: Path) -> None:
     """Blobs in 2 of 8 dimensions: 5 of 200 labels are wrong."""
-    from fruitcnn.evaluation.suspects import suspicious_labels
-
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1], 100)
     features = rng.normal(size=(200, 8)).astype(np.float32)
@@ -128,7 +126,8 @@ def test_wrong_labels_are_named_and_right_ones_are_not(tmp_path: Path) -> None:
     targets = truth.copy()
     targets[[3, 50, 120, 150, 199]] ^= 1
     probabilities = held_out_probabilities(features, targets, np.arange(200), np.ones(200, bool))
-    assert sorted(one.index for one in suspicious_labels(probabilities, targets)) == [3, 50, 120, 150, 199]
+    found = doubtful_labels(probabilities, targets)
+    assert sorted(found) == [(3, 0), (50, 0), (120, 1), (150, 1), (199, 1)]
     far = features.copy()
     far[7] = -far[7] * 9
     assert distances(far - far.mean(0), np.arange(200)).argmax() == 7
@@ -137,6 +136,26 @@ def test_wrong_labels_are_named_and_right_ones_are_not(tmp_path: Path) -> None:
     groups = np.array([*range(200), 7])
     twins -= twins.mean(0)
     assert distances(twins, groups)[200] > distances(twins, np.arange(201))[200]
+
+
+def test_no_layer_has_met_what_it_answers_or_learns_from_what_is_not_trusted() -> None:
+    rng = np.random.default_rng(0)
+    # Of noise only what has met a picture knows its label.
+    targets, alone = np.repeat([0, 1], 50), np.arange(100)
+    noise = rng.normal(size=(100, 400)).astype(np.float32)
+    met = held_out_probabilities(noise, targets, alone, np.ones(100, bool))
+    assert (met.argmax(1) == targets).mean() < 0.7
+    # Two of five labels are wrong, and known to be doubtful for another reason.
+    truth, wrong = targets, np.tile([True, True, False, False, False], 20)
+    blobs = (truth[:, None] * 20 + rng.normal(size=(100, 64))).astype(np.float32)
+    given = np.where(wrong, 1 - truth, truth)
+    found = doubtful_labels(held_out_probabilities(blobs, given, alone, ~wrong), given)
+    assert sorted(place for place, _ in found) == np.flatnonzero(wrong).tolist()
+
+
+def test_a_label_is_doubtful_only_where_another_is_far_more_probable() -> None:
+    rows = [[0.28, 0.72, 0.0], [0.31, 0.69, 0.0], [0.9, 0.05, 0.05], [0.1, 0.0, 0.9], [0.5, 0.0, 0.5]]
+    assert doubtful_labels(np.array(rows), np.array([0, 0, 0, 0, 1])) == [(3, 2), (4, 0), (0, 1)]
 
 
 def test_a_blurred_picture_is_less_sharp_whatever_its_contrast() -> None:
