@@ -24,7 +24,7 @@ from fruitcnn.progress import part, tracked
 # The layer has to err on the side of the many: less penalty, or more directions, and it learns wrong labels by heart.
 _FOLDS, _PENALTY, _DIRECTIONS = 5, 40.0, 128
 # By how much the probability of another class is above that of the label.
-_MARGIN = 0.4
+_MARGIN = 0.5
 # Pictures that a fold's layer learns from, and that distances are measured to, at most: time grows with N alone.
 _LEARNED, _REFERENCES, _BLOCK = 2_000, 4_000, 1_024
 _NEIGHBOURS = 5

@@ -154,7 +154,7 @@ def test_no_layer_has_met_what_it_answers_or_learns_from_what_is_not_trusted() -
 
 
 def test_a_label_is_doubtful_only_where_another_is_far_more_probable() -> None:
-    rows = [[0.28, 0.72, 0.0], [0.31, 0.69, 0.0], [0.9, 0.05, 0.05], [0.1, 0.0, 0.9], [0.5, 0.0, 0.5]]
+    rows = [[0.24, 0.76, 0.0], [0.27, 0.73, 0.0], [0.9, 0.05, 0.05], [0.1, 0.0, 0.9], [0.6, 0.0, 0.4]]
     assert doubtful_labels(np.array(rows), np.array([0, 0, 0, 0, 1])) == [(3, 2), (4, 0), (0, 1)]
 
 
