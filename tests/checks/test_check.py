@@ -210,6 +210,12 @@ def test_outputs_of_a_check_cost_no_file(drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds other files"):
         check(drawn, report=tmp_path / "mine")
+    # An earlier check's page beside it makes the folder no other's.
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "check.html").write_text('<meta name="generator" content="fruitcnn 0">')
+    (tmp_path / "ours" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds other files"):
+        check(drawn, report=tmp_path / "ours")
     with pytest.raises(UsageError, match="no such folder"):
         check(drawn, report=tmp_path / "no" / "where")
     assert os.listdir(tmp_path / "mine") == ["notes.txt"]  # noqa: PTH208
