@@ -7,6 +7,7 @@ burst or another exposure would need it, and judges what remains. Measured in be
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from fruitcnn.arrays import BoolArray, Float32Array
 from fruitcnn.image import Pixels
@@ -19,6 +20,9 @@ _MOST_OVERALL, _MOST_AT_WORST = 0.15, 0.33
 _HOPELESS = 0.25
 # A worst two-hundredth that differs no more than this many times as much as the calmer three quarters is noise.
 _LIKE_THE_REST = 3.0
+# A copy differs everywhere a little, and most at its edges: by so much of the slope that both pictures have there. What
+# the worst two-hundredth of a still camera's picture differs by beyond that, in units of the calmer three quarters.
+_OF_THE_SLOPE, _MOST_UNEXPLAINED, _LEAST_NOISE = 0.5, 2.0, 0.5
 # Pictures that had to be moved by more than this many pixels, and how much more may remain of such.
 _MOVED, _ROOM_WHERE_MOVED = 0.75, 1.8
 # The margin in which logos and dates are written, and in which crops and bursts differ.
@@ -51,7 +55,9 @@ def are_same(first: Pixels, second: Pixels) -> BoolArray:
         return same
     moved, light = _align(one[likely], other[likely], _STEPS[1], 2 * moved[likely], light[likely])
     left = _left(one[likely], other[likely], moved, light)
-    same[likely] = _is_little(left, contrast[likely], np.abs(moved).max(1))
+    far = np.abs(moved).max(1)
+    is_explained = (far >= _MOVED) | _is_explained(left, np.minimum(_slope(one[likely]), _slope(other[likely])))
+    same[likely] = _is_little(left, contrast[likely], far) & is_explained
     return same
 
 
@@ -73,7 +79,7 @@ def _overall(left: Float32Array) -> Float32Array:
 
 def _is_little(left: Float32Array, contrast: Float32Array, moved: Float32Array) -> BoolArray:
     """Whether what differs [P, S, S] may come from an encoder, in pictures of a contrast that were moved so far [P]."""
-    middle = np.sort(left[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].reshape(len(left), -1), 1)
+    middle = np.sort(_middle(left), 1)
     places = middle.shape[1]
     worst = middle[:, -places // 200 :].mean(1)
     calm = middle[:, places * 3 // 4] + _NOISE
@@ -82,6 +88,28 @@ def _is_little(left: Float32Array, contrast: Float32Array, moved: Float32Array) 
     at_worst = (worst <= _MOST_AT_WORST * room * contrast) | (worst <= _LIKE_THE_REST * room * calm)
     is_little: BoolArray = (_overall(left) <= _MOST_OVERALL * contrast) & at_worst
     return is_little
+
+
+def _is_explained(left: Float32Array, slope: Float32Array) -> BoolArray:
+    """Whether what differs [P, S, S] is noise and loss at the edges that both have [P, S, S], not a mark on one."""
+    middle, edges = (_middle(values) for values in (left, slope))
+    calm = np.quantile(middle, 0.75, 1) + _LEAST_NOISE
+    beyond = np.sort(middle - _OF_THE_SLOPE * edges, 1)[:, -middle.shape[1] // 200 :].mean(1)
+    is_explained: BoolArray = beyond <= _MOST_UNEXPLAINED * calm
+    return is_explained
+
+
+def _middle(values: Float32Array) -> Float32Array:
+    """Of values [P, S, S] those that lie within the margin: [P, K]."""
+    return values[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].reshape(len(values), -1)
+
+
+def _slope(pictures: Float32Array) -> Float32Array:
+    """The steepest slope at each place of pictures [P, S, S, 3] or beside it, in levels a pixel: [P, S, S]."""
+    slope = np.sqrt(sum((np.gradient(pictures, axis=axis) ** 2).mean(-1) for axis in (1, 2)))
+    padded = np.pad(slope, ((0, 0), (1, 1), (1, 1)), "edge")
+    steepest: Float32Array = sliding_window_view(padded, (3, 3), (1, 2)).max((-2, -1))
+    return steepest
 
 
 def _align(
