@@ -32,7 +32,7 @@ def is_video(name: str) -> bool:
     try:
         with open_regular(name) as file:
             return kind_of(file.read(64)) is None
-    except OSError:
+    except (OSError, ValueError):
         # Reading it says what is wrong.
         return False
 
