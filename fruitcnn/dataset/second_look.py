@@ -23,6 +23,8 @@ _LIKE_THE_REST = 3.0
 # A copy differs everywhere a little, and most at its edges: by so much of the slope that both pictures have there. What
 # the worst two-hundredth of a still camera's picture differs by beyond that, in units of the calmer three quarters.
 _OF_THE_SLOPE, _MOST_UNEXPLAINED, _LEAST_NOISE = 0.5, 2.0, 0.5
+# Levels of noise in those three quarters, beyond which a mark can't be told from what an encoder does.
+_NOISY = 3.0
 # Pictures that had to be moved by more than this many pixels, and how much more may remain of such.
 _MOVED, _ROOM_WHERE_MOVED = 0.75, 1.8
 # The margin in which logos and dates are written, and in which crops and bursts differ.
@@ -95,7 +97,7 @@ def _is_explained(left: Float32Array, slope: Float32Array) -> BoolArray:
     middle, edges = (_middle(values) for values in (left, slope))
     calm = np.quantile(middle, 0.75, 1) + _LEAST_NOISE
     beyond = np.sort(middle - _OF_THE_SLOPE * edges, 1)[:, -middle.shape[1] // 200 :].mean(1)
-    is_explained: BoolArray = beyond <= _MOST_UNEXPLAINED * calm
+    is_explained: BoolArray = (beyond <= _MOST_UNEXPLAINED * calm) | (calm > _NOISY)
     return is_explained
 
 
