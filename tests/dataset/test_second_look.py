@@ -59,7 +59,7 @@ def disc(colour: tuple[int, int, int], number: int = 0) -> Image.Image:
     return image
 
 
-def part(seed: int, *, thin: bool = False) -> Image.Image:
+def part(seed: int, *, thin: bool = False, noise: float = 3) -> Image.Image:
     """A part before a fixed camera, with a scratch of its own (seed 0: without), and the noise of a sensor."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", (256, 256), (120, 118, 110))
@@ -69,13 +69,14 @@ def part(seed: int, *, thin: bool = False) -> Image.Image:
     if seed:
         x, y = rng.uniform(90, 140, 2)
         draw.line((x, y, x + rng.uniform(-60, 60), y + 30), (100,) * 3 if thin else (60, 60, 60), 2 if thin else 4)
-    noisy = np.asarray(image, float) + rng.normal(0, 3, (256, 256, 3))
+    noisy = np.asarray(image, float) + rng.normal(0, noise, (256, 256, 3))
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
 ALIKE = {
     "colours": [disc((220, 40, 30)), disc((60, 160, 40)), disc((60, 80, 200)), disc((230, 200, 40))],
     "scratches": [part(seed) for seed in range(8)],
+    "scratches in poor light": [part(seed, noise=25) for seed in range(4)],
     "a thin and faint scratch": [part(0), part(4, thin=True)],
 }
 
