@@ -340,7 +340,7 @@ def test_at_most_64_pictures_evenly_spaced_or_drawn_ones() -> None:
     net = KerasNetwork(randomised("fruit_net"))
 
     def calibrated(temperature: float) -> Callable[[Pixels], Float32Array]:
-        return net.calibrated(Calibration(temperature, None)).logits
+        return net.calibrated(Calibration(temperature, None, 9)).logits
 
     rows = np.repeat(np.arange(130, dtype=np.uint8)[:, None], 48 * 48 * 3, axis=1).reshape(130, 48, 48, 3)
     found = measure_reference(calibrated(2.0), ["a", "b", "c"], rows, size=48)

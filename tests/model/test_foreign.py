@@ -34,7 +34,7 @@ def test_its_files_pass_the_gate(name: str, tmp_path: Path) -> None:
     if "evidence" in answer.output_names:
         outputs[-1]["grid"] = list(answer.outputs[-1].shape[2:])
     card = ModelCard(labels=("a", "b", "c"), size=model.inputs[0].shape[1], outputs=tuple(outputs))
-    logits = KerasNetwork(model).calibrated(Calibration(0.7, None)).logits
+    logits = KerasNetwork(model).calibrated(Calibration(0.7, None, 9)).logits
     reference = measure_reference(logits, list(card.labels), None, size=card.size)
     assert reference.logits.std(axis=0).max() > 1e-3, "the comparison must be able to fail"
     parities = export_run(KerasSource(answer, card, Gate(reference)), tmp_path)
