@@ -14,12 +14,12 @@ from fruitcnn.image import Pixels
 
 # Side of the pictures that are compared.
 LOOK_SIZE = 64
-# What may remain, in units of the pictures' own contrast: over all of the picture, and in its worst two-hundredth.
-_MOST_OVERALL, _MOST_AT_WORST = 0.15, 0.33
+# What may remain, in units of the pictures' own contrast: over all of the picture, and in its worst hundredth.
+_MOST_OVERALL, _MOST_AT_WORST = 0.15, 0.3
 # What remains at half the size, which rules a pair out before the finer steps.
 _HOPELESS = 0.25
-# A worst two-hundredth that differs no more than this many times as much as the calmer three quarters is noise.
-_LIKE_THE_REST = 3.0
+# A worst hundredth that differs no more than this many times as much as the calmer three quarters is noise.
+_LIKE_THE_REST = 2.8
 # A copy differs everywhere a little, and most at its edges: by so much of the slope that both pictures have there. What
 # the worst two-hundredth of a still camera's picture differs by beyond that, in units of the calmer three quarters.
 _OF_THE_SLOPE, _MOST_UNEXPLAINED, _LEAST_NOISE = 0.5, 2.0, 0.5
@@ -83,7 +83,7 @@ def _is_little(left: Float32Array, contrast: Float32Array, moved: Float32Array) 
     """Whether what differs [P, S, S] may come from an encoder, in pictures of a contrast that were moved so far [P]."""
     middle = np.sort(_middle(left), 1)
     places = middle.shape[1]
-    worst = middle[:, -places // 200 :].mean(1)
+    worst = middle[:, -places // 100 :].mean(1)
     calm = middle[:, places * 3 // 4] + _NOISE
     # A camera that has not moved shows its scene again: there a small difference is what matters.
     room = np.where(moved < _MOVED, 1, _ROOM_WHERE_MOVED)
