@@ -67,6 +67,8 @@ def fetch(name: str, folder: Path | None = None, *, address: str | None = None) 
     base = _checked(address or known.address)
     if not folder.absolute().parent.is_dir():
         raise UsageError("no such folder", value=folder.parent, remedy="make it first")
+    # A proxy that can't be used is told before a folder is made.
+    asyncio.run(new_client(AT_A_TIME).aclose())
     with _told_by_name(folder), made_folder(folder), held_folder(folder):
         listing = _listing(files)
         _check_list(folder / LIST, listing)

@@ -134,6 +134,8 @@ def test_few_pictures_are_all_learned_from_and_judged_out_of_fold(
     alone = "these pictures were learned from; each is answered by a model that has not met it (out of fold)"
     assert (alone in (found / checkpoint.REPORT).read_text("utf-8")) is not bool(held_out)
     told = any("all are learned from, and none held out for validation" in line for line in said)
-    promised = any("12 pictures can't promise that at most 5% of new members are refused: 7.7% may be" in line for line in said)
+    promised = any(
+        "12 pictures can't promise that at most 5% of new members are refused: 7.7% may be" in line for line in said
+    )
     assert told is promised is not bool(held_out)
     assert ("7.7% of new pictures of its classes" in describe(str(found))) is not bool(held_out)
