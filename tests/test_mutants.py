@@ -26,7 +26,7 @@ def test_every_entry_of_the_lists_fits_its_file_and_stands_once() -> None:
 
 def test_killed_survived_spoiled_and_stale_are_told_apart(tmp_path: Path) -> None:
     listed = tmp_path / "mutants.toml"
-    killed = ENTRY.format(old='path.name.startswith(".") or', new="", test="")
+    killed = ENTRY.format(old='name.startswith(".") or', new="", test="")
     survived = ENTRY.format(old="Hidden files and folders", new="Hidden folders and files", test="")
     spoiled = ENTRY.format(old="import re\n", new="import re(\n", test="")
     stale = ENTRY.format(old="no such text", new="", test="")

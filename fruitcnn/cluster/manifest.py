@@ -8,7 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, cast
 
-from fruitcnn import __version__
+from fruitcnn import __version__, checkpoint
 from fruitcnn.cluster.name_list import NameList
 from fruitcnn.cluster.name_stream import is_list
 from fruitcnn.cluster.remote_files import is_remote
@@ -17,7 +17,7 @@ from fruitcnn.identify.addresses import is_address, shown_address
 from fruitcnn.outputs import write_text
 from fruitcnn.regular_files import open_regular
 
-MANIFEST, MODEL = "manifest.json", "model.onnx"
+MANIFEST, MODEL = "manifest.json", checkpoint.ONNX
 _FORMAT = "fruitcnn-parts/1"
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import onnx
 
+from fruitcnn import checkpoint
 from fruitcnn.calibration.familiarity import SHARPNESS, Familiarity
 from fruitcnn.calibration.linear_probe import Head, Heads
 from fruitcnn.card import ModelCard
@@ -22,7 +23,7 @@ def keras_twin(graph: onnx.ModelProto, card: ModelCard) -> keras.Model:
     tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
     architecture = card.provenance.get("architecture")
     if not isinstance(architecture, str):
-        raise ModelError("its card names no architecture", value="model.onnx", remedy="train it again")
+        raise ModelError("its card names no architecture", value=checkpoint.ONNX, remedy="train it again")
     size, classes = card.size, len(card.labels)
     model = build_model(architecture, classes=classes, size=size, dropout=0.0, weights="imagenet")
     kernel, bias = tensors[f"{HEAD}/kernel"][:, :, 0, 0].T, tensors[f"{HEAD}/bias"]
