@@ -8,6 +8,7 @@ from fruitcnn.locks import LOCK
 
 KERAS = formats.KERAS.file
 ONNX = formats.ONNX.file
+PAGE = formats.PAGE
 CARD = "card.json"
 CONFIG = "config.yaml"
 SPLIT = "split.csv"

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import onnxruntime
 
+from fruitcnn import checkpoint
 from fruitcnn.errors import ExportError
 
 _PACKAGE = "onnxruntime-web@1.30.0"
@@ -47,7 +48,7 @@ def _npm_pack() -> bytes:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder)
         except FileNotFoundError:
-            raise ExportError("needs npm, which is not here", value="page", remedy="install Node.js") from None
+            raise ExportError("needs npm, which is not here", value=checkpoint.PAGE, remedy="install Node.js") from None
         except subprocess.TimeoutExpired:
             raise _unfetched("no answer within five minutes") from None
         if done.returncode:

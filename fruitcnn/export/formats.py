@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from fruitcnn.errors import UsageError
 
+# What the browser page is called: the format and its folder.
+PAGE = "page"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
@@ -110,8 +113,8 @@ _ROWS = (
         purpose="a folder of pictures, tensors and answers to test other implementations with",
     ),
     Format(
-        name="page",
-        file="page",
+        name=PAGE,
+        file=PAGE,
         made_from="onnx",
         write="fruitcnn.browser.site:write_site",
         prove="fruitcnn.browser.site:prove_site",

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from fruitcnn import __version__
+from fruitcnn import __version__, checkpoint
 from fruitcnn.errors import FruitcnnError
 from fruitcnn.server import limits
 from fruitcnn.server.bodies import HeldBytes, SentPicture, check_head, read_body, sent_pictures
@@ -35,7 +35,7 @@ from fruitcnn.server.queue import Queue
 from fruitcnn.server.served_model import Models, Row, ServedModel
 from fruitcnn.signals import terminal_is_gone
 
-_PAGE = "page"
+_PAGE = checkpoint.PAGE
 # Seconds that a process whose model can't be loaded waits before the next takes its place.
 _PAUSE = 5.0
 
