@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= .
 MODEL ?= checkpoints/fruits-small
 
-.PHONY: help setup run test wheel mutants faults runtimes gpu sample page docs
+.PHONY: help setup run test long wheel mutants faults runtimes gpu sample page docs
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: setup ## Lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+long: setup ## The long tests that `make test` leaves out, but those of `make faults`
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long --ignore tests/faults tests
 
 wheel: setup ## Build wheel and sdist into dist/, check them, and use the wheel in a bare environment outside of here
 	$(BIN)/python -m tests.wheel

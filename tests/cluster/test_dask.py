@@ -113,6 +113,7 @@ def test_a_killed_worker_costs_nothing(slow: Path, start: Start, tiny: Path, tmp
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.long
 def test_a_killed_command_leaves_whole_parts_and_no_worker_and_the_next_goes_on(
     slow: Path, start: Start, tiny: Path, tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_picture_that_kills_its_worker_becomes_a_row(photos: Path, start: Star
     assert sorted(line for line in lines if line != row) == sorted(wanted.splitlines())
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_the_next_command_goes_on(
     slow: Path, start: Start, tiny: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +167,7 @@ def rows_at(folder: Path, tmp_path: Path) -> str:
     return (tmp_path / "of_the_disk.csv").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_command_ends_with_its_workers_and_without_a_word(
     number: signal.Signals, slow: Path, start: Start, tmp_path: Path

@@ -89,6 +89,7 @@ def test_two_processes_learn_what_one_does_to_ten_digits(tmp_path: Path) -> None
     assert max(float((a - b).abs().max()) for a, b in zip(one, two, strict=True)) <= 1e-10
 
 
+@pytest.mark.long
 def test_a_training_by_two_processes_is_that_of_one(finished: Path, drawn: Path, tmp_path: Path) -> None:
     """The same epochs, and one voice. `finished` is the same recipe in one process."""
     process = torchrun(2, "fruitcnn", "train", drawn, "-r", "quick", *SETTINGS, cwd=tmp_path)
@@ -104,6 +105,7 @@ def test_a_training_by_two_processes_is_that_of_one(finished: Path, drawn: Path,
     assert relative_difference(finished, run) < 2e-3
 
 
+@pytest.mark.long
 def test_more_processes_than_pictures_of_a_batch_are_refused(drawn: Path, tmp_path: Path) -> None:
     words = ["train", drawn, "-r", "quick", *SETTINGS, "--set", "train.batch_size=2"]
     process = torchrun(3, "fruitcnn", *words, cwd=tmp_path)
