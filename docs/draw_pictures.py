@@ -70,7 +70,7 @@ def draw_report(folder: Path) -> None:
     pictures = draw_dataset(folder / "others", per_class=20, size=128, seed=8)
     labels = [path.parent.name for path in pictures]
     labels[4], labels[25], labels[43] = "strawberry", "grape", "pineapple"
-    rows = [f"{path},{label}" for path, label in zip(pictures, labels, strict=True)]
+    rows = [f"{path.relative_to(folder)},{label}" for path, label in zip(pictures, labels, strict=True)]
     (folder / "others.csv").write_text("\n".join(["file,label", *rows]))
     run_in_terminal("fruitcnn evaluate mine --data others.csv --report evaluated", folder)
     with Page(width=1100, height=1000) as page:
