@@ -16,7 +16,7 @@ from fruitcnn.evaluation.choice import check_labels, choose_split, outside_pictu
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.leaks import training_pictures
 from fruitcnn.evaluation.predictions import Predictions, is_predictions, write_predictions
-from fruitcnn.evaluation.priors import read_priors, with_priors
+from fruitcnn.evaluation.priors import learned_frequencies, read_priors, with_priors
 from fruitcnn.extras import naming_extras, require_extras
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.outputs import check_inputs_stay, made_folder, written_together
@@ -60,7 +60,7 @@ def evaluate(
         read = (file, file.with_name(checkpoint.SPLIT), data, *(photo.path for photo in listing + others))
         check_inputs_stay([folder / name for name in FILES], read)
     training = training_pictures(file.with_name(checkpoint.SPLIT))
-    learned = None if training is None else training.counts
+    learned = learned_frequencies(None if training is None else training.counts, identifier.card)
     if frequent is not None:
         # Before anything is read: it may be unknown how frequent they were.
         with_priors(Predictions(identifier.card.labels, ()), learned, frequent)

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from fruitcnn.arrays import FloatArray
+from fruitcnn.card import ModelCard
 from fruitcnn.errors import UsageError
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 
 BALANCED = "balanced"
 _OPTION = "--priors"
+# What a card calls `train.class_balance`, where that is not 0.
+CLASS_BALANCE = "class_balance"
 
 
 def read_priors(text: str, labels: tuple[str, ...]) -> FloatArray:
@@ -35,10 +38,19 @@ def read_priors(text: str, labels: tuple[str, ...]) -> FloatArray:
     return shares
 
 
-def with_priors(predictions: Predictions, learned: Mapping[str, int] | None, priors: FloatArray) -> Predictions:
+def learned_frequencies(counts: Mapping[str, int] | None, card: ModelCard) -> dict[str, float] | None:
+    """How frequent each class was for the network: by its training pictures, and by how they were weighed."""
+    balance = card.provenance.get(CLASS_BALANCE, 0.0)
+    if counts is None or not isinstance(balance, int | float) or not 0 <= balance <= 1:
+        return None
+    return {label: count ** (1 - balance) for label, count in counts.items()}
+
+
+def with_priors(predictions: Predictions, learned: Mapping[str, float] | None, priors: FloatArray) -> Predictions:
     """The predictions as they are where classes are as frequent as `priors` [C] say.
 
-    learned: training pictures of each class. Raises UsageError where they are not known, or none of a class are.
+    learned: how frequent each class was in training, in any unit. Raises UsageError where that is not known, or where
+    there were none of a class.
     """
     counts = np.array([(learned or {}).get(label, 0) for label in predictions.labels], np.float64)
     if not counts.all():

@@ -12,6 +12,7 @@ from fruitcnn.card import EVIDENCE, FAMILIARITY, ModelCard
 from fruitcnn.dataset.embedded import are_embedded
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION
 from fruitcnn.evaluation.predictions import HELD_OUT, write_predictions
+from fruitcnn.evaluation.priors import CLASS_BALANCE
 from fruitcnn.evaluation.text import metrics_lines
 from fruitcnn.export.exporter import export_run
 from fruitcnn.export.formats import left_out
@@ -69,6 +70,7 @@ def _card_outputs(outputs: dict[str, list[int]], count: int) -> tuple[dict[str, 
 def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[dict[str, Any], ...]) -> ModelCard:
     config = run.config
     start = origin(config.model.architecture, config.model.weights)
+    balance = 0.0 if config.head else config.train.class_balance
     provenance = {
         "architecture": config.model.architecture,
         "parameters": trained.network.parameters,
@@ -76,6 +78,7 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
         "recipe": config.name,
         "seed": config.seed,
         **({} if trained.epoch is None else {"epoch": trained.epoch}),
+        **({CLASS_BALANCE: balance} if balance else {}),
         **({DATA: EMBEDDED} if are_embedded(run.dataset.pictures) else {}),
         "images": {split: evaluated.metrics[split].images for split in run.dataset.splits},
         "accuracy": {split: round(metrics["accuracy"], 4) for split, metrics in evaluated.metrics.items()},

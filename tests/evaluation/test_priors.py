@@ -1,5 +1,6 @@
 """Answers weighed anew for how frequent the classes are."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from fruitcnn.errors import UsageError
 from fruitcnn.evaluation.metrics import calibration_error
 from fruitcnn.evaluation.predictions import Prediction, Predictions
-from fruitcnn.evaluation.priors import read_priors, with_priors
+from fruitcnn.evaluation.priors import CLASS_BALANCE, learned_frequencies, read_priors, with_priors
 from fruitcnn.evaluation.sample import Sample
+from tests.tiny import CARD
 
 LABELS = ("common", "rare")
 
@@ -43,6 +45,16 @@ def test_shares_need_not_sum_to_one_and_a_row_without_an_answer_stays() -> None:
 def test_what_is_no_priors_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--priors"):
         read_priors(text, LABELS)
+
+
+def test_classes_that_were_weighed_alike_in_training_were_as_frequent_as_each_other() -> None:
+    """Half-balanced, 100 to 4 were learned as 10 to 2."""
+    counts = {"common": 100, "rare": 4}
+    for balance, wanted in ((0.0, counts), (0.5, {"common": 10, "rare": 2}), (1.0, {"common": 1, "rare": 1})):
+        card = dataclasses.replace(CARD, provenance={CLASS_BALANCE: balance})
+        assert learned_frequencies(counts, card) == pytest.approx(wanted)
+    assert learned_frequencies(counts, CARD) == counts
+    assert learned_frequencies(counts, dataclasses.replace(CARD, provenance={CLASS_BALANCE: "much"})) is None
 
 
 def test_nobody_guesses_how_frequent_they_were() -> None:
