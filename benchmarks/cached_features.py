@@ -7,6 +7,7 @@ import numpy as np
 
 from fruitcnn import checkpoint
 from fruitcnn.arrays import Float32Array, IntArray
+from fruitcnn.dataset.records import group_numbers
 from fruitcnn.dataset.scan import scan
 from fruitcnn.features.backbone import cut_backbone
 from fruitcnn.features.extractor import Extractor
@@ -35,6 +36,6 @@ def read_features(data: Path) -> FeatureSet:
     return FeatureSet(
         extractor.features(dataset.rows(pictures, _SIZE)),
         np.array([dataset.labels.index(picture.label) for picture in pictures]),
-        np.unique([picture.group or picture.file for picture in pictures], return_inverse=True)[1],
+        group_numbers(pictures),
         dataset.labels,
     )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fruitcnn import Identification, Identifier, checkpoint, load_config
 from fruitcnn.calibration.held_out import assign_folds
-from fruitcnn.dataset.records import Dataset
+from fruitcnn.dataset.records import Dataset, group_numbers
 from fruitcnn.dataset.scan import scan
 from fruitcnn.dataset.split import SplitRules
 from fruitcnn.evaluation.refusal import auroc
@@ -104,7 +104,7 @@ def cross_validate(recipe: str, seed: int, options: argparse.Namespace) -> str:
     config, started = load_config(recipe, options.set, data=options.data), time.process_time()
     dataset = scan(options.data, sizes=[config.data.size], rules=SplitRules(config.data.validation_share, seed=seed))
     targets = np.array([dataset.labels.index(picture.label) for picture in dataset.pictures])
-    groups = np.unique([picture.group or picture.file for picture in dataset.pictures], return_inverse=True)[1]
+    groups = group_numbers(dataset.pictures)
     folds = assign_folds(targets, groups, folds=options.folds, seed=seed)
     kinds = sorted(path for path in options.outside.iterdir() if path.is_dir()) if options.outside else []
     found = Found()

@@ -9,8 +9,8 @@ import yaml
 from pydantic import Field
 
 from fruitcnn.architectures import ARCHITECTURES, choices, is_choice
-from fruitcnn.errors import ConfigError, system_error
-from fruitcnn.overrides import NO_YAML, apply_overrides, nearest, reason, set_value
+from fruitcnn.errors import ConfigError
+from fruitcnn.overrides import apply_overrides, nearest, read_yaml, set_value
 from fruitcnn.recipes import RECIPES, find_recipe
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -217,12 +217,7 @@ def load_config(
     Raises ConfigError naming the key, with the nearest known one for an unknown key.
     """
     path = find_recipe(recipe)
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise system_error(error, ConfigError, value=path) from error
-    except NO_YAML as error:
-        raise ConfigError(f"can't be read as YAML ({reason(error)})", value=path, remedy="mend the file") from error
+    fields = read_yaml(path)
     if not isinstance(fields, dict):
         raise ConfigError("holds no keys", value=path, remedy=f"start from {RECIPES / 'quick.yaml'}")
     apply_overrides(fields, overrides, _keys(Config))

@@ -7,6 +7,7 @@ can't be removed there, and what is removed here may still be open: both orders 
 import contextlib
 import importlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from fruitcnn.regular_files import NOT_THROUGH_LINKS, NotAFileError, open_regula
 LOCK = ".fruitcnn.lock"
 # No file of ours is that long, and reading it stays free: there a locked byte can't be read.
 _LOCKED_BYTE = 1 << 30
+# Seconds from one try to hold a folder to the next.
+_PAUSE = 0.1
 
 
 class HeldError(UsageError):
@@ -71,6 +74,23 @@ def held_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
         if not removed:
             remove_abandoned_lock(folder)
+
+
+@contextlib.contextmanager
+def held_when_free(folder: Path, *, tell: Callable[[HeldError], object]) -> Iterator[None]:
+    """Hold a folder as soon as nobody else does. tell: takes who holds it, once, where there is somebody."""
+    with contextlib.ExitStack() as hold:
+        is_told = False
+        while True:
+            try:
+                hold.enter_context(held_folder(folder))
+                break
+            except HeldError as error:
+                if not is_told:
+                    tell(error)
+                is_told = True
+                time.sleep(_PAUSE)
+        yield
 
 
 def _created(file: Path) -> int:

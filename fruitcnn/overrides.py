@@ -1,15 +1,26 @@
-"""Single settings over those of a recipe: `a.b=c` from the command line, keywords from Python."""
+"""A recipe's YAML, and single settings over it: `a.b=c` from the command line, keywords from Python."""
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fruitcnn.errors import ConfigError
+from fruitcnn.errors import ConfigError, system_error
 
 # ValueError: bytes that are no UTF-8, a date that no calendar has, a number of 5,000 digits.
-NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises ConfigError."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise system_error(error, ConfigError, value=path) from error
+    except _NO_YAML as error:
+        raise ConfigError(f"can't be read as YAML ({_reason(error)})", value=path, remedy="mend the file") from error
 
 
 def apply_overrides(fields: dict[str, Any], overrides: Iterable[str] | Mapping[str, object], known: list[str]) -> None:
@@ -27,8 +38,8 @@ def apply_overrides(fields: dict[str, Any], overrides: Iterable[str] | Mapping[s
             raise ConfigError("is not of the form key=value", value=override, remedy="write for example train.epochs=3")
         try:
             value = yaml.safe_load(text)
-        except NO_YAML as error:
-            raise ConfigError(f"its value is no YAML ({reason(error)})", value=override, remedy="quote it") from error
+        except _NO_YAML as error:
+            raise ConfigError(f"its value is no YAML ({_reason(error)})", value=override, remedy="quote it") from error
         set_value(fields, key, value)
 
 
@@ -44,7 +55,7 @@ def set_value(fields: dict[str, Any], key: str, value: object) -> None:
     fields[last] = value
 
 
-def reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Why a text is no YAML."""
     return "nested too deep" if isinstance(error, RecursionError) else str(error)
 

@@ -14,8 +14,8 @@ import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.architectures import origin, shipped_architecture
 from fruitcnn.arrays import Float32Array, IntArray
-from fruitcnn.calibration.fold_heads import LEAST_TEMPERATURE, fit_fold_heads, fold_count
-from fruitcnn.calibration.held_out import Features, Known, assign_folds, calibrate_out_of_fold
+from fruitcnn.calibration.fold_heads import calibrate_fold_heads, fit_fold_heads, fold_count
+from fruitcnn.calibration.held_out import Features, Known, assign_folds
 from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, METADATA_KEY, PROBABILITIES, ModelCard
 from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.hashes import perceptual_hashes
@@ -92,18 +92,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         extractor = Extractor(backbone.SerializeToString(deterministic=True))
         features = extractor.features(pixels)
         views = extractor.features(pixels, mirrored=True) if self.mirrored else None
-        count = fold_count(len(targets), self.folds)
-        folds = assign_folds(targets, groups, folds=count, seed=self.seed)
+        folds = assign_folds(targets, groups, folds=fold_count(len(targets), self.folds), seed=self.seed)
         fitted = fit_fold_heads(features, targets, folds, views=views, classes=len(labels), penalty=self.penalty)
-        calibration = calibrate_out_of_fold(
-            Features(features),
-            Known(targets, groups),
-            folds,
-            fitted.logits,
-            by_fold=[Features(features)] * count,
-            at_least=LEAST_TEMPERATURE,
-            seed=self.seed,
-        )
+        known = Known(targets, groups)
+        calibration = calibrate_fold_heads(Features(features), known, folds, fitted, seed=self.seed)
         network = FeaturesNetwork(backbone, extractor, fitted.heads).calibrated(calibration)
         self.classes_, self.temperature_ = classes, calibration.temperature
         self.model_ = _with_card(network, labels, size=self.size, pictures=len(pixels))

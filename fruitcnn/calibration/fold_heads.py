@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
+from fruitcnn.calibration.held_out import Calibration, Features, Known, OutOfFold, calibrate_out_of_fold
 from fruitcnn.calibration.linear_probe import Head, Heads, fit_head
 from fruitcnn.calibration.softmax import log_softmax
 from fruitcnn.calibration.temperature import fit_temperature
@@ -61,6 +62,14 @@ def fit_fold_heads(
         return found
     one = data.fit(np.ones(len(targets), bool), found.penalty)
     return dataclasses.replace(found, heads=Heads((one,)))
+
+
+def calibrate_fold_heads(
+    features: Features, known: Known, folds: IntArray, fitted: FoldHeads, *, seed: int
+) -> Calibration:
+    """What makes the answers of last layers honest that were fitted on these features, pictures and folds [N]."""
+    answered = OutOfFold(folds, fitted.logits, [features] * (int(folds.max()) + 1))
+    return calibrate_out_of_fold(features, known, answered, at_least=LEAST_TEMPERATURE, seed=seed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,6 +57,19 @@ class Known:
     groups: IntArray
 
 
+@dataclasses.dataclass(frozen=True)
+class OutOfFold:
+    """What was trained without a fold of the known pictures says to it.
+
+    folds: of each picture, [N]; logits: [N, C], by what was trained without it; features: for each fold, those of all
+    pictures by the network that was trained without it (the same one throughout where only a last layer learned).
+    """
+
+    folds: IntArray
+    logits: Float32Array
+    features: Sequence[Features]
+
+
 def calibrate_held_back(
     learned: Features, targets: IntArray, held_back: Answers, known: Known, *, seed: int
 ) -> Calibration:
@@ -76,22 +89,10 @@ def calibrate_held_back(
 
 
 def calibrate_out_of_fold(
-    features: Features,
-    known: Known,
-    folds: IntArray,
-    logits: Float32Array,
-    *,
-    by_fold: Sequence[Features],
-    at_least: float = LOWEST,
-    seed: int,
+    features: Features, known: Known, answered: OutOfFold, *, at_least: float = LOWEST, seed: int
 ) -> Calibration:
-    """By all training pictures [N], known ones: their features by the network itself, and folds [N].
-
-    logits: [N, C] by what was trained without each picture's fold. by_fold: for each fold, features of all pictures by
-    the network that was trained without it (the same one throughout where only a last layer learned). at_least: the
-    temperature.
-    """
-    targets = known.targets
+    """By all training pictures [N], known ones: their features by the network itself. at_least: the temperature."""
+    targets, logits = known.targets, answered.logits
     # The only picture of a class says nothing: whatever answers for it has met it, or has never met the class.
     several = np.bincount(targets)[targets] > 1
     temperature = max(1.0, at_least)
@@ -101,8 +102,9 @@ def calibrate_out_of_fold(
     count = len(np.unique(known.groups))
     if not features.known.shape[1]:
         return Calibration(temperature, None, count, logits)
-    outside = [rows.outside for rows in by_fold if rows.outside is not None] or None
-    scores = held_out_scores([rows.known for rows in by_fold], targets, folds, outside=outside, seed=seed)
+    outside = [rows.outside for rows in answered.features if rows.outside is not None] or None
+    rows = [one.known for one in answered.features]
+    scores = held_out_scores(rows, targets, answered.folds, outside=outside, seed=seed)
     scores = dataclasses.replace(scores, groups=known.groups)
     fitted = fit_familiarity(features.known, targets, scores, logits, outside=features.outside, seed=seed)
     return Calibration(temperature, fitted, count, logits)

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from fruitcnn.errors import FruitcnnError, UsageError, system_error
 from fruitcnn.identify.identify_paths import FINE, SOME_REJECTED, load_identifier
 from fruitcnn.identify.request import PARQUET, Request
 from fruitcnn.identify.tally import Tally
-from fruitcnn.locks import LOCK, HeldError, held_folder
+from fruitcnn.locks import LOCK, HeldError, held_when_free
 from fruitcnn.models import choose_model, model_name
 from fruitcnn.options import is_folder
 from fruitcnn.outputs import written_whole
@@ -27,8 +26,6 @@ from fruitcnn.progress import Progress
 from fruitcnn.temporaries import is_temporary, remove_temporaries
 from fruitcnn.terminal import printable
 
-# Seconds between two looks whether another process has written the list.
-_PAUSE = 0.5
 _TITLE = "identifying pictures"
 
 
@@ -104,23 +101,20 @@ def _begun(sources: list[str], folder: Path, request: Request, work: Work) -> Ma
         },
     )
     folder.mkdir(exist_ok=True)
-    is_waiting = False
-    while not (folder / MANIFEST).exists():
-        try:
-            with held_folder(folder):
-                if not (folder / MANIFEST).exists():
-                    _begin(sources, folder, choice.file, begun)
-        except HeldError as error:
-            # Another process writes the list: all that are started together do the same.
-            if not is_waiting:
-                print(f"waiting for the list of {printable(str(folder))}: {error.problem}", file=sys.stderr)
-            is_waiting = True
-            time.sleep(_PAUSE)
+    if not (folder / MANIFEST).exists():
+        # Of those that are started together one writes the list, and the others wait for it.
+        with held_when_free(folder, tell=lambda error: _tell_of_waiting(folder, error)):
+            if not (folder / MANIFEST).exists():
+                _begin(sources, folder, choice.file, begun)
     manifest = Manifest.read(folder)
     if difference := manifest.begun.difference(begun):
         remedy = "name another folder, or give what it was begun with"
         raise UsageError(f"was begun with {difference}", value=folder, remedy=remedy)
     return manifest
+
+
+def _tell_of_waiting(folder: Path, error: HeldError) -> None:
+    print(f"waiting for the list of {printable(str(folder))}: {error.problem}", file=sys.stderr)
 
 
 def _begin(sources: list[str], folder: Path, model: Path, begun: Begun) -> None:

@@ -2,13 +2,13 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.arrays import Float32Array
+from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.dataset.store import PixelRows
 
 # What is learned from; what temperature and familiarity are fitted on, where a recipe sets some aside for that; what
@@ -106,3 +106,8 @@ class Dataset:
     def outside_pixels(self, size: int) -> PixelRows | None:
         """Pixels uint8 [O, size, size, 3] of the pictures of no class; None where there are none."""
         return self.rows(self.outside, size) if self.outside else None
+
+
+def group_numbers(records: Sequence[Record]) -> IntArray:
+    """A number for each record's group [N]; a record without a group is one of its own."""
+    return np.unique([record.group or record.file for record in records], return_inverse=True)[1]

@@ -10,6 +10,7 @@ from fruitcnn.arrays import FloatArray
 from fruitcnn.calibration.fold_heads import PENALTY
 from fruitcnn.calibration.learning_curve import REACH, Forecast, LearningCurve, measure_curve
 from fruitcnn.config import HeadConfig, load_config
+from fruitcnn.dataset.records import group_numbers
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
 from fruitcnn.features.backbone import shipped_backbone
@@ -78,7 +79,7 @@ def enough(data: Path) -> Enough:
     extractor = Extractor(shipped_backbone(size).SerializeToString(deterministic=True))
     features = extractor.features(dataset.rows(pictures, size))
     targets = np.array([dataset.labels.index(record.label) for record in pictures])
-    groups = np.unique([record.group or record.file for record in pictures], return_inverse=True)[1]
+    groups = group_numbers(pictures)
     curve = measure_curve(
         features, targets, groups, classes=len(dataset.labels), penalty=head.penalty or PENALTY, seed=config.seed
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fruitcnn import checkpoint
 from fruitcnn.arrays import Float32Array, IntArray
-from fruitcnn.dataset.records import SPLITS, Dataset
+from fruitcnn.dataset.records import SPLITS, Dataset, group_numbers
 from fruitcnn.errors import ModelError, UsageError, system_error
 from fruitcnn.npz import read_array
 from fruitcnn.outputs import written_whole
@@ -56,7 +56,7 @@ class KeptFeatures:
             np.array([record.file for record in pictures]),
             np.array([record.label for record in pictures]),
             np.array([record.split for record in pictures]),
-            np.unique([record.group or record.file for record in pictures], return_inverse=True)[1],
+            group_numbers(pictures),
             np.array([record.sha256 for record in pictures]),
             np.array([record.hashes for record in pictures], np.uint64),
         )

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
-from fruitcnn.calibration.fold_heads import LEAST_TEMPERATURE, FoldHeads, fit_fold_heads, fold_count
+from fruitcnn.calibration.fold_heads import FoldHeads, calibrate_fold_heads, fit_fold_heads, fold_count
 from fruitcnn.calibration.held_out import (
     Answers,
     Calibration,
@@ -13,10 +13,9 @@ from fruitcnn.calibration.held_out import (
     Known,
     assign_folds,
     calibrate_held_back,
-    calibrate_out_of_fold,
 )
 from fruitcnn.config import HeadConfig
-from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION, Dataset
+from fruitcnn.dataset.records import CALIBRATION, TRAIN, VALIDATION, Dataset, group_numbers
 
 
 def calibrate_network(
@@ -30,8 +29,7 @@ def calibrate_network(
 
 def known_pictures(dataset: Dataset, split: str = TRAIN) -> Known:
     """What is known of a split's pictures."""
-    names = [picture.group or picture.file for picture in dataset.in_split(split)]
-    return Known(dataset.targets(split), np.unique(names, return_inverse=True)[1])
+    return Known(dataset.targets(split), group_numbers(dataset.in_split(split)))
 
 
 def head_folds(dataset: Dataset, head: HeadConfig, *, seed: int) -> IntArray:
@@ -72,13 +70,4 @@ def calibrate_head(
     """
     known, classes = known_pictures(dataset), len(dataset.labels)
     fitted = fit_fold_heads(features.known, known.targets, folds, views=views, classes=classes, penalty=head.penalty)
-    calibration = calibrate_out_of_fold(
-        features,
-        known,
-        folds,
-        fitted.logits,
-        by_fold=[features] * (int(folds.max()) + 1),
-        at_least=LEAST_TEMPERATURE,
-        seed=seed,
-    )
-    return fitted, calibration
+    return fitted, calibrate_fold_heads(features, known, folds, fitted, seed=seed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fruitcnn import checkpoint
 from fruitcnn.arrays import BoolArray, IntArray
-from fruitcnn.calibration.held_out import Answers, Calibration, Features, calibrate_out_of_fold
+from fruitcnn.calibration.held_out import Answers, Calibration, Features, OutOfFold, calibrate_out_of_fold
 from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.model import has_features, keras
@@ -48,9 +48,7 @@ def calibrated_by_folds(model: keras.Model, run: NetworkRun) -> Calibrated:
     calibration = calibrate_out_of_fold(
         _features(model, answers[TRAIN], outside_pixels),
         known_pictures(dataset),
-        folds,
-        np.stack([found.logits for found in by_fold])[folds, np.arange(len(folds))],
-        by_fold=features,
+        OutOfFold(folds, np.stack([found.logits for found in by_fold])[folds, np.arange(len(folds))], features),
         seed=config.seed,
     )
     return answers, calibration

@@ -4,9 +4,9 @@ import contextlib
 import dataclasses
 import os
 import socket
-import time
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import optuna
@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from fruitcnn.config import Config
 from fruitcnn.errors import ConfigError, UsageError
-from fruitcnn.locks import HeldError, held_folder
+from fruitcnn.locks import held_when_free
 from fruitcnn.signals import is_alive
 from fruitcnn.tuning.space import Recipe, Space
 
@@ -27,7 +27,6 @@ from fruitcnn.tuning.space import Recipe, Space
 _HEARTBEAT, _GRACE = 5, 60
 # How often a trial whose process died is tried again: what kills each process that meets it does not go on for ever.
 _RETRIES = 2
-_PAUSE = 0.1
 _PROCESS, _SETTINGS = "process", "settings"
 _RETRIED = "failed_trial"
 
@@ -155,17 +154,9 @@ def origin(study: Study, trial: optuna.Trial) -> int:
     return int(found.system_attrs.get(_RETRIED, trial.number))
 
 
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder as soon as nobody else does."""
-    with contextlib.ExitStack() as hold:
-        while True:
-            try:
-                hold.enter_context(held_folder(folder))
-                break
-            except HeldError:
-                time.sleep(_PAUSE)
-        yield
+def held(folder: Path) -> AbstractContextManager[None]:
+    """Hold a folder as soon as no other process of the search does, which is soon: nothing is told of it."""
+    return held_when_free(folder, tell=lambda error: None)
 
 
 def _storage(url: str) -> RDBStorage:

@@ -11,8 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial
 
 from fruitcnn.config import Config, load_config, setting_keys
-from fruitcnn.errors import ConfigError, system_error
-from fruitcnn.overrides import NO_YAML, nearest, reason
+from fruitcnn.errors import ConfigError
+from fruitcnn.overrides import nearest, read_yaml
 
 # They decide which pictures a trial is judged by: with them in the space, trials could not be compared.
 _OF_THE_JUDGE = ("data.path", "data.outside", "data.validation_share", "data.near_duplicates", "seed")
@@ -43,12 +43,7 @@ class Space:
     @classmethod
     def read(cls, path: Path, recipe: Recipe) -> "Space":
         """From YAML: a range or a list for each key. Raises ConfigError for what no trial of the recipe could be."""
-        try:
-            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise system_error(error, ConfigError, value=path) from error
-        except NO_YAML as error:
-            raise ConfigError(f"can't be read as YAML ({reason(error)})", value=path, remedy="mend the file") from error
+        fields = read_yaml(path)
         if not isinstance(fields, dict) or not fields:
             raise ConfigError("holds no settings", value=path, remedy="name some: head.penalty: {low: 0.1, high: 100}")
         space = cls({str(key): _distribution(str(key), value, path) for key, value in fields.items()})

@@ -12,7 +12,7 @@ from fruitcnn.calibration.familiarity import (
     likeness_to,
     prototypes,
 )
-from fruitcnn.calibration.held_out import Features, Known, calibrate_out_of_fold
+from fruitcnn.calibration.held_out import Features, Known, OutOfFold, calibrate_out_of_fold
 from fruitcnn.calibration.softmax import log_sum_exp
 
 CLASSES, WIDTH = 3, 24
@@ -105,7 +105,7 @@ def test_a_network_without_features_is_calibrated_and_has_no_familiarity() -> No
     logits = (3 * np.eye(3)[targets] + np.random.default_rng(0).normal(0, 2, (30, 3))).astype(np.float32)
     features = Features(nothing)
     known = Known(targets, np.arange(30))
-    found = calibrate_out_of_fold(features, known, folds, logits, by_fold=[features] * 2, seed=0)
+    found = calibrate_out_of_fold(features, known, OutOfFold(folds, logits, [features] * 2), seed=0)
     assert found.familiarity is None and found.held_out is not None and found.temperature != 1
     assert np.allclose(found.held_out * found.temperature, logits, rtol=1e-5)
 

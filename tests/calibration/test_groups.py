@@ -4,7 +4,7 @@ import numpy as np
 
 from fruitcnn.calibration.conformal import promised_share
 from fruitcnn.calibration.familiarity import FoldScores, fit_familiarity
-from fruitcnn.calibration.held_out import Features, Known, calibrate_out_of_fold
+from fruitcnn.calibration.held_out import Features, Known, OutOfFold, calibrate_out_of_fold
 
 
 def test_new_members_of_new_bursts_are_refused_as_rarely_as_promised() -> None:
@@ -30,5 +30,5 @@ def test_one_picture_of_each_class_calibrates_nothing() -> None:
     known = Known(np.arange(3), np.arange(3))
     logits = np.zeros((3, 3), np.float32)
     none = [Features(np.zeros((3, 0), np.float32))] * 3
-    found = calibrate_out_of_fold(none[0], known, np.arange(3), logits, by_fold=none, seed=0)
+    found = calibrate_out_of_fold(none[0], known, OutOfFold(np.arange(3), logits, none), seed=0)
     assert found.temperature == 1.0 and found.familiarity is None and found.count == len(features)

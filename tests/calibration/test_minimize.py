@@ -87,7 +87,7 @@ folds = held_out.assign_folds(targets, np.arange(90), folds=3, seed=0)
 logits = fold_heads.fit_fold_heads(features, targets, folds, views=None, classes=3, penalty=None).logits
 rows = held_out.Features(features, rng.normal(size=(30, 8)).astype(np.float32))
 known = held_out.Known(targets, np.arange(90))
-fitted = held_out.calibrate_out_of_fold(rows, known, folds, logits, by_fold=[rows] * 3, seed=0)
+fitted = held_out.calibrate_out_of_fold(rows, known, held_out.OutOfFold(folds, logits, [rows] * 3), seed=0)
 assert fitted.familiarity and fitted.familiarity.gate.any() and 0 < fitted.temperature < 20
 heavy = {"torch", "keras", "scipy", "PIL", "yaml", "pydantic", "fruitcnn.config", "fruitcnn.dataset"} & set(sys.modules)
 assert not heavy, heavy

@@ -3,13 +3,12 @@
 The server is a real one on the loopback; the proxies of the environment are left out.
 """
 
-import contextlib
 import gzip
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from fruitcnn import Identifier
 from fruitcnn.errors import ImageError
 from fruitcnn.identify import download
 from fruitcnn.identify.addresses import is_address, shown_address
+from tests.answering import Answering
 from tests.conftest import REPOSITORY
 from tests.faults.conftest import SAMPLE, Command, Model
 
@@ -25,24 +25,12 @@ GRAPE = (SAMPLE / "grape" / "grape_000.jpg").read_bytes()
 DIRECT = {"no_proxy": "*"}
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """What the last part of a path says."""
 
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
-
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         Server.seen.append((self.path, dict(self.headers)))
-        # Who hangs up in the middle is what is tested.
-        with contextlib.suppress(ConnectionError):
-            getattr(self, self.path.partition("?")[0].strip("/").partition("/")[0].partition(".")[0], self.missing)()
-
-    def send(self, body: bytes, status: int = 200, **headers: object) -> None:
-        self.send_response(status)
-        for name, value in {"Content_Length": len(body), **headers}.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-        self.wfile.write(body)
+        getattr(self, self.path.partition("?")[0].strip("/").partition("/")[0].partition(".")[0], self.missing)()
 
     def missing(self) -> None:
         self.send(b"not here", 404)

@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
+
+from tests.answering import Answering
 
 # Adds the set to the registry in a process of its own, then is the command.
 COMMAND = """
@@ -23,32 +25,20 @@ runpy.run_module("fruitcnn", run_name="__main__", alter_sys=True)
 """
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """Files with ranges, unless the server has a fault in store for the path."""
 
     protocol_version = "HTTP/1.1"
     server: "Server"
 
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
-
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         name = unquote(self.path).removeprefix("/set/").partition("?")[0]
         self.server.times.append(time.monotonic())
         self.server.seen.append((name, self.headers.get("Range", "")))
         self.body = self.server.files.get(name, b"")
         faults = self.server.faults.get(name, [])
         fault = faults.pop(0) if len(faults) > 1 else (faults or ["whole" if self.body else "missing"])[0]
-        # Who hangs up in the middle is what is tested.
-        with contextlib.suppress(ConnectionError):
-            getattr(self, fault.partition(" ")[0])(*fault.split(" ")[1:])
-
-    def send(self, body: bytes, status: int = 200, **headers: object) -> None:
-        self.send_response(status)
-        for name, value in {"Content_Length": len(body), **headers}.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-        self.wfile.write(body)
+        getattr(self, fault.partition(" ")[0])(*fault.split(" ")[1:])
 
     def whole(self) -> None:
         self.server.gate.wait()
