@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_what_a_killed_export_left_of_a_folder_is_removed_and_nothing_else(comma
     (tmp_path / f"{left}.folder" / "link").symlink_to(tmp_path / ".x.folder")
     # What is removed was there before.
     done = subprocess.run(
-        ["python", "-m", "fruitcnn", "export", str(SHIPPED), "--format", "golden", "--to", "."], cwd=tmp_path
+        [sys.executable, "-m", "fruitcnn", "export", str(SHIPPED), "--format", "golden", "--to", "."], cwd=tmp_path
     )
     assert done.returncode == 0
     assert {path.name for path in tmp_path.iterdir()} == {"golden", *others}

@@ -313,7 +313,9 @@ def test_the_history_goes_on_after_a_resume(tmp_path: Path) -> None:
 
     def tell(history: History, epoch: int) -> None:
         metrics = {name: torch.tensor(epoch + place / 10) for place, name in enumerate(names)}
-        trainer = SimpleNamespace(callback_metrics=metrics, current_epoch=epoch, optimizers=[optimizer])
+        trainer = SimpleNamespace(
+            callback_metrics=metrics, current_epoch=epoch, optimizers=[optimizer], is_global_zero=True
+        )
         history.on_train_epoch_start(trainer, None)
         history.on_train_epoch_end(trainer, None)
 
@@ -336,9 +338,9 @@ def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path: Path) -> None:
         path.write_text("par")
         raise OSError(errno.ENOSPC, "no space")
 
-    last.on_train_epoch_end(SimpleNamespace(save_checkpoint=save), None)
+    last.on_train_epoch_end(SimpleNamespace(save_checkpoint=save, is_global_zero=True), None)
     with pytest.raises(OSError, match="no space"):
-        last.on_train_epoch_end(SimpleNamespace(save_checkpoint=fail), None)
+        last.on_train_epoch_end(SimpleNamespace(save_checkpoint=fail, is_global_zero=True), None)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(checkpoint.LAST, "whole")]
 
 

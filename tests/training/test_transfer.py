@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fruitcnn import Identification, Identifier, checkpoint, load_config
+from fruitcnn.calibration.fold_heads import PENALTIES
 from fruitcnn.calibration.held_out import assign_folds
 from fruitcnn.calibration.linear_probe import fit_head
 from fruitcnn.config import TrainConfig
@@ -71,15 +72,22 @@ def test_the_training_pictures_are_answered_out_of_fold_too(probed: Path, drawn:
     start = build_model("efficientnet_lite0", classes=3, size=64, dropout=0.0, weights="imagenet")
     features, mirrored = (answers_of(start, some).features for some in (pixels, pixels[:, :, ::-1].copy()))
     groups = np.unique([picture.group for picture in pictures], return_inverse=True)[1]
-    folds = assign_folds(targets, groups, folds=5, seed=0)
+    folds = assign_folds(targets, groups, folds=10, seed=0)
     temperature = json.loads((probed / checkpoint.METRICS).read_text())["temperature"]
     found = {row.file: row.held_out for row in rows if row.split == "train"}
-    for fold in range(5):
-        seen = np.concatenate([features[folds != fold], mirrored[folds != fold]])
-        head = fit_head(seen, np.tile(targets[folds != fold], 2), classes=3, penalty=5.0)
-        logits = torch.from_numpy(head.logits(features[folds == fold])) / temperature
-        kept = [found[pictures[index].file] for index in np.flatnonzero(folds == fold)]
-        assert np.allclose(logits.softmax(1).numpy(), kept, atol=1e-3)
+
+    def held_out(penalty: float) -> np.ndarray:
+        """Probabilities [N, 3]."""
+        answers = np.zeros((len(targets), 3))
+        for fold in range(10):
+            seen = np.concatenate([features[folds != fold], mirrored[folds != fold]])
+            head = fit_head(seen, np.tile(targets[folds != fold], 2), classes=3, penalty=penalty)
+            logits = torch.from_numpy(head.logits(features[folds == fold])) / temperature
+            answers[folds == fold] = logits.softmax(1).numpy()
+        return answers
+
+    kept = np.array([found[picture.file] for picture in pictures])
+    assert sum(np.allclose(held_out(penalty), kept, atol=1e-3) for penalty in PENALTIES) == 1
 
 
 def test_strangers_are_refused(probed: Path) -> None:
@@ -218,11 +226,9 @@ def test_a_pupil_learns_what_its_teacher_says_and_not_the_labels(
     settings = [f"train.teacher={probed}", "data.size=32", "train.epochs=24", "train.batch_size=12", "seed=3"]
     config = load_config("quick", [*settings, "train.learning_rate=0.003"], data=tmp_path / "list.csv")
     run = train_config(config, Claim(root=tmp_path), device="cpu", print_line=lambda line: None)
-    learned = [row for row in read_predictions(run / checkpoint.PREDICTIONS).rows if row.split == "train"]
-    said = [names[int(np.argmax(row.probabilities))] for row in learned]
-    as_taught = np.mean([wrong[name] == row.label for name, row in zip(said, learned, strict=True)])
-    as_labelled = np.mean([name == row.label for name, row in zip(said, learned, strict=True)])
-    assert as_taught > as_labelled + 0.2
+    # What is kept is the epoch that says the wrong labels best, so its answers would tell nothing.
+    history = list(csv.DictReader((run / checkpoint.METRICS_BY_EPOCH).read_text().splitlines()))
+    assert np.mean([float(row["train_accuracy"]) for row in history[-5:]]) < 0.2
 
 
 def test_the_transfer_recipe_starts_at_the_fitted_head_and_ends_between_start_and_end(
