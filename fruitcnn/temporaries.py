@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import os
 import re
 import stat
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def create_temporary(path: Path, *, alone: bool = False) -> tuple[Path, int]:
     while True:
         # The ending stays: writers such as Keras and matplotlib choose the format by it. The rest is cut so that a name
         # as long as the file system allows has a temporary too.
-        token = hashlib.sha256(os.fsencode(path.name)).digest()[:4] if alone else os.urandom(4)
+        token = zlib.crc32(os.fsencode(path.name)).to_bytes(4) if alone else os.urandom(4)
         name = path.with_name(f".{path.stem[:32]}.{token.hex()}.fruitcnn-tmp{path.suffix[:16]}")
         if not alone:
             _unfinished.add(name)

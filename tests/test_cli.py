@@ -12,8 +12,9 @@ from fruitcnn.cli import main
 from tests.conftest import REPOSITORY, Run
 from tests.missing import without
 
+# OpenSSL, behind hashlib, is 4 MB.
 HEAVY = ["torch", "torchvision", "keras", "lightning", "onnx", "onnxscript", "torchmetrics", "matplotlib", "pydantic",
-         "yaml", "imagehash", "scipy", "sklearn", "rich", "tensorboard"]  # fmt: skip
+         "yaml", "imagehash", "scipy", "sklearn", "rich", "tensorboard", "_hashlib"]  # fmt: skip
 
 # Of each kind that has to be converted, one.
 OPTIONS = ["-f", "csv", "-k", "2", "--refuse-below", "0.5", "--threads", "1"]
