@@ -5,12 +5,15 @@ import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 # What is done before the end; it returns what people are told then.
 _last: Callable[[], str] | None = None
+# One signal comes to two threads: the one that watches, and the main one once it is back from a library.
+_ending = threading.RLock()
 
 
 def end_on_signals() -> None:
@@ -30,8 +33,6 @@ def end_inside_libraries() -> None:
     """
     if signal.getsignal(signal.SIGTERM) is not _stop or not hasattr(os, "register_at_fork"):
         return
-    import threading
-
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -44,7 +45,6 @@ def end_with_parent() -> None:
     """From here on a process that multiprocessing has started gets a SIGTERM when its parent is gone."""
     from multiprocessing.connection import wait
     from multiprocessing.process import parent_process
-    from threading import Thread
 
     parent = parent_process()
     if parent is None:
@@ -54,7 +54,7 @@ def end_with_parent() -> None:
         wait([sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
 
-    Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def terminal_is_gone() -> bool:
@@ -100,13 +100,16 @@ def doing_last(action: Callable[[], str]) -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # Not there yet, or half imported: then no file was begun.
-    discard = getattr(sys.modules.get("fruitcnn.temporaries"), "discard_unfinished", None)
-    if discard:
-        discard()
-    if _last:
-        _tell(_last())
-    os._exit(128 + number)
+    global _last
+    with _ending:
+        # Not there yet, or half imported: then no file was begun.
+        discard = getattr(sys.modules.get("fruitcnn.temporaries"), "discard_unfinished", None)
+        if discard:
+            discard()
+        last, _last = _last, None
+        if last:
+            _tell(last())
+        os._exit(128 + number)
 
 
 def _tell(line: str) -> None:

@@ -109,6 +109,7 @@ def test_rows_that_another_process_writes_are_left_alone(command: Command, tmp_p
     while process.poll() is None and not (tmp_path / PARTIAL).exists():
         time.sleep(0.005)
     process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     try:
         for option in ("--force", "--resume"):
             done = command("identify", *["folder"] * 200, "-m", "fruits", "-o", "out.csv", option)

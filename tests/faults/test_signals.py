@@ -60,10 +60,32 @@ def test_a_signal_while_it_starts(number: signal.Signals, expected: int, delay: 
 
 
 def test_a_signal_while_a_module_is_half_imported() -> None:
-    half = "sys.modules['fruitcnn.outputs'] = types.ModuleType('fruitcnn.outputs')"
+    half = "sys.modules['fruitcnn.temporaries'] = types.ModuleType('fruitcnn.temporaries')"
     code = f"import sys, types; {half}; from fruitcnn.signals import _stop; _stop(15, None)"
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (143, b"")
+
+
+def test_a_signal_that_two_threads_get_is_told_once(tmp_path: Path) -> None:
+    """The one that watches, and the main one between two pictures."""
+    code = """
+import os, time
+from fruitcnn.signals import doing_last, end_inside_libraries, end_on_signals
+
+def last():
+    time.sleep(0.3)
+    os.write(2, b"told ")
+    return ""
+
+end_on_signals()
+end_inside_libraries()
+with doing_last(last):
+    os.kill(os.getpid(), 15)
+    while True:
+        time.sleep(0.01)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (143, b"told ")
 
 
 def test_a_signal_in_the_middle_of_writing(tmp_path: Path) -> None:
@@ -77,6 +99,23 @@ def test_a_signal_in_the_middle_of_writing(tmp_path: Path) -> None:
     assert process.returncode == 143
     stopped = ["out.csv.partial"] if message else []
     assert names(tmp_path) == ["folder", "out.csv", *stopped] and (tmp_path / "out.csv").read_text() == "old"
+
+
+def test_a_signal_while_an_output_is_written(tmp_path: Path) -> None:
+    code = """
+import os
+from pathlib import Path
+from fruitcnn.outputs import written_whole
+from fruitcnn.signals import end_on_signals
+
+end_on_signals()
+with written_whole(Path("out.csv")) as path:
+    path.write_text("half")
+    os.kill(os.getpid(), 15)
+"""
+    (tmp_path / "out.csv").write_text("old")
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 143
+    assert names(tmp_path) == ["out.csv"] and (tmp_path / "out.csv").read_text() == "old"
 
 
 @pytest.mark.parametrize("trial", [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, 40))])

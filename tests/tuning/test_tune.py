@@ -109,7 +109,8 @@ def test_processes_share_the_trials_and_a_killed_one_s_is_retried(drawn: Path, s
     trials = study(folder).trials
     retried = [trial for trial in trials if trial.system_attrs.get("failed_trial") == victim.number]
     assert trials[victim.number].state == optuna.trial.TrialState.FAIL and len(retried) == 1
-    assert retried[0].params == trials[victim.number].params or not trials[victim.number].params
+    # Killed, perhaps, before all of them were drawn.
+    assert trials[victim.number].params.items() <= retried[0].params.items()
     done = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
     assert len(done) == 4 and len(trials) == 5
     assert len(list(folder.glob("trial-*/metrics.json"))) == 4 and "4 complete" in said
