@@ -17,9 +17,9 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from fruitcnn.dataset.duplicates import NEAR, WORTH_A_LOOK, duplicate_groups
+from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.hashes import perceptual_hashes
-from fruitcnn.dataset.second_look import LOOK_SIZE, are_same
+from fruitcnn.dataset.second_look import LOOK_SIZE
 
 SAMPLE = Path(__file__).parents[1] / "dataset" / "sample"
 TEXT = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore"
@@ -255,12 +255,12 @@ def recall(name: str, change: Change) -> tuple[str, str, str]:
     sample = [Image.open(path).convert("RGB") for path in sorted(SAMPLE.glob("*/*.jpg"))[::2]]
     others = [document(seed) for seed in range(20)] + [glyph(char) for char in GLYPHS[::4]]
     originals = [*sample, *others, *(resized(digit, 8) for digit in digits()[:20])]
-    hashes, looks = read(originals)
-    other_hashes, other_looks = read([change(picture, rng) for picture in originals])
-    bits = np.bitwise_count(hashes[:, :1] ^ other_hashes)
-    turned = np.where((bits[:, 1] < bits[:, 0])[:, None, None, None], other_looks[:, :, ::-1], other_looks)
-    same = (bits.min(1) <= WORTH_A_LOOK) & are_same(looks, turned)
-    return f"{len(originals)}", f"{(bits.min(1) <= NEAR).mean():.1%}", f"{same.mean():.1%}"
+    hashes, looks = read([*originals, *(change(picture, rng) for picture in originals)])
+    shares = []
+    for groups in (duplicate_groups(hashes), duplicate_groups(hashes, looks=looks)):
+        first, second = np.split(groups, 2)
+        shares.append(f"{(first == second).mean():.1%}")
+    return f"{len(originals)}", shares[0], shares[1]
 
 
 def known_pairs(photos: Path) -> str:

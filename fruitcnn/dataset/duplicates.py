@@ -6,8 +6,10 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fruitcnn.arrays import Float32Array, IntArray
+from fruitcnn.dataset.hashes import hash_within
 from fruitcnn.dataset.second_look import are_same
 from fruitcnn.image import Pixels
 
@@ -15,6 +17,8 @@ from fruitcnn.image import Pixels
 # second look. On the 1,704 photographs of the original set 8 finds all 118 pairs that are known; at 10 unrelated
 # pictures begin to match, and so do most copies that were cropped a little: up to there a second look is worth it.
 NEAR, WORTH_A_LOOK = 8, 10
+# A crop is proposed by the hash of what lies within so many of a small picture's 64 pixels.
+_WITHIN = 2
 # Two hashes at most 11 bits apart have one of 4 bands of 16 bits that is at most 2 bits apart, two at most 8 bits apart
 # one of 3 bands of 22, 22 and 20: only such pairs are compared. Of many hashes the wider bands leave fewer pairs.
 _BAND_BITS, _WIDE_BAND_BITS, _MANY = 16, 22, 100_000
@@ -60,7 +64,7 @@ def _by_hash(hashes: NDArray[np.uint64]) -> IntArray:
 def _by_looks(hashes: NDArray[np.uint64], looks: Looks) -> IntArray:
     groups, vain = np.arange(len(hashes)), np.zeros(len(hashes), np.int64)
     coarse = _Coarse(len(hashes), looks)
-    for one, other, mirrored in _worth_a_look(hashes):
+    for one, other, mirrored in _worth_a_look(hashes, looks):
         alike = coarse.likeness(one, other, mirrored)
         # The likeliest first: what they join need not be looked at.
         order = np.argsort(-alike, kind="stable")[: (alike >= _LEAST_LIKENESS).sum()]
@@ -110,7 +114,7 @@ class _Coarse:
         self._is_known[new] = True
 
 
-def _worth_a_look(hashes: NDArray[np.uint64]) -> Iterator[tuple[IntArray, IntArray, bool]]:
+def _worth_a_look(hashes: NDArray[np.uint64], looks: Looks) -> Iterator[tuple[IntArray, IntArray, bool]]:
     """The pairs of pictures that a second look is for, each once at most in each direction."""
     _, which = np.unique(hashes, axis=0, return_inverse=True)
     order = np.argsort(which.ravel(), kind="stable")
@@ -123,6 +127,28 @@ def _worth_a_look(hashes: NDArray[np.uint64]) -> Iterator[tuple[IntArray, IntArr
         (further,) = np.nonzero(place >= max(_ALIKE, back))
         if len(further):
             yield order[further - back], order[further], False
+    for one, other, mirrored in _crops(hashes[kept], _hashes_within(kept, looks)):
+        yield kept[one], kept[other], mirrored
+
+
+def _hashes_within(pictures: IntArray, looks: Looks) -> NDArray[np.uint64]:
+    """The hash of what lies within each picture's margin, uint64 [K]."""
+    parts = np.split(pictures, range(_LOOKS, len(pictures), _LOOKS))
+    small = (picture for part in parts if len(part) for picture in looks[part])
+    return np.fromiter((hash_within(Image.fromarray(picture), _WITHIN) for picture in small), np.uint64, len(pictures))
+
+
+def _crops(hashes: NDArray[np.uint64], within: NDArray[np.uint64]) -> Iterator[tuple[IntArray, IntArray, bool]]:
+    """The pairs of which one may be a crop of the other, and whose hashes, uint64 [N, 2], are too far apart to say so.
+
+    within: of what lies within each one's margin, uint64 [N].
+    """
+    for side in (0, 1):
+        for one, other in _near(within, hashes[:, side], WORTH_A_LOOK):
+            new = np.bitwise_count(hashes[one, 0] ^ hashes[other, side]) > WORTH_A_LOOK
+            # Where each lies within the other, the first says it.
+            new &= (one < other) | (np.bitwise_count(within[other] ^ hashes[one, side]) > WORTH_A_LOOK)
+            yield one[new], other[new], side == 1
 
 
 def named_groups(names: list[str | None], groups: IntArray | None = None) -> IntArray:
@@ -139,17 +165,24 @@ def near_pairs(hashes: NDArray[np.uint64], most: int = NEAR) -> Iterator[tuple[I
 
     Each pair once as it is and once (True) for the one picture and the mirror image of the other.
     """
-    bits = _BAND_BITS if len(hashes) < _MANY or most > NEAR else _WIDE_BAND_BITS
     for side in (0, 1):
-        for shift in range(0, 64, bits):
-            for one, other in _alike(_band(hashes[:, 0], shift, bits), _band(hashes[:, side], shift, bits), bits):
-                apart = hashes[one, 0] ^ hashes[other, side]
-                near = (np.bitwise_count(apart) <= most) & (one < other)
-                one, other, apart = one[near], other[near], apart[near]
-                found_before = np.zeros(len(one), bool)
-                for earlier in range(0, shift, bits):
-                    found_before |= np.bitwise_count(_band(apart, earlier, bits)) <= 2
-                yield one[~found_before], other[~found_before], side == 1
+        for one, other in _near(hashes[:, 0], hashes[:, side], most):
+            before = one < other
+            yield one[before], other[before], side == 1
+
+
+def _near(hashes: NDArray[np.uint64], others: NDArray[np.uint64], most: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """The indices of a hash and of one of `others`, uint64 [N] each, at most `most` (up to 11) bits apart."""
+    bits = _BAND_BITS if len(hashes) < _MANY or most > NEAR else _WIDE_BAND_BITS
+    for shift in range(0, 64, bits):
+        for one, other in _alike(_band(hashes, shift, bits), _band(others, shift, bits), bits):
+            apart = hashes[one] ^ others[other]
+            near = np.bitwise_count(apart) <= most
+            one, other, apart = one[near], other[near], apart[near]
+            found_before = np.zeros(len(one), bool)
+            for earlier in range(0, shift, bits):
+                found_before |= np.bitwise_count(_band(apart, earlier, bits)) <= 2
+            yield one[~found_before], other[~found_before]
 
 
 def _band(hashes: NDArray[np.uint64], shift: int, bits: int) -> IntArray:

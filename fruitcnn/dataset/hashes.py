@@ -20,10 +20,21 @@ def perceptual_hashes(image: Image.Image) -> tuple[int, int]:
     A bit says whether one of the 8 x 8 lowest frequencies of the grey picture at 32 x 32 is above their median: the
     same bits as `phash` of the imagehash package (after "Looks Like It", N. Krawetz, 2011).
     """
-    grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    # Rounded, so that frequencies which a flat or symmetric picture lacks are 0 and not noise of either sign.
-    low = np.round(_COSINES @ np.asarray(grey, np.float64) @ _COSINES.T, 6)  # [8, 8]
+    low = _low_frequencies(image, (0, 0, *image.size))
     return _bits(low), _bits(low * _MIRRORED)
+
+
+def hash_within(image: Image.Image, margin: int) -> int:
+    """The hash of an RGB picture without so many pixels at each side."""
+    width, height = image.size
+    return _bits(_low_frequencies(image, (margin, margin, width - margin, height - margin)))
+
+
+def _low_frequencies(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+    grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, box=box)
+    # Rounded, so that frequencies which a flat or symmetric picture lacks are 0 and not noise of either sign.
+    low: np.ndarray = np.round(_COSINES @ np.asarray(grey, np.float64) @ _COSINES.T, 6)  # [8, 8]
+    return low
 
 
 def _bits(frequencies: np.ndarray) -> int:

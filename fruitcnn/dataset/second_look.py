@@ -31,6 +31,10 @@ _MOVED, _ROOM_WHERE_MOVED = 0.75, 1.8
 _MARGIN = 8
 # Levels beyond which light is lost.
 _BRIGHT, _DARK = 250, 5
+# And beside which there may be lights that are.
+_NEAR_WHITE = 225
+# By how much light may differ from one picture to the next of one camera.
+_SAME_LIGHT = 0.05
 # Levels (of 255) that every camera and encoder may differ by.
 _NOISE, _FLOOR = 2.0, 8.0
 # Steps of the alignment at half the size and at the full one.
@@ -46,7 +50,10 @@ def are_same(first: Pixels, second: Pixels) -> BoolArray:
 
     first, second: uint8 [P, 64, 64, 3], mirrored already where mirror images are meant.
     """
-    one, other = _smooth(first.astype(np.float32)), _smooth(second.astype(np.float32))
+    # The darker one is relit: what is overexposed in the brighter one, then comes out overexposed as well.
+    is_darker = (first.mean((1, 2, 3)) < second.mean((1, 2, 3)))[:, None, None, None]
+    one = _smooth(np.where(is_darker, second, first).astype(np.float32))
+    other = _smooth(np.where(is_darker, first, second).astype(np.float32))
     contrast = np.sqrt(_contrast(one) * _contrast(other)) + _FLOOR
     halves = _halved(one), _halved(other)
     moved, light = _align(*halves, _STEPS[0])
@@ -66,12 +73,30 @@ def are_same(first: Pixels, second: Pixels) -> BoolArray:
 def _left(one: Float32Array, other: Float32Array, moved: Float32Array, light: Float32Array) -> Float32Array:
     """What differs [P, S, S], in levels, between pictures [P, S, S, 3] once `other` lies on `one`."""
     seen, inside = _warp(other, moved)
+    light = _light(one, seen, inside, light)
     expected = _relit(seen, light)
     # What is overexposed, or drowned in black, in one of them can't be compared.
     lost = (seen > _BRIGHT) & (one > expected) | (seen < _DARK) & (one < expected)
     left = np.where(lost, 0, one - expected.clip(0, 255))
+    # Nor what was cut off of lights too small to be seen here.
+    most = 255 * (light.sum(1) - _SAME_LIGHT).clip(0)
+    cut = most[:, None, None] * (_largest_beside(one.max(-1)) > _NEAR_WHITE)
+    left = np.where(left < 0, np.minimum(left + cut[..., None], 0), left)
     remains: Float32Array = np.sqrt((left**2).mean(-1)) * inside
     return remains
+
+
+def _light(one: Float32Array, seen: Float32Array, inside: BoolArray, light: Float32Array) -> Float32Array:
+    """The light [P, 2] in which `seen` is most like `one` [P, S, S, 3]: by all colours, where none is at its end."""
+    most = np.array([_MOST_GAIN, _MOST_OFFSET], np.float32)
+    pairs, missing = len(one), one - seen
+    for _ in range(2):
+        known = inside[..., None] & (seen < _BRIGHT) & (one < _BRIGHT) & (_relit(seen, light) < 255)
+        rows = np.stack([seen * known, np.float32(255) * known], 1).reshape(pairs, 2, -1)
+        wanted = rows @ np.where(known, missing, 0).reshape(pairs, -1, 1)
+        light = np.linalg.solve(rows @ rows.transpose(0, 2, 1) + 1e3 * np.eye(2), wanted)[..., 0].astype(np.float32)
+        light = light.clip(-most, most)
+    return light
 
 
 def _overall(left: Float32Array) -> Float32Array:
@@ -108,10 +133,14 @@ def _middle(values: Float32Array) -> Float32Array:
 
 def _slope(pictures: Float32Array) -> Float32Array:
     """The steepest slope at each place of pictures [P, S, S, 3] or beside it, in levels a pixel: [P, S, S]."""
-    slope = np.sqrt(sum((np.gradient(pictures, axis=axis) ** 2).mean(-1) for axis in (1, 2)))
-    padded = np.pad(slope, ((0, 0), (1, 1), (1, 1)), "edge")
-    steepest: Float32Array = sliding_window_view(padded, (3, 3), (1, 2)).max((-2, -1))
-    return steepest
+    return _largest_beside(np.sqrt(sum((np.gradient(pictures, axis=axis) ** 2).mean(-1) for axis in (1, 2))))
+
+
+def _largest_beside(values: Float32Array) -> Float32Array:
+    """The largest of values [P, S, S] at each place or beside it."""
+    padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), "edge")
+    largest: Float32Array = sliding_window_view(padded, (3, 3), (1, 2)).max((-2, -1))
+    return largest
 
 
 def _align(
@@ -138,8 +167,9 @@ def _align(
         found = np.concatenate([moved, light], 1)
     for _ in range(steps):
         seen, inside = _warp(others, found[:, :6])
-        inside &= (seen[..., 0] < _BRIGHT) & (grey < _BRIGHT)
-        error = ((grey - _relit(seen[..., 0], found[:, 6:])) * inside).reshape(pairs, side * side, 1)
+        expected = _relit(seen[..., 0], found[:, 6:])
+        inside &= (seen[..., 0] < _BRIGHT) & (grey < _BRIGHT) & (expected < 255)
+        error = ((grey - expected) * inside).reshape(pairs, side * side, 1)
         slopes = [down, down * rows, down * columns, right, right * rows, right * columns]
         slopes += [seen[..., 0], np.full_like(grey, 255)]
         jacobian = (np.stack(slopes, -1) * inside[..., None]).reshape(pairs, side * side, 8)
