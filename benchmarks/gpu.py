@@ -1,13 +1,14 @@
 """All that needs a GPU, in at most eight minutes: does it work there, and how fast is it?
 
 Runs the tests marked `gpu`; a training to its end; one that is interrupted on the GPU, goes on on the CPU and ends on
-the GPU; an export; the comparison with a loop by hand; and measures images a second and memory of fruit_net. Writes
-one table, gpu.md, and all that was printed, gpu.log, to the folder $OUT (default: this one). Exit status 1 where a
-step failed or where there is no GPU.
+the GPU; an export; the comparison with a loop by hand; and measures images a second and memory of fruit_net, eager and
+compiled. Writes one table, gpu.md, and all that was printed, gpu.log, to the folder $OUT (default: this one). Exit
+status 1 where a step failed or where there is no GPU.
 """
 
 import csv
 import dataclasses
+import functools
 import os
 import re
 import signal
@@ -165,15 +166,18 @@ class Augmented:
             yield views.contiguous(memory_format=torch.channels_last), shares
 
 
-def fruit_net(bench: Bench) -> str:
-    """Images a second of a training step with its augmentation, and the memory that it takes at its peak."""
+def fruit_net(bench: Bench, *, compiled: str = "off") -> str:
+    """Images a second of a training step with its augmentation, and the memory that it takes at its peak.
+
+    compiled: train.compile.
+    """
     # Here, so that a machine without a GPU need not wait for them.
     from train_step import lightning_seconds
 
     from fruitcnn.model import TorchForward, build_model, keras
     from fruitcnn.training.module import ClassifierModule
 
-    config = load_config("fruit_net")
+    config = load_config("fruit_net", {"train.compile": compiled})
     device = torch.device("cuda" if bench.device == "gpu" else "cpu")
     steps = 203 if bench.device == "gpu" else 5
     with keras.device(device.type):
@@ -182,6 +186,8 @@ def fruit_net(bench: Bench) -> str:
         )
         module = ClassifierModule(net, config.train, class_counts=[1, 1, 1], seed=0)
         loader = Augmented(config, config.data.training_size or config.data.size, device, steps)
+        if bench.device == "gpu":
+            torch.cuda.reset_peak_memory_stats()
         seconds = lightning_seconds(module, loader, device)  # type: ignore[arg-type]
     rate = config.train.batch_size * (steps - 3) / seconds
     memory = torch.cuda.max_memory_allocated() / 2**20 if bench.device == "gpu" else 0
@@ -198,6 +204,8 @@ STEPS = {
     "export": exported,
     "benchmarks/train_step.py": against_a_loop,
     "fruit_net": fruit_net,
+    "fruit_net, compiled": functools.partial(fruit_net, compiled="default"),
+    "fruit_net, compiled, CUDA graphs": functools.partial(fruit_net, compiled="cudagraphs"),
 }
 
 

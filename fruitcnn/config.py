@@ -17,6 +17,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Side = Annotated[int, Field(ge=16, le=1024)]
+# YAML reads a bare off as false.
+_OFF = pydantic.BeforeValidator(lambda value: "off" if value is False else value)
 
 
 class _Section(pydantic.BaseModel):
@@ -44,7 +46,7 @@ class DataConfig(_Section):
         description="parts of the training pictures, each answered by a network that was trained without it, for "
         "calibration: nothing is set aside, and training takes about as many times longer; 0: none",
     )
-    near_duplicates: Literal["group", "warn", "off"] = Field(
+    near_duplicates: Annotated[Literal["group", "warn", "off"], _OFF] = Field(
         "group",
         description="group: pictures that look alike stay on one side of the split; warn: they are only warned of, "
         "where pictures of all classes look alike; off: they are not looked for",
@@ -125,6 +127,11 @@ class TrainConfig(_Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay a step of the averaged weights; 0: off")
     best: Literal["loss", "accuracy", "last"] = Field(
         "loss", description="what of the validation picks the best epoch; last: it is the last, and nothing is picked"
+    )
+    compile: Annotated[Literal["off", "default", "cudagraphs"], _OFF] = Field(
+        "off",
+        description="torch.compile of the network's part of a step, as one graph, which takes a minute or so at first; "
+        "cudagraphs: replayed on a GPU without a launch for each kernel",
     )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import lightning
 import numpy as np
@@ -22,6 +22,8 @@ from fruitcnn.training.teacher import Teacher, distillation_loss, resized
 
 # What telling pictures of no class from the others counts beside telling the classes apart.
 _GATE_SHARE = 0.3
+# What torch.compile is told, by the setting.
+COMPILED: dict[str, dict[str, Any]] = {"default": {}, "cudagraphs": {"mode": "reduce-overhead"}}
 
 
 class ClassifierModule(lightning.LightningModule):
@@ -46,6 +48,9 @@ class ClassifierModule(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.config, self.seed, self.teacher, self.gate = net, config, seed, teacher, gate
+        # Of its function: torch would register a compiled module's weights a second time.
+        options = COMPILED.get(config.compile)
+        self._compiled = None if options is None else torch.compile(net.forward, fullgraph=True, **options)
         self.view_size = config.view_size or net.model.inputs[0].shape[1]
         # A fold's network may have no picture of a class.
         frequency = torch.tensor(class_counts).clamp_min(1) / sum(class_counts)
@@ -117,7 +122,9 @@ class ClassifierModule(lightning.LightningModule):
 
     def _answers(self, pixels: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Features [N, D], where there is a gate for them, and logits [N, C]."""
-        features, logits = self.net(pixels) if self.gate else (None, self.net(pixels))
+        # Batches that are validated on may be of two sizes, each of which would be compiled.
+        forward = self._compiled if self._compiled and self.training else self.net
+        features, logits = forward(pixels) if self.gate else (None, forward(pixels))
         return features, logits
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

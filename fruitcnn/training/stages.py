@@ -63,13 +63,7 @@ def _start(run: NetworkRun) -> keras.Model:
 
 def _train_whole(model: keras.Model, run: NetworkRun) -> None:
     """The epochs, those of the networks that calibrate it, and the results; a signal stops it between two batches."""
-    net = TorchForward(model)
-    if net.foreign:
-        run.print_line(printable(_describe_foreign(net.foreign)))
-    if ranks().count > 1 and (alone := net.foreign_batch_norms()):
-        remedy = "train in one process, or use a layer that fruitcnn knows"
-        problem = f"Keras itself runs its batch norm {alone[0]}, which would see a part of each batch alone"
-        raise UsageError(problem, value=run.config.model.architecture, remedy=remedy)
+    _check_forward(TorchForward(model), run)
     epochs = run.interruption.epochs
     with run.interruption, rest_of_the_work("epochs", epochs * (1 + _AFTERWARDS)):
         # Those of the networks that calibrate it are epochs of this run, too.
@@ -82,6 +76,22 @@ def _train_whole(model: keras.Model, run: NetworkRun) -> None:
         if not ranks().is_first:
             return
         write_results(Trained(KerasNetwork(model), calibration, answers, fitted.best.epoch, fitted.history.rows), run)
+
+
+def _check_forward(net: TorchForward, run: NetworkRun) -> None:
+    """Say what will be slow. Raises UsageError for what a setting can't be had with."""
+    compiled, architecture = run.config.train.compile, run.config.model.architecture
+    if net.foreign:
+        run.print_line(printable(_describe_foreign(net.foreign)))
+    if net.foreign and compiled != "off":
+        problem = f"Keras itself runs its layer {net.foreign[0]}, which can't be compiled with the others"
+        raise UsageError(problem, value=architecture, remedy="leave train.compile off")
+    if compiled == "cudagraphs" and run.device.type != "cuda":
+        raise UsageError("wants a GPU", value="train.compile: cudagraphs", remedy="use default, or off")
+    if ranks().count > 1 and (alone := net.foreign_batch_norms()):
+        remedy = "train in one process, or use a layer that fruitcnn knows"
+        problem = f"Keras itself runs its batch norm {alone[0]}, which would see a part of each batch alone"
+        raise UsageError(problem, value=architecture, remedy=remedy)
 
 
 def _calibrated_by_split(model: keras.Model, run: NetworkRun) -> Calibrated:
