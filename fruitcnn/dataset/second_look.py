@@ -23,6 +23,8 @@ _LIKE_THE_REST = 2.8
 # A copy differs everywhere a little, and most at its edges: by so much of the slope that both pictures have there. What
 # the worst two-hundredth of a still camera's picture differs by beyond that, in units of the calmer three quarters.
 _OF_THE_SLOPE, _MOST_UNEXPLAINED, _LEAST_NOISE = 0.5, 2.0, 0.5
+# A mark that faint, in units of the contrast, is none.
+_FAINT = 0.1
 # Levels of noise in those three quarters, beyond which a mark can't be told from what an encoder does.
 _NOISY = 3.0
 # Pictures that had to be moved by more than this many pixels, and how much more may remain of such.
@@ -65,7 +67,8 @@ def are_same(first: Pixels, second: Pixels) -> BoolArray:
     moved, light = _align(one[likely], other[likely], _STEPS[1], 2 * moved[likely], light[likely])
     left = _left(one[likely], other[likely], moved, light)
     far = np.abs(moved).max(1)
-    is_explained = (far >= _MOVED) | _is_explained(left, np.minimum(_slope(one[likely]), _slope(other[likely])))
+    slope = np.minimum(_slope(one[likely]), _slope(other[likely]))
+    is_explained = (far >= _MOVED) | _is_explained(left, slope, contrast[likely])
     same[likely] = _is_little(left, contrast[likely], far) & is_explained
     return same
 
@@ -117,12 +120,16 @@ def _is_little(left: Float32Array, contrast: Float32Array, moved: Float32Array) 
     return is_little
 
 
-def _is_explained(left: Float32Array, slope: Float32Array) -> BoolArray:
-    """Whether what differs [P, S, S] is noise and loss at the edges that both have [P, S, S], not a mark on one."""
+def _is_explained(left: Float32Array, slope: Float32Array, contrast: Float32Array) -> BoolArray:
+    """Whether what differs [P, S, S] is noise and loss at the edges that both have [P, S, S], not a mark on one.
+
+    contrast: of the pictures [P], beside which a mark may be too faint to count.
+    """
     middle, edges = (_middle(values) for values in (left, slope))
     calm = np.quantile(middle, 0.75, 1) + _LEAST_NOISE
     beyond = np.sort(middle - _OF_THE_SLOPE * edges, 1)[:, -middle.shape[1] // 200 :].mean(1)
-    is_explained: BoolArray = (beyond <= _MOST_UNEXPLAINED * calm) | (calm > _NOISY)
+    faint = beyond <= _FAINT * contrast
+    is_explained: BoolArray = (beyond <= _MOST_UNEXPLAINED * calm) | (calm > _NOISY) | faint
     return is_explained
 
 

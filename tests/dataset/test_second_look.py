@@ -96,6 +96,12 @@ def test_pictures_that_only_look_alike_are_not(name: str) -> None:
     assert len(set(groups_of(pictures, look=False))) < len(pictures), "these are alike to the hash"
 
 
+def test_a_mark_that_is_hardly_seen_is_none() -> None:
+    marked = disc((220, 40, 30))
+    ImageDraw.Draw(marked).line((18, 32, 44, 32), (206, 40, 30), 2)
+    assert groups_of([disc((220, 40, 30)), marked]) == [0, 0]
+
+
 def leaf(colour: tuple[int, int, int], number: int) -> Image.Image:
     """One of many shapes."""
     image = Image.new("RGB", (64, 64), "white")
