@@ -159,7 +159,7 @@ def test_models_lists_what_has_a_name(cli: Run, tmp_path: Path) -> None:
     assert re.fullmatch(r"strange +0\.0 MB +checkpoints/strange", strange)
     assert "checkpoints/damaged: its model card" in damaged
     # Each of the shipped one's training pictures was answered by a layer that had been fitted without it.
-    assert re.fullmatch(r"fruits +2026-11-26 +98\.3% of 1,575 +14\.0 MB +comes with fruitcnn", fruits)
+    assert re.fullmatch(r"fruits +2026-11-30 +98\.2% of 1,575 +14\.1 MB +comes with fruitcnn", fruits)
     assert re.fullmatch(r"fruits-small +2026-11-29 +99\.2% of 262 +5\.2 MB +comes with fruitcnn", small)
     assert default == "default: checkpoints/mine (newest run in ./checkpoints; --model fruits for the shipped one)"
 

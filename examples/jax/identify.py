@@ -20,8 +20,8 @@ def pixels(file, size):
 
 OPERATIONS = {
     "Add": jax.numpy.add, "Sub": jax.numpy.subtract, "Mul": jax.numpy.multiply, "Div": jax.numpy.divide,
-    "Conv": lambda x, kernel, bias, strides, pads, group, **_: bias[:, None, None] + jax.lax.conv_general_dilated(
-        x, kernel, strides, [(pads[0], pads[2]), (pads[1], pads[3])], feature_group_count=group),
+    "Conv": lambda x, kernel, bias, strides=(1, 1), pads=(0,) * 4, group=1, **_: bias[:, None, None]
+        + jax.lax.conv_general_dilated(x, kernel, strides, [pads[::2], pads[1::2]], feature_group_count=group),
     "Gemm": lambda a, b, c=0, **_: a @ b.T + c, "Clip": lambda x, low=None, high=None: jax.numpy.clip(x, low, high),
     "ReduceMean": lambda x, axes, keepdims, **_: x.mean(tuple(axes), keepdims=bool(keepdims)),
     "ReduceL2": lambda x, axes, **_: jax.numpy.linalg.norm(x, axis=tuple(axes), keepdims=True), "Relu": jax.nn.relu,
