@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import dataclasses
 import importlib
+import itertools
 import multiprocessing
 import os
 import random
@@ -40,6 +41,8 @@ LIBRARIES = (
 KILLED, SURVIVED, SPOILED, STALE = "killed", "SURVIVED", "SPOILED", "STALE"
 # A mutant that hangs has been noticed, too.
 SECONDS_EACH = 120
+# All tests of a file that the lists name, one after the other.
+SECONDS_WITHOUT_CHANGE = 1800
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +133,19 @@ def try_mutant(mutant: Mutant) -> tuple[Mutant, str, str]:
     return mutant, fate, "" if fate == KILLED else (TREE / "pytest.log").read_text(errors="replace")[-600:]
 
 
+def tests_by_file(mutants: list[Mutant]) -> list[list[str]]:
+    """The tests that the mutants name, those of one file together."""
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    return [list(some) for _, some in itertools.groupby(tests, lambda test: test.partition("::")[0])]
+
+
+def try_tests(tests: list[str]) -> tuple[list[str], str]:
+    """Run tests in this worker's copy, where nothing is changed: the tests, and the log's end where one fails."""
+    if run_tests(TREE, tests, SECONDS_WITHOUT_CHANGE) == 0:
+        return tests, ""
+    return tests, (TREE / "pytest.log").read_text(errors="replace")[-2000:]
+
+
 def _start_worker(folder: Path) -> None:
     global TREE
     TREE = Path(tempfile.mkdtemp(dir=folder)) / "tree"
@@ -154,21 +170,24 @@ def main() -> None:
         chosen = random.Random(commit).sample(chosen, min(options.sample, len(chosen)))
     for library in LIBRARIES:
         importlib.import_module(library)
-    with tempfile.TemporaryDirectory() as folder:
-        untouched = Path(folder) / "untouched"
-        copy_tree(untouched)
-        tests = sorted({test for mutant in chosen for test in mutant.tests})
-        # Without a name pytest would run all.
-        if tests and run_tests(untouched, tests, 3600) != 0:
-            sys.exit(
-                "tests fail without any change:\n" + (untouched / "pytest.log").read_text(errors="replace")[-2000:]
-            )
-        counts = {KILLED: 0, SURVIVED: 0, SPOILED: 0, STALE: len(stale)}
-        with multiprocessing.get_context("fork").Pool(options.jobs, _start_worker, [Path(folder)]) as pool:
-            for mutant, fate, log in pool.imap_unordered(try_mutant, chosen):
-                counts[fate] += 1
-                if fate != KILLED:
-                    print(f"{fate} {mutant} ({', '.join(mutant.tests)})\n{log}", flush=True)
+    counts = {KILLED: 0, SURVIVED: 0, SPOILED: 0, STALE: len(stale)}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        multiprocessing.get_context("fork").Pool(options.jobs, _start_worker, [Path(folder)]) as pool,
+    ):
+        failing: set[str] = set()
+        for tests, log in pool.imap_unordered(try_tests, tests_by_file(chosen)):
+            if log:
+                print(
+                    f"tests fail without any change, and tell nothing: {tests[0].partition('::')[0]}\n{log}", flush=True
+                )
+                failing.update(tests)
+        counts[SPOILED] = sum(not failing.isdisjoint(mutant.tests) for mutant in chosen)
+        trustworthy = [mutant for mutant in chosen if failing.isdisjoint(mutant.tests)]
+        for mutant, fate, log in pool.imap_unordered(try_mutant, trustworthy):
+            counts[fate] += 1
+            if fate != KILLED:
+                print(f"{fate} {mutant} ({', '.join(mutant.tests)})\n{log}", flush=True)
     for mutant in equivalent:
         print(f"equivalent {mutant}: {mutant.equivalent}")
     print(", ".join(f"{count} {fate}" for fate, count in counts.items()) + f", {len(equivalent)} equivalent")

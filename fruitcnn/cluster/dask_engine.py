@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -30,6 +31,9 @@ _PIECES = 16
 # How many times a part is looked into that goes on ending its worker.
 _ROUNDS = 3
 _SECONDS_TO_CONNECT = 10
+# How long a cluster may have no worker at all while tasks wait: more may be on their way.
+SECONDS_WITHOUT_WORKERS = 300.0
+_SECONDS_BETWEEN_LOOKS = 0.02
 _GONE = (concurrent.futures.CancelledError, CommClosedError, TimeoutError)
 
 
@@ -217,7 +221,9 @@ def _outcomes(
             completed.add(future)
 
     fill()
-    for future in completed:
+    while under_way:
+        _await_one(client, completed)
+        future = next(completed)
         task = under_way.pop(future)
         error = future.exception()
         if error is not None and not isinstance(error, KilledWorker):
@@ -228,6 +234,20 @@ def _outcomes(
         del future
         fill()
         yield task, outcome
+
+
+def _await_one(client: Client, completed: as_completed) -> None:
+    """Return once a task is done. Raises FruitcnnError where no worker is there to do any: Dask would wait for ever."""
+    alive = looked = time.monotonic()
+    while not completed.has_ready():
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if (now := time.monotonic()) < looked + 1:
+            continue
+        looked = now
+        if client.nthreads():
+            alive = now
+        elif now > alive + SECONDS_WITHOUT_WORKERS:
+            raise FruitcnnError("has no worker left", value="the cluster", remedy="run the same command again")
 
 
 @contextlib.contextmanager

@@ -181,6 +181,32 @@ def test_a_stopped_command_ends_with_its_workers_and_without_a_word(
     assert not psutil.wait_procs(workers, timeout=30)[1]
 
 
+def test_tasks_that_no_worker_is_left_for_are_no_wait_for_ever(tmp_path: Path) -> None:
+    code = """
+import time
+from fruitcnn.cluster import dask_engine
+from fruitcnn.cluster.dask_engine import Task, local_cluster
+
+if __name__ == "__main__":
+    dask_engine.SECONDS_WITHOUT_WORKERS = 2
+    with local_cluster(1) as client:
+        tasks = iter([Task("", "", 0, 1), Task("", "", 9, 9)])
+        outcomes = dask_engine._outcomes(client, lambda task: time.sleep(task.low), tasks)
+        next(outcomes)
+        client.cluster.scale(0)
+        try:
+            next(outcomes)
+        except dask_engine.FruitcnnError as error:
+            print(error)
+"""
+    (tmp_path / "script.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, timeout=120
+    )
+    assert done.stdout == b"the cluster: has no worker left; run the same command again\n", done.stderr.decode()
+
+
 def test_no_scheduler_at_the_address(cli: Run, photos: Path, tiny: Path) -> None:
     done = cli("identify", photos, "-m", tiny, "-o", "out/", "--engine", "dask", "--address", "tcp://127.0.0.1:9")
     assert done.returncode == 2 and "tcp://127.0.0.1:9: no Dask scheduler is reached" in done.stderr
