@@ -30,6 +30,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
@@ -116,7 +117,7 @@ def _become_pytest(tree: Path, tests: list[str]) -> None:
         with (tree / "pytest.log").open("w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        status = int(importlib.import_module("pytest").main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        status = int(importlib.import_module("pytest").main(["-x", "-q", "-m", "", "-p", "no:cacheprovider", *tests]))
     finally:
         os._exit(status)
 
@@ -173,10 +174,12 @@ def main() -> None:
     counts = {KILLED: 0, SURVIVED: 0, SPOILED: 0, STALE: len(stale)}
     with (
         tempfile.TemporaryDirectory() as folder,
-        multiprocessing.get_context("fork").Pool(options.jobs, _start_worker, [Path(folder)]) as pool,
+        # Of workers that may have children themselves, as tests do.
+        ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork"), _start_worker, (Path(folder),)) as pool,
     ):
         failing: set[str] = set()
-        for tests, log in pool.imap_unordered(try_tests, tests_by_file(chosen)):
+        for done in as_completed([pool.submit(try_tests, tests) for tests in tests_by_file(chosen)]):
+            tests, log = done.result()
             if log:
                 print(
                     f"tests fail without any change, and tell nothing: {tests[0].partition('::')[0]}\n{log}", flush=True
@@ -184,7 +187,8 @@ def main() -> None:
                 failing.update(tests)
         counts[SPOILED] = sum(not failing.isdisjoint(mutant.tests) for mutant in chosen)
         trustworthy = [mutant for mutant in chosen if failing.isdisjoint(mutant.tests)]
-        for mutant, fate, log in pool.imap_unordered(try_mutant, trustworthy):
+        for tried in as_completed([pool.submit(try_mutant, mutant) for mutant in trustworthy]):
+            mutant, fate, log = tried.result()
             counts[fate] += 1
             if fate != KILLED:
                 print(f"{fate} {mutant} ({', '.join(mutant.tests)})\n{log}", flush=True)
