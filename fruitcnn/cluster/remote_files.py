@@ -64,8 +64,8 @@ def remote_pictures(name: str) -> Iterator[str]:
     """
     from pyarrow import fs
 
-    system, path = _opened(name)
-    head = name[: len(name) - len(path)] if name.endswith(path) else name.partition("://")[0] + "://"
+    root, path = _divided(name)
+    system = _system(root)
     waiting = [path.rstrip("/")]
     try:
         if system.get_file_info(waiting[0]).type != fs.FileType.Directory:
@@ -81,7 +81,7 @@ def remote_pictures(name: str) -> Iterator[str]:
                 if one.type == fs.FileType.Directory:
                     folders.append(one.path)
                 elif one.base_name.lower().endswith(_ENDINGS):
-                    yield head + one.path
+                    yield _joined(root, one.path)
             waiting += reversed(folders)
     except OSError as error:
         problem = f"can't be listed ({_one_line(error)})"
@@ -123,8 +123,19 @@ def _divided(name: str) -> tuple[str, str]:
     # Options of a file system stand behind a question mark; a picture's own name may have one too.
     options = f"?{path.rpartition('?')[2]}" if re.search(r"\?\w+=", path) else ""
     path = path.removesuffix(options) if options else path
-    root = f"{scheme}://{host}/{options}" if scheme in _OF_THE_HOST else f"{scheme}://{host}{options}"
-    return root, f"/{path}" if scheme in _OF_THE_HOST else f"{host}/{path}" if path else host
+    if scheme in _OF_THE_HOST:
+        return f"{scheme}://{host}/{options}", f"/{path}"
+    bucket = host.rpartition("@")[2]
+    return f"{scheme}://{host}{options}", f"{bucket}/{path}" if path else bucket
+
+
+def _joined(root: str, path: str) -> str:
+    """The name that `_divided` divides so."""
+    scheme, _, rest = root.partition("://")
+    host, mark, options = rest.partition("?")
+    user, at, _ = host.rpartition("@")
+    place = host.removesuffix("/") if scheme in _OF_THE_HOST else user + at
+    return f"{scheme}://{place}{path}{mark}{options}"
 
 
 # Whose paths begin below the host; elsewhere the host is a bucket, and the first part of the path.
