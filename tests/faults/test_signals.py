@@ -88,6 +88,28 @@ with doing_last(last):
     assert (done.returncode, done.stderr) == (143, b"told ")
 
 
+def test_a_signal_while_nobody_reads_what_is_said(tmp_path: Path) -> None:
+    code = """
+import contextlib, os, time
+from fruitcnn.signals import doing_last, end_on_signals
+
+os.set_blocking(2, False)
+with contextlib.suppress(BlockingIOError):
+    while True:
+        os.write(2, b".")
+os.set_blocking(2, True)
+end_on_signals()
+with doing_last(lambda: "told"):
+    os.kill(os.getpid(), 15)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+        try:
+            assert process.wait(timeout=30) == 143
+        finally:
+            process.kill()
+
+
 def test_a_signal_in_the_middle_of_writing(tmp_path: Path) -> None:
     pictures(tmp_path / "folder", 300)
     (tmp_path / "out.csv").write_text("old")
