@@ -53,7 +53,7 @@ def test_the_examples_of_the_page_run_one_after_the_other(drawn: Path, tmp_path:
         ("onnx", "features", "fruitcnn.train('.')"),
         ("sklearn", "sklearn", "import fruitcnn.sklearn"),
         ("torch", "train", "fruitcnn.train('.', recipe='fruit_net')"),
-        ("keras", "train", f"fruitcnn.export_checkpoint({str(REPOSITORY / 'checkpoints/fruits')!r}, to='x')"),
+        ("keras", "train", f"fruitcnn.export_checkpoint({str(REPOSITORY / 'checkpoints/fruits-small')!r}, to='x')"),
     ],
 )
 def test_a_missing_extra_is_told_from_python_as_from_the_command_line(

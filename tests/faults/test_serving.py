@@ -364,6 +364,9 @@ def test_a_killed_worker(model: Path, tmp_path: Path) -> None:
         with server.client() as client:
             for _ in range(6):
                 assert client.post("/identify", content=PICTURES[0]).status_code == 200
+        # What was answered is counted a moment later.
+        answered = 'fruitcnn_requests_total{route="identify",status="200"}'
+        wait_until(lambda: server.metric(answered) == 6)
         for count in (1, 2):
             victims = server.workers()[:count]
             for victim in victims:
@@ -371,7 +374,7 @@ def test_a_killed_worker(model: Path, tmp_path: Path) -> None:
             wait_until(lambda gone=victims: len(set(server.workers()) - set(gone)) == 2)
             with server.client() as client:
                 assert client.post("/identify", content=PICTURES[0]).json()["identify_label"] == "red"
-        assert server.metric('fruitcnn_requests_total{route="identify",status="200"}') == 8
+        wait_until(lambda: server.metric(answered) == 8)
         assert server.end() == 0
 
 

@@ -163,7 +163,7 @@ def test_features_are_those_that_the_evidence_is_made_of(tmp_path: Path) -> None
     """By the weights in the file: the logits are a linear layer of them."""
     import onnx
 
-    file = REPOSITORY / "checkpoints/fruits" / checkpoint.ONNX
+    file = REPOSITORY / "checkpoints/fruits-small" / checkpoint.ONNX
     graph = onnx.load(file).graph
     node = next(node for node in graph.node if "evidence" in node.output)
     tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
