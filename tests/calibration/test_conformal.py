@@ -29,6 +29,7 @@ def test_it_is_one_more_than_those_below_by_one_more_than_all() -> None:
     ranks = np.array([1, 5, 10, 51, 199])
     assert np.allclose(p_values(known, new), (1 + ranks) / 200, atol=0.005)
     assert (p_values(known, new - 2e-9) >= ranks / 200 - 0.006).all()
+    assert p_values(known, np.sort(known)[[98]])[0] == pytest.approx(0.5, abs=1e-4)
 
 
 def test_what_is_stranger_than_all_known_ones_stays_so() -> None:
