@@ -6,10 +6,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fruitcnn.arrays import Float32Array, IntArray
-from fruitcnn.dataset.hashes import hash_within
+from fruitcnn.dataset.hashes import hashes_within
 from fruitcnn.dataset.second_look import are_same
 from fruitcnn.image import Pixels
 
@@ -133,9 +132,8 @@ def _worth_a_look(hashes: NDArray[np.uint64], looks: Looks) -> Iterator[tuple[In
 
 def _hashes_within(pictures: IntArray, looks: Looks) -> NDArray[np.uint64]:
     """The hash of what lies within each picture's margin, uint64 [K]."""
-    parts = np.split(pictures, range(_LOOKS, len(pictures), _LOOKS))
-    small = (picture for part in parts if len(part) for picture in looks[part])
-    return np.fromiter((hash_within(Image.fromarray(picture), _WITHIN) for picture in small), np.uint64, len(pictures))
+    parts = [pictures[start : start + _LOOKS] for start in range(0, len(pictures), _LOOKS)]
+    return np.concatenate([np.zeros(0, np.uint64), *(hashes_within(looks[part], _WITHIN) for part in parts)])
 
 
 def _crops(hashes: NDArray[np.uint64], within: NDArray[np.uint64]) -> Iterator[tuple[IntArray, IntArray, bool]]:

@@ -7,9 +7,9 @@ burst or another exposure would need it, and judges what remains. Measured in be
 """
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from fruitcnn.arrays import BoolArray, Float32Array
+from fruitcnn.dataset.hashes import GREY
 from fruitcnn.image import Pixels
 
 # Side of the pictures that are compared.
@@ -44,7 +44,6 @@ _STEPS = (4, 1)
 # Half a standard deviation or so of what is expected: shifts of 3 % of the side, gains of 20 %, offsets of 10 %.
 _EXPECTED_SHIFT, _EXPECTED_GAIN, _EXPECTED_OFFSET = 0.03, 0.2, 0.1
 _MOST_SHIFT, _MOST_GAIN, _MOST_OFFSET = 0.08, 0.35, 0.2
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def are_same(first: Pixels, second: Pixels) -> BoolArray:
@@ -146,7 +145,8 @@ def _slope(pictures: Float32Array) -> Float32Array:
 def _largest_beside(values: Float32Array) -> Float32Array:
     """The largest of values [P, S, S] at each place or beside it."""
     padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), "edge")
-    largest: Float32Array = sliding_window_view(padded, (3, 3), (1, 2)).max((-2, -1))
+    rows = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    largest: Float32Array = np.maximum(np.maximum(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
     return largest
 
 
@@ -163,7 +163,7 @@ def _align(
     less 1 and the offset. Starts from `moved` and `light`.
     """
     pairs, side = one.shape[:2]
-    grey, others = one @ _GREY, (other @ _GREY)[..., None]
+    grey, others = one @ GREY, (other @ GREY)[..., None]
     rows, columns = _axes(side)
     down, right = np.gradient(grey, axis=1), np.gradient(grey, axis=2)
     scale = np.array([side * _EXPECTED_SHIFT] * 6 + [_EXPECTED_GAIN, _EXPECTED_OFFSET], np.float32)

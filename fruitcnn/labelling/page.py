@@ -19,8 +19,8 @@ from fruitcnn.outputs import write_text
 # Long side in pixels and JPEG quality: 15 to 30 KB a picture.
 _SIDE, _QUALITY = 400, 72
 _HERE = Path(__file__).parent
-# What the two pages of fruitcnn look like.
-_COLOURS = _HERE.parent / "report" / "colours.css"
+# What all pages of fruitcnn begin with, and their colours.
+_REPORT = _HERE.parent / "report"
 
 
 def write_page(
@@ -50,7 +50,8 @@ def write_page(
         "pictures": list(_pictures(chosen)),
     }
     parts = {
-        "STYLE": _COLOURS.read_text() + (_HERE / "page.css").read_text(),
+        "HEAD": (_REPORT / "head.html").read_text().rstrip(),
+        "STYLE": (_REPORT / "colours.css").read_text() + (_HERE / "page.css").read_text(),
         "SCRIPT": (_HERE / "page.js").read_text(),
     }
     # The data last: what names of files say is not replaced in turn.
