@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             while process.poll() is None and not (found := re.search(r"Running on http://(\S+)", log.read_text())):
-                pass
+                time.sleep(0.05)
             assert found, log.read_text()
             fill(found[1], tmp_path_factory.mktemp("drawn") / "picture.png")
             yield found[1]

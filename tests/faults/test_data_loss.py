@@ -14,6 +14,7 @@ import pytest
 from fruitcnn import checkpoint
 from fruitcnn.locks import LOCK
 from fruitcnn.outputs import opened_output, write_text, written_together
+from fruitcnn.temporaries import create_temporary
 from tests.conftest import REPOSITORY
 from tests.faults.conftest import SAMPLE, SHIPPED, Command, digests
 
@@ -154,6 +155,14 @@ def test_an_output_that_a_killed_process_had_begun_is_begun_again(
     done = command("identify", photo, "--output", "out.csv")
     assert done.returncode == 0, done.stderr
     assert not left.exists()
+    # It gets the name that the killed one had: by it another one sees that the output is begun.
+    names = []
+    for _ in range(2):
+        name, descriptor = create_temporary(tmp_path / "out.csv", alone=True)
+        os.close(descriptor)
+        names.append(name)
+    assert names == [left, left]
+    left.unlink()
     # Where something else has the name that tells of a writer, there is another name.
     left.mkdir()
     inputs_unchanged.add(tmp_path / "out.csv")

@@ -80,7 +80,11 @@ def test_what_can_not_be_compiled_is_told(settings: list[str], message: str, dra
 
 
 @pytest.mark.long
-def test_a_training_is_compiled_by_torch_itself(drawn: Path, tmp_path: Path, cli: Run) -> None:
+def test_a_training_is_compiled_by_torch_itself(
+    drawn: Path, tmp_path: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "kernels"))
     done = cli("train", drawn, "-r", "quick", *(word for one in TINY for word in ("--set", one)),
                "--set", "train.compile=default")  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "kernels").rglob("*.so"))
