@@ -9,7 +9,7 @@ import pydantic
 import typer.main
 from pydantic_core import PydanticUndefined
 
-from fruitcnn.cli import app
+from fruitcnn.cli import command_line
 from fruitcnn.config import Config, load_config
 from fruitcnn.recipes import recipe_names
 
@@ -33,7 +33,7 @@ def command_page() -> str:
     """Each command with its arguments and options."""
     lines = [FROM_CODE, "", "# The command line", ""]
     lines += ["`fruitcnn --install-completion` teaches the shell these words.", ""]
-    for name, command in _commands(typer.main.get_command(app), "fruitcnn"):
+    for name, command in _commands(typer.main.get_command(command_line()), "fruitcnn"):
         lines += [f"## `{name}`", "", *(line.strip() for line in (command.help or "").strip().splitlines()), ""]
         arguments = [_argument(one) for one in command.params if one.param_type_name == "argument"]
         types = get_type_hints(command.callback) if command.callback else {}

@@ -10,6 +10,7 @@ from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.terminal import printable
 
 app = typer.Typer(
+    name="dataset",
     cls=QuickGroup,
     no_args_is_help=True,
     help="Fetch labelled photographs, and check them before a training; say whether more would help.",

@@ -8,9 +8,13 @@ import typer
 
 from fruitcnn import options
 from fruitcnn.completion import complete_model
+from fruitcnn.quick_command import QuickCommand
 from fruitcnn.terminal import print_wrapped, printable, wrapped
 
+app = typer.Typer()
 
+
+@app.command(cls=QuickCommand)
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=options.MODEL_HELP)],
     data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],

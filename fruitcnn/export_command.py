@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from fruitcnn.completion import complete_formats, complete_model
-from fruitcnn.export.formats import FORMATS, left_out, of_every_run  # noqa: TID253 (rows without their writers)
+from fruitcnn.export.formats import FORMATS, export_help, left_out, of_every_run  # noqa: TID253 (rows without their writers)
+from fruitcnn.quick_command import QuickCommand
 from fruitcnn.terminal import print_wrapped, wrapped
 
+app = typer.Typer()
 
+
+@app.command(cls=QuickCommand, help=export_help())
 def export(
     checkpoint: Annotated[
         Path,

@@ -6,8 +6,12 @@ import typer
 
 from fruitcnn import options
 from fruitcnn.errors import UsageError
+from fruitcnn.quick_command import QuickCommand
+
+app = typer.Typer()
 
 
+@app.command(cls=QuickCommand)
 def identify(
     paths: options.Paths = None,
     model: options.ChosenModel = None,

@@ -16,6 +16,8 @@ from fruitcnn.quick_command import QuickCommand
 from fruitcnn.recipes import DEFAULT, find_recipe, is_recipe
 from fruitcnn.terminal import print_wrapped
 
+app = typer.Typer()
+
 _OLD_DATA = "--data"
 
 
@@ -39,6 +41,7 @@ class TrainCommand(QuickCommand):
             raise UsageError("no such option", value=option, remedy=remedy) from None
 
 
+@app.command(cls=TrainCommand)
 def train(
     data: Annotated[
         Path | None,

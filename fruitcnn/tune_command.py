@@ -7,10 +7,14 @@ import typer
 
 from fruitcnn import options
 from fruitcnn.extras import require_extras
+from fruitcnn.quick_command import QuickCommand
 from fruitcnn.recipes import DEFAULT, find_recipe
 from fruitcnn.train_command import check_photographs
 
+app = typer.Typer()
 
+
+@app.command(cls=QuickCommand)
 def tune(
     data: Annotated[
         Path, typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label.")

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from fruitcnn import __version__
-from fruitcnn.cli import main
+from fruitcnn.cli import MODULES, command_line, main
 from tests.conftest import REPOSITORY, Run
 from tests.missing import without
 
@@ -44,6 +45,19 @@ def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Pat
     assert command != "identify" or "_hashlib" not in loaded
 
 
+def test_a_line_imports_the_words_of_its_own_command(tmp_path: Path) -> None:
+    script = "import sys; sys.argv = ['fruitcnn', 'cache']; import fruitcnn.cli\ntry:\n fruitcnn.cli.main()\nfinally:\n"
+    script += " print(*sorted(name for name in sys.modules if name.endswith(('_command', '_commands'))))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "fruitcnn.quick_command fruitcnn.show_commands", done.stderr
+
+
+def test_each_command_is_in_the_module_that_the_list_names() -> None:
+    for name in MODULES:
+        assert name in typer.main.get_command(command_line([name])).commands
+    assert list(typer.main.get_command(command_line()).commands) == list(MODULES)
+
+
 def test_importing_fruitcnn_loads_nothing_else(tmp_path: Path) -> None:
     loaded = loaded_after("import fruitcnn\nfruitcnn.__version__\ndir(fruitcnn)", tmp_path)
     assert loaded & {"numpy", "PIL", "onnxruntime", "typer", *HEAVY} == set()
@@ -70,7 +84,7 @@ def test_a_missing_extra_names_the_install_line(
 ) -> None:
     script = f"""{without([missing])}
 sys.argv = ["fruitcnn", *{list(command)!r}]
-from fruitcnn.cli import main
+from fruitcnn.cli import MODULES, command_line, main
 main()
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
@@ -194,7 +208,7 @@ def test_a_mistake_in_training_is_told_before_any_work(words: list[str], told: s
 import sys
 sys.modules[{absent!r}] = None
 sys.argv = ["fruitcnn", "train", *{words!r}]
-from fruitcnn.cli import main
+from fruitcnn.cli import MODULES, command_line, main
 try:
     main()
 finally:
@@ -217,7 +231,7 @@ finally:
 )
 def test_a_shell_is_offered_recipes_models_and_formats(words: str, offered: set[str], tmp_path: Path) -> None:
     place = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_FRUITCNN_COMPLETE": "complete_bash"}
-    script = "import sys; sys.argv[0] = 'fruitcnn'; from fruitcnn.cli import app; app(prog_name='fruitcnn')"
+    script = "import sys; sys.argv = ['fruitcnn']; from fruitcnn.cli import main; main()"
     words_of = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, **place}, capture_output=True, text=True
     )

@@ -83,10 +83,9 @@ def test_the_examples_of_deploy_are_in_step() -> None:
     assert int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]) > limits.FINISH_SECONDS
     arguments = [container["args"], json.loads(re.findall(r"^CMD (\[.*\])$", recipe, re.MULTILINE)[-1])]
     arguments.append(re.findall(r"bin/fruitcnn (serve .*)", unit)[0].split())
-    from fruitcnn.cli import app
+    from fruitcnn.serve_command import serve
 
-    (serve,) = (command for command in app.registered_commands if command.callback.__name__ == "serve")
-    known = {f"--{name}" for name in serve.callback.__annotations__}
+    known = {f"--{name}" for name in serve.__annotations__}
     for words in arguments:
         assert words[0] == "serve" and {word for word in words if word.startswith("--")} <= known
 

@@ -105,8 +105,8 @@ def test_the_files_of_a_checkpoint_come_from_the_rows() -> None:
 
 def test_the_help_names_each_format_and_needs_no_heavy_import() -> None:
     script = (
-        "import sys; from typer.testing import CliRunner; from fruitcnn.cli import app;"
-        "print(CliRunner().invoke(app, ['export', '--help']).output);"
+        "import sys; from typer.testing import CliRunner; from fruitcnn.cli import command_line;"
+        "print(CliRunner().invoke(command_line(), ['export', '--help']).output);"
         "assert not {'onnx', 'keras', 'torch', 'onnxruntime'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -1,0 +1,58 @@
+"""The commands that show what is there: `fruitcnn info`, `models`, `recipes`, `cache`."""
+
+from typing import Annotated
+
+import typer
+
+from fruitcnn import options
+from fruitcnn.completion import complete_recipe
+from fruitcnn.quick_command import QuickCommand
+from fruitcnn.terminal import standard_output, wrapped
+
+app = typer.Typer()
+
+
+@app.command(cls=QuickCommand)
+def info(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help=options.MODEL_HELP, show_default="the one that answers by default"),
+    ] = None,
+) -> None:
+    """Show the model card: labels, input, calibration, where the model comes from."""
+    from fruitcnn.identify.info import describe
+
+    with standard_output() as stream:
+        print(wrapped(describe(model), stream), file=stream)
+
+
+@app.command(cls=QuickCommand)
+def models() -> None:
+    """List the models that have a name here: runs in ./checkpoints, and what comes with fruitcnn."""
+    from fruitcnn.identify.catalogue import list_models
+
+    with standard_output() as stream:
+        print(wrapped(list_models(), stream), file=stream)
+
+
+@app.command(cls=QuickCommand)
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", autocompletion=complete_recipe, help="Print this one, with its comments."),
+    ] = None,
+) -> None:
+    """List the recipes to train by: input, cost, and what each is for."""
+    from fruitcnn.runs.recipe_texts import recipe_list, recipe_text
+
+    print(recipe_list() if name is None else recipe_text(name).rstrip())
+
+
+@app.command(cls=QuickCommand)
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is computed again.")] = False,
+) -> None:
+    """Show the folder of what was computed before, with a size for each kind, or clear it."""
+    from fruitcnn.cache import describe_cache
+
+    print(describe_cache(clear=clear))
