@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 from fruitcnn import checkpoint, models
@@ -19,7 +20,10 @@ from fruitcnn.evaluation.predictions import Predictions, is_predictions, write_p
 from fruitcnn.evaluation.priors import learned_frequencies, read_priors, with_priors
 from fruitcnn.extras import naming_extras, require_extras
 from fruitcnn.identify.identifier import Identifier
+from fruitcnn.locks import LOCK, HeldError, held_when_free
 from fruitcnn.outputs import check_inputs_stay, made_folder, written_together
+from fruitcnn.temporaries import is_temporary, remove_temporaries
+from fruitcnn.terminal import printable
 
 # What an evaluation leaves in its folder; a folder that holds anything else belongs to someone else.
 FILES = (checkpoint.PREDICTIONS, checkpoint.METRICS, checkpoint.REPORT)
@@ -88,7 +92,7 @@ def evaluate(
 def _check_report(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError("is no folder", value=folder, remedy="name a folder to write to (--report)")
-    there = list(folder.iterdir()) if folder.exists() else []
+    there = _content(folder) if folder.exists() else []
     ours = all(path.name in FILES and stat.S_ISREG(path.lstat().st_mode) for path in there)
     if there and not (ours and is_predictions(folder / checkpoint.PREDICTIONS)):
         raise UsageError("holds other files", value=folder, remedy="name a new folder, or that of an earlier report")
@@ -96,11 +100,25 @@ def _check_report(folder: Path) -> None:
         raise UsageError("no such folder", value=folder.parent, remedy="make it first")
 
 
+def _content(folder: Path) -> list[Path]:
+    """What lies in a folder but for what others are writing there, or have left behind."""
+    remove_temporaries(folder)
+    return [path for path in folder.iterdir() if path.name != LOCK and not is_temporary(path)]
+
+
+def _tell_of_waiting(error: HeldError) -> None:
+    print(f"waiting to write into {printable(str(error.value))}: {error.problem}", file=sys.stderr)
+
+
 def _write(evaluation: Evaluation, folder: Path, album: Album, data: Path, listing: list[Record]) -> None:
     from fruitcnn.report.page import write_report
 
-    with made_folder(folder), written_together(*(folder / name for name in FILES)) as (predictions, metrics, page):
-        rows = (*evaluation.predictions.rows, *evaluation.outside.rows)
-        write_predictions(Predictions(evaluation.predictions.labels, rows), predictions)
-        metrics.write_text(json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        write_report(page, evaluation, album, data=data, listing=listing)
+    files = [folder / name for name in FILES]
+    # One at a time: the three files are of one evaluation.
+    with made_folder(folder), held_when_free(folder, tell=_tell_of_waiting):
+        _check_report(folder)
+        with written_together(*files) as (predictions, metrics, page):
+            rows = (*evaluation.predictions.rows, *evaluation.outside.rows)
+            write_predictions(Predictions(evaluation.predictions.labels, rows), predictions)
+            metrics.write_text(json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_report(page, evaluation, album, data=data, listing=listing)

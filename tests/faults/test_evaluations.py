@@ -16,6 +16,8 @@ from PIL import Image
 import fruitcnn
 from fruitcnn import checkpoint
 from fruitcnn.dataset.sources import read_listing
+from fruitcnn.evaluation.evaluate import FILES
+from fruitcnn.locks import LOCK, held_folder
 from tests.faults.conftest import Command
 from tests.tiny import write_picture, write_tiny_model
 
@@ -96,6 +98,51 @@ def test_a_pipe_where_the_report_s_predictions_belong(
     os.mkfifo(tmp_path / "report" / checkpoint.PREDICTIONS)
     done = command("evaluate", model, "--data", data, "--report", "report")
     assert done.returncode == 2 and "holds other files" in done.stderr
+
+
+def test_what_a_killed_evaluation_left_in_its_folder_is_removed(
+    model: Path, data: Path, command: Command, tmp_path: Path, inputs_unchanged: set[Path]
+) -> None:
+    report = tmp_path / "report"
+    report.mkdir()
+    for name, content in ((".report.0a1b2c3d.fruitcnn-tmp.html", "half a pa"), (LOCK, "1")):
+        (report / name).write_text(content)
+        inputs_unchanged.add(report / name)
+    done = command("evaluate", model, "--data", data, "--report", "report")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in report.iterdir()} == set(FILES)
+
+
+def waiting_evaluation(model: Path, data: Path, folder: Path) -> subprocess.Popen[str]:
+    """An evaluation that waits for whoever holds the folder of its report."""
+    words = [sys.executable, "-m", "fruitcnn", "evaluate", str(model), "--data", str(data), "--report", folder.name]
+    process = subprocess.Popen(words, cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = next(line for line in process.stderr if line.startswith("waiting"))
+    assert told == f"waiting to write into report: process {os.getpid()} is working there\n"
+    return process
+
+
+def test_two_evaluations_with_one_folder_for_their_reports(model: Path, data: Path, tmp_path: Path) -> None:
+    """They write one after the other, so that the three files are of one of them."""
+    report = tmp_path / "report"
+    report.mkdir()
+    with held_folder(report):
+        second = waiting_evaluation(model, data, report)
+        assert [path.name for path in report.iterdir()] == [LOCK]
+    second.communicate()
+    assert second.returncode == 0 and {path.name for path in report.iterdir()} == set(FILES)
+
+
+def test_a_folder_that_another_fills_meanwhile_is_left_as_it_is(model: Path, data: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    report.mkdir()
+    with held_folder(report):
+        second = waiting_evaluation(model, data, report)
+        (report / "notes.txt").write_text("theirs")
+    _, errors = second.communicate()
+    assert second.returncode == 2 and "report: holds other files" in errors
+    assert [path.name for path in report.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("name", [" 1 .png", "na\udcefve.png", 'a "b", c.png', "=1+1.png"])
