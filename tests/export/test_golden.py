@@ -89,8 +89,10 @@ def test_the_gate_reads_the_folder_as_an_implementer_does(tmp_path: Path) -> Non
     with pytest.raises(ExportError, match="its pictures and answers disagree"):
         prove_golden(source, folder)
     (folder / "golden.json").write_text(whole)
+    # One value by one level: no answer shows that.
     tensor = folder / entry["tensor"]
-    tensor.write_bytes(bytes(len(tensor.read_bytes())))
+    first, *others = tensor.read_bytes()
+    tensor.write_bytes(bytes([first ^ 1, *others]))
     with pytest.raises(ExportError, match="its pictures and answers disagree"):
         prove_golden(source, folder)
 
