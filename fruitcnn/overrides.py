@@ -1,6 +1,7 @@
 """A recipe's YAML, and single settings over it: `a.b=c` from the command line, keywords from Python."""
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,14 @@ def read_yaml(path: Path) -> Any:
 
 
 def apply_overrides(fields: dict[str, Any], overrides: Iterable[str] | Mapping[str, object], known: list[str]) -> None:
-    """Put settings into a recipe's fields, in place: texts `a.b=c`, or values by keyword.
+    """Put settings into a recipe's fields, in place: texts `a.b=c`, or values by keyword, paths too.
 
     known: all keys. Raises ConfigError for a text of another form, and for a keyword that is no key or could be two.
     """
     if isinstance(overrides, Mapping):
         for keyword, value in overrides.items():
-            set_value(fields, _full_key(keyword, known), value)
+            plain = os.fspath(value) if isinstance(value, os.PathLike) else value
+            set_value(fields, _full_key(keyword, known), plain)
         return
     for override in overrides:
         key, equals, text = override.partition("=")

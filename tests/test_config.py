@@ -25,6 +25,7 @@ def test_overrides_and_data() -> None:
     assert config.data.path == "some/where" and config.data.size == load_config("quick").data.size
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         config.seed = 1
+    assert load_config("quick", {"split": Path("earlier/split.csv")}).data.split == "earlier/split.csv"
     off = load_config("quick", ["data.near_duplicates=off", "train.compile=off"])
     assert (off.data.near_duplicates, off.train.compile) == ("off", "off"), "to YAML a bare off is false"
 
