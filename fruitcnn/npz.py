@@ -18,7 +18,7 @@ def read_array(archive: zipfile.ZipFile, name: str, most: int) -> NDArray[Any]:
         size = math.prod(shape) * dtype.itemsize
         if dtype.hasobject or min(shape, default=0) < 0 or size > most:
             raise ValueError(f"{name}, {dtype} {shape}, would take {size:,} bytes, of at most {most:,}")
-        # One byte more, because the checksum is looked at where the file ends.
+        # One byte more, which must not be there; and the checksum is looked at where the file ends.
         data = member.read(size + 1)
     if len(data) != size:
         raise ValueError(f"{name} has another size than its head says")

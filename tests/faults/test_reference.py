@@ -88,6 +88,11 @@ def test_reference_pictures_that_are_damaged(tmp_path: Path) -> None:
             assert np.array_equal(found.pixels, PIXELS) and np.array_equal(found.logits, LOGITS)
             assert found.labels == ("apple", "pear")
     assert refused > 300
+    with zipfile.ZipFile(tmp_path / "whole.npz") as archive, zipfile.ZipFile(path, "w") as longer:
+        for name in archive.namelist():
+            longer.writestr(name, archive.read(name) + b"." * (name == "pixels.npy"))
+    with pytest.raises(ModelError, match="pixels has another size than its head says"):
+        Reference.load(path, size=SIZE)
 
 
 def test_reference_pictures_that_are_no_file(tmp_path: Path) -> None:

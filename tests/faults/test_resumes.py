@@ -85,6 +85,7 @@ _WRONG: dict[str, Callable[[Saved], object]] = {
     "the schedule is empty": lambda saved: saved.update(lr_schedulers=[{}]),
     "no callback": lambda saved: saved.update(callbacks={}),
     "rows that are none": set_callback("History", "rows", [1]),
+    "rows are missing": set_callback("History", "rows", []),
     "rows of other columns": set_callback("History", "rows", [{"epoch": 1}]),
     "the average is missing": set_callback("AveragedWeights", "average", []),
     "the best weights are others": set_callback("BestWeights", "weights", [torch.zeros(2)]),

@@ -54,8 +54,8 @@ def test_the_folder_has_all_but_the_keras_model_which_an_export_adds(said: tuple
 def test_each_format_is_exported_without_keras_but_its_own(said: tuple[Path, str], drawn: Path, tmp_path: Path) -> None:
     folder, _ = said
 
-    def export(*words: str) -> subprocess.CompletedProcess[str]:
-        line = ["fruitcnn", "export", str(folder), "--to", str(tmp_path), "--force", *words]
+    def export(*words: str, run: Path = folder) -> subprocess.CompletedProcess[str]:
+        line = ["fruitcnn", "export", str(run), "--to", str(tmp_path), "--force", *words]
         script = f"{without(WITHOUT)}\nsys.argv = {line!r}\nfrom fruitcnn.cli import main\nmain()"
         return subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
 
@@ -73,7 +73,8 @@ def test_each_format_is_exported_without_keras_but_its_own(said: tuple[Path, str
     done = export()
     assert done.returncode == 0 and done.stdout.startswith("model.onnx: same labels on 6 pictures")
     assert done.stderr == "fruitcnn: model.keras left out: keras is not installed\n"
-    done = export("--format", "onnx,keras")
+    # Told before the run is looked for.
+    done = export("--format", "onnx,keras", run=tmp_path / "none")
     assert done.returncode == 2 and done.stdout == ""
     assert "keras is missing; run: pip install 'fruitcnn[train]'" in " ".join(done.stderr.split())
 
