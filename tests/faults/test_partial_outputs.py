@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,12 @@ from tests.faults.test_signals import names, started
 PARTIAL = "out.csv.partial"
 
 
+def wait_for_rows(process: subprocess.Popen[bytes], partial: Path, rows: int) -> None:
+    """Wait until more rows than so many are written, or the process has ended."""
+    while process.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > rows):
+        time.sleep(0.005)
+
+
 def stopped(tmp_path: Path, number: signal.Signals, *options: str, rows: int = 20) -> bytes:
     """Stop `identify` when some rows are written; the broken picture among them is one. Returns what it said."""
     if not (tmp_path / "folder").exists():
@@ -23,8 +30,7 @@ def stopped(tmp_path: Path, number: signal.Signals, *options: str, rows: int = 2
         (tmp_path / "folder" / "picture_7.png").write_text("no picture")
     process = started("identify", "folder", "folder", "-m", "fruits", "-o", "out.csv", *options, cwd=tmp_path)
     partial = tmp_path / PARTIAL
-    while process.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > rows):
-        time.sleep(0.005)
+    wait_for_rows(process, partial, rows)
     process.send_signal(number)
     _, message = process.communicate(timeout=60)
     assert process.returncode in (128 + number, -number)
@@ -106,8 +112,7 @@ def test_whatever_has_the_name_of_the_rows_so_far_stays(
 def test_rows_that_another_process_writes_are_left_alone(command: Command, tmp_path: Path) -> None:
     pictures(tmp_path / "folder", 3)
     process = started("identify", *["folder"] * 200, "-m", "fruits", "-o", "out.csv", cwd=tmp_path)
-    while process.poll() is None and not (tmp_path / PARTIAL).exists():
-        time.sleep(0.005)
+    wait_for_rows(process, tmp_path / PARTIAL, rows=1)
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     try:
@@ -161,8 +166,7 @@ def test_nothing_is_said_where_nobody_takes_it(tmp_path: Path) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.write(filler, bytes(size)):
                 pass
-    while process.poll() is None and not (tmp_path / PARTIAL).exists():
-        time.sleep(0.005)
+    wait_for_rows(process, tmp_path / PARTIAL, rows=1)
     timer = threading.Timer(60, process.kill)
     timer.start()
     process.send_signal(signal.SIGTERM)
