@@ -118,11 +118,12 @@ def test_mirror_images_and_the_seed_are_obeyed(fitted: ImageClassifier, pictures
 
 
 def test_the_temperature_is_that_of_pictures_not_learned_from(fitted: ImageClassifier, pictures: Pictures) -> None:
-    """Near-duplicates lie in one fold: twice the pictures, brightened a little, must not make it surer."""
-    paths, labels = pictures
+    """Near-duplicates lie in one fold: copies that are brightened a little don't make labels by chance look learned."""
+    paths, _ = pictures
+    labels = np.random.default_rng(0).choice(fitted.classes_, len(paths)).tolist()
     copies = [Image.open(path).convert("RGB").point(lambda value: min(255, value + 2)) for path in paths]
     twice = clone(fitted).fit([*paths, *copies], [*labels, *labels])
-    assert twice.temperature_ > 0.8 * fitted.temperature_
+    assert twice.temperature_ > 5
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,12 @@ def test_a_run_has_the_same_report_from_what_its_training_knows(data: Path, tmp_
     folder = tmp_path / "run"
     folder.mkdir()
     identifier = Identifier.load(write_tiny_model(folder / checkpoint.ONNX))
-    text = _write_run_report(folder, _predictions(identifier, read_listing(data).records), data, chose_epoch=True)
+    found = _predictions(identifier, read_listing(data).records)
+    # A mistake among the training pictures, which are not shown.
+    last = dataclasses.replace(found.rows[-1], probabilities=(0.9, 0.05, 0.05))
+    assert (last.split, last.label) == ("train", "blue")
+    text = _write_run_report(folder, Predictions(found.labels, (*found.rows[:-1], last)), data, chose_epoch=True)
+    assert text.count(last.file) == 1, "in the list of the whole set alone"
     assert "of 45 pictures of the validation split" in " ".join(text.split())
     assert "these pictures chose the epoch" in text and "fewer than 10 training pictures of: red (5)" in text
 
