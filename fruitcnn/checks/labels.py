@@ -73,13 +73,21 @@ def label_findings(
         record, other = records[place], labels[suggested]
         note = f"rather {other} ({probabilities[place, suggested]:.0%}) than {record.label}"
         found.append(Finding(LABEL, (record,), note, (kept(record, note, other),)))
-    far = distances(rows, groups)
-    spread = 1.4826 * float(np.median(np.abs(far - np.median(far)))) or 1.0
-    scores = (far - np.median(far)) / spread
+    scores = spreads(distances(rows, groups))
     for place in np.argsort(-scores)[: int((scores > _FAR).sum())].tolist():
         note = f"{scores[place]:.0f} spreads from the others"
         found.append(Finding(ODD, (records[place],), note, (kept(records[place], f"{ODD.name}: {note}"),)))
     return found, remarks
+
+
+def spreads(far: FloatArray) -> FloatArray:
+    """By how many standard deviations each of distances [N] is above their median; few large ones change nothing.
+
+    The deviation is that of a normal distribution with the same median absolute deviation (Hampel 1974).
+    """
+    above = far - np.median(far)
+    found: FloatArray = above / (1.4826 * np.median(np.abs(above)) or 1.0)
+    return found
 
 
 def held_out_probabilities(

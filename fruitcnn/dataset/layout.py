@@ -34,7 +34,7 @@ def splits_of(root: Path, folders: list[Path]) -> dict[Path, str]:
     named = set(splits.values()) - {""}
     if named and all(splits.values()):
         return splits
-    if TRAIN in named and len(named) > 1:
+    if len(named) > 1:
         extra = listed(folder.name for folder, split in splits.items() if not split)
         problem = f"has folders of splits ({', '.join(sorted(named))}) and others beside them: {extra}"
         raise DatasetError(problem, value=root, remedy="take those out, or call them train, validation or test")

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from PIL import Image, ImageOps
 
+from dataset.drawing.draw import draw_dataset
 from fruitcnn import check, load_config
 from fruitcnn.cells import width
 from fruitcnn.checks.finding import KINDS, CheckedSet
-from fruitcnn.checks.labels import distances, doubtful_labels, held_out_probabilities
+from fruitcnn.checks.labels import distances, doubtful_labels, held_out_probabilities, spreads
 from fruitcnn.checks.quality import measured
 from fruitcnn.dataset.fixes import COLUMNS, read_fixes
 from fruitcnn.dataset.scan import scan
@@ -136,6 +138,24 @@ def test_wrong_labels_are_named_and_right_ones_are_not(tmp_path: Path) -> None:
     groups = np.array([*range(200), 7])
     twins -= twins.mean(0)
     assert distances(twins, groups)[200] > distances(twins, np.arange(201))[200]
+
+
+def test_a_moved_picture_is_named_and_a_blank_one_neither_judges_nor_is_judged(tmp_path: Path) -> None:
+    root = tmp_path / "fruit"
+    draw_dataset(root, per_class=60, size=96, seed=3)
+    sorted((root / "grape").iterdir())[2].rename(root / "strawberry" / "moved.jpg")
+    Image.new("RGB", (48, 48), "teal").save(root / "pineapple" / "blank.png")
+    found = check(root)
+    assert names(found, "label to check") == [{"moved.jpg"}]
+    assert {"blank.png"} not in names(found, "unlike all others")
+
+
+def test_how_far_a_picture_is_from_the_others_is_told_in_spreads() -> None:
+    far = np.random.default_rng(0).gamma(3, size=101)
+    far[7] = 1000
+    deviation = scipy.stats.median_abs_deviation(far, scale="normal")
+    assert spreads(far) == pytest.approx((far - np.median(far)) / deviation, rel=1e-4)
+    assert spreads(np.array([2.0, 2.0, 2.0, 5.0])).tolist() == [0, 0, 0, 3], "all but one alike"
 
 
 def test_no_layer_has_met_what_it_answers_or_learns_from_what_is_not_trusted() -> None:

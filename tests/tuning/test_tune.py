@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from fruitcnn import ConfigError, UsageError, load_config
 from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
 from fruitcnn.tuning.outcome import trial_line
-from fruitcnn.tuning.search import Search, create_study
+from fruitcnn.tuning.search import Search, create_study, has_next, mark_own
 from fruitcnn.tuning.space import Recipe, Space
 from fruitcnn.tuning.trial import FailedTrialError, run_trial
 from fruitcnn.tuning.tune import tune
@@ -61,6 +62,7 @@ def test_a_search_leaves_its_best_recipe_and_goes_on(
     tune(search_of(drawn, space, 3), workers=1)
     found = rows(folder)
     assert [(row["trial"], row["state"]) for row in found] == [(str(number), "complete") for number in range(3)]
+    assert len({row["head.penalty"] for row in found}) == 3
     best = min(found, key=lambda row: float(row["loss"]))
     settings = yaml.safe_load((folder / "best.yaml").read_text())
     assert f"{settings['head']['penalty']:.4g}" == best["head.penalty"]
@@ -156,6 +158,20 @@ def test_a_stopped_search_goes_on_with_the_same_trial(cli: Run, drawn: Path, spa
     assert states in (["FAIL", "COMPLETE", "COMPLETE"], ["COMPLETE", "COMPLETE"])
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_trial_of_a_process_that_is_gone_waits_for_another(drawn: Path, space: Path) -> None:
+    search = search_of(drawn, space, 1)
+    found = create_study(search)
+    trial = found.ask()
+    mark_own(trial)
+    assert has_next(found, search) is None, "it lives, and there are no more"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    trial.set_user_attr("process", f"{socket.gethostname()} {gone.pid}")
+    assert has_next(found, search)
+    assert [trial.state.name for trial in found.trials] == ["FAIL", "WAITING"]
+
+
 def test_settings_that_do_not_go_together_fail_alone(drawn: Path, tmp_path: Path) -> None:
     """Each of them is allowed; a search goes on after such a trial, and its row says why."""
     (tmp_path / "space.yaml").write_text("data.calibration_folds: [0, 2]\ndata.calibration_share: [0.0, 0.2]\n")
@@ -210,6 +226,7 @@ def test_what_optuna_suggests_is_what_a_recipe_says(drawn: Path, tmp_path: Path)
     )
     recipe = Recipe("quick", ("data.size=32",), drawn)
     space = Space.read(tmp_path / "space.yaml", recipe)
+    assert recipe.config({"model.weights": "no"}).model.weights == "no"
     found = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     for _ in range(20):
         settings = space.suggest(found.ask())
