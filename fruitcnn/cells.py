@@ -16,6 +16,11 @@ def padded(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
+def right_aligned(text: str, columns: int) -> str:
+    """With blanks before it up to so many columns."""
+    return " " * (columns - width(text)) + text
+
+
 def cut(text: str, columns: int, mark: str) -> str:
     """The beginning, with `mark` behind it, where `text` needs more than so many columns."""
     return text if width(text) <= columns else _beginning(text, columns - len(mark)) + mark

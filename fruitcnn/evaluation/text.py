@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Iterator
 
+from fruitcnn import cells
 from fruitcnn.dataset.remarks import damaged
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.measured import Metrics, shares_text
@@ -65,14 +66,14 @@ def confusions(metrics: Metrics) -> list[tuple[int, str, str]]:
 
 
 def _class_table(metrics: Metrics) -> Iterator[str]:
-    width = max(len(printable(label)) for label in metrics.classes)
-    yield f"{'':<{width}}  precision           recall              F1     support"
+    width = max(cells.width(printable(label)) for label in metrics.classes)
+    yield f"{'':<{width}}  {'precision':<21}  {'recall':<21}  {'F1':<5}  support"
     for label, one in metrics.classes.items():
         shares = (
-            f"{value:>6.1%} {shares_text(interval):<12}"
+            f"{value:>6.1%} {shares_text(interval):<14}"
             for value, interval in ((one.precision, one.precision_95), (one.recall, one.recall_95))
         )
-        yield f"{printable(label):<{width}}  {'  '.join(shares)}  {one.f1:.3f}  {one.support:>6}"
+        yield f"{cells.padded(printable(label), width)}  {'  '.join(shares)}  {one.f1:.3f}  {one.support:>7,}"
 
 
 def _confusions(metrics: Metrics) -> Iterator[str]:
@@ -82,12 +83,12 @@ def _confusions(metrics: Metrics) -> Iterator[str]:
         yield f"most confused ({len(found)} pair{'s' * (len(found) != 1)}):" if found else "nothing is confused"
         yield from (f"{count:>6}  {true} answered as {answer}" for count, true, answer in found[:_CONFUSIONS])
         return
-    heads, width = labels, max(5, *map(len, labels))
-    if max(15, *map(len, labels)) + len(labels) * (2 + width) > _COLUMNS:
+    heads, width = labels, max(5, *map(cells.width, labels))
+    if max(15, width) + len(labels) * (2 + width) > _COLUMNS:
         heads = [str(number) for number in range(1, len(labels) + 1)]
         labels = [f"{head:>2} {label}" for head, label in zip(heads, labels, strict=True)]
         width = max(len(heads[-1]), *(len(str(count)) for row in metrics.confusion for count in row))
-    first = max(15, *map(len, labels))
-    yield f"{'true, answered:':<{first}}" + "".join(f"  {head:>{width}}" for head in heads)
+    first = max(15, *map(cells.width, labels))
+    yield f"{'true, answered:':<{first}}" + "".join(f"  {cells.right_aligned(head, width)}" for head in heads)
     for label, row in zip(labels, metrics.confusion, strict=True):
-        yield f"{label:<{first}}" + "".join(f"  {count:>{width}}" for count in row)
+        yield cells.padded(label, first) + "".join(f"  {count:>{width}}" for count in row)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fruitcnn import cells
 from fruitcnn.arrays import FloatArray
 from fruitcnn.calibration.fold_heads import PENALTY
 from fruitcnn.calibration.learning_curve import REACH, Forecast, LearningCurve, measure_curve
@@ -16,6 +17,7 @@ from fruitcnn.errors import DatasetError
 from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.recipes import DEFAULT
+from fruitcnn.terminal import printable
 
 # Forecasts from fewer pictures, or fewer mistakes, were wrong as often as right.
 FEWEST, FEWEST_MISTAKES = 200, 5
@@ -103,10 +105,10 @@ def describe(found: Enough) -> Iterator[str]:
     )
     yield f"  of more than {REACH * found.count:,} nobody knows: beyond {REACH} times the pictures such forecasts fail"
     yield "by class, now and with twice the pictures:"
-    width = max(map(len, found.labels))
+    width = max(cells.width(printable(label)) for label in found.labels)
     for label in found.labels:
         of_it = found.by_label.get(label)
-        yield f"  {label:<{width}}  " + (
+        yield f"  {cells.padded(printable(label), width)}  " + (
             f"{_shown(of_it[0])}  ->  {_shown(of_it[1])}" if of_it else "too few mistakes to say"
         )
     if found.most_helped:

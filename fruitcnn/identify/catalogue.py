@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from fruitcnn import cells
 from fruitcnn.card import ModelCard
 from fruitcnn.checkpoint import ONNX
 from fruitcnn.errors import FruitcnnError
@@ -19,8 +20,8 @@ def list_models() -> str:
     rows = [_HEADER, *(_row(name, folder, printable(str(folder))) for name, folder in runs().items())]
     # Where a package manager has put it says nothing, in a hundred characters; `fruitcnn info NAME` has its path.
     rows += [_row(name, folder, "comes with fruitcnn") for name, folder in shipped().items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(map(cells.width, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(cells.padded, row, widths)).rstrip() for row in rows]
     default = choose_model()
     return "\n".join([*lines, "", f"default: {printable(default.name)} ({printable(default.why)})"])
 

@@ -2,6 +2,7 @@
 
 import json
 
+from fruitcnn import cells
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import shortened
 from fruitcnn.identify.identifier import Identifier
@@ -34,9 +35,9 @@ def describe(model: str | None = None) -> str:
     }
     rows = [*own.items(), *(_provenance_row(key, value, taken=set(own)) for key, value in card.provenance.items())]
     names = [printable(shortened(name, _LONGEST_NAME)) for name, _ in rows]
-    width = min(max(map(len, names)), _LONGEST_NAME)
+    width = min(max(map(cells.width, names)), _LONGEST_NAME)
     values = (printable(shortened(value, _LONGEST_VALUE)) for _, value in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in zip(names, values, strict=True))
+    return "\n".join(f"{cells.padded(name, width)}  {value}" for name, value in zip(names, values, strict=True))
 
 
 def _unknown(card: ModelCard, below: float) -> str:

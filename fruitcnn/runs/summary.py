@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from fruitcnn import cells
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.remarks import counted
 from fruitcnn.runs.recipe_texts import describe_recipe
+from fruitcnn.terminal import printable
 
 # Of more classes only the smallest and the largest are named.
 _CLASSES = 12
@@ -46,12 +48,12 @@ def _table(dataset: Dataset) -> Iterator[str]:
     """A row a class, the sum below; the sum alone, with the smallest and the largest class, where there are many."""
     by_split = {split: dataset.counts(split) for split in dataset.splits}
     few = len(dataset.labels) <= _CLASSES
-    names = [*(dataset.labels if few else ()), "all"]
-    width = max(map(len, names))
+    names = [*map(printable, dataset.labels if few else ()), "all"]
+    width = max(map(cells.width, names))
     yield f"  {'':<{width}}" + "".join(f"  {split:>11}" for split in by_split)
     rows = list(zip(*by_split.values(), strict=True)) if few else []
     for name, counts in zip(names, [*rows, tuple(sum(counts) for counts in by_split.values())], strict=True):
-        yield f"  {name:<{width}}" + "".join(f"  {count:>11,}" for count in counts)
+        yield f"  {cells.padded(name, width)}" + "".join(f"  {count:>11,}" for count in counts)
     if not few:
         sizes = {label: sum(counts) for label, *counts in zip(dataset.labels, *by_split.values(), strict=True)}
         small, large = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
