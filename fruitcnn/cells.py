@@ -35,16 +35,17 @@ def cut_in_the_middle(text: str, columns: int, mark: str) -> str:
     return _beginning(text, columns - len(mark) - sum(map(width, tail))) + mark + "".join(tail)
 
 
-def wrapped(text: str, columns: int) -> list[str]:
-    """Lines of at most so many columns, where no word is longer."""
-    lines = [""]
-    for word in text.split(" "):
-        line = f"{lines[-1]} {word}" if lines[-1] else word
-        if width(line) <= columns:
+def wrapped(text: str, columns: int, indent: int = 0) -> list[str]:
+    """Lines of at most so many columns, where no word is longer; all but the first begin with `indent` blanks."""
+    first, *words = text.split(" ")
+    lines = [first]
+    for word in words:
+        line = f"{lines[-1]} {word}"
+        if width(line.rstrip(" ")) <= columns:
             lines[-1] = line
         else:
-            lines.append(word)
-    return [line for line in lines if line]
+            lines.append(" " * indent + word)
+    return [line.rstrip(" ") for line in lines if line.strip(" ")]
 
 
 def _beginning(text: str, columns: int) -> str:

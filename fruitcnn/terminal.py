@@ -52,17 +52,13 @@ def wrapped(text: str, stream: TextIO) -> str:
     """The text, with lines that a terminal behind the stream would break anywhere broken between words."""
     if not stream.isatty():
         return text
-    import textwrap
+    from fruitcnn import cells
 
-    width = terminal_columns(stream) - 1
-    lines = text.split("\n")
-    for number, line in enumerate(lines):
-        if len(line) > width:
-            indent = " " * (len(line) - len(line.lstrip()) + 2)
-            # Paths and options are for copying: whole.
-            lines[number] = "\n".join(
-                textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-            )
+    columns = terminal_columns(stream) - 1
+    lines = []
+    for line in text.split("\n"):
+        indent = len(line) - len(line.lstrip(" ")) + 2
+        lines += cells.wrapped(line, columns, indent) or [""]
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
-"""Tables of names in characters that take two columns of a terminal, and with accents that take none."""
+"""Tables and errors of names in characters that take two columns of a terminal, and with accents that take none."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from fruitcnn.evaluation.text import metrics_lines
 from fruitcnn.features.enough import Enough, describe
 from fruitcnn.identify.catalogue import list_models
 from fruitcnn.runs.summary import describe_beginning
+from fruitcnn.terminal import wrapped
 from tests.calibration.test_learning_curve import drawn_curve
+from tests.terminals import terminal
 from tests.test_models import make_run
 
 LABELS = ["草莓和蓝莓", "grape", "cre\u0300me bru\u0302le\u0301e \U0001f353"]
@@ -54,3 +57,11 @@ def test_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header, *rows = list_models().splitlines()[:5]
     starts = {cells.width(re.split("checkpoints/|comes", row)[0]) for row in rows}
     assert starts == {header.index("where")}, "\n".join(rows)
+
+
+def test_an_error_is_broken_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = f"fruitcnn: {'草莓' * 15}.png: no such file; check it"
+    assert len(error) < 80 < cells.width(error)
+    with terminal(monkeypatch):
+        lines = wrapped(error, sys.stderr).split("\n")
+    assert len(lines) == 2 and all(cells.width(line) < 80 for line in lines) and lines[1].startswith("  ")
