@@ -3,6 +3,8 @@
 import unicodedata
 from collections.abc import Iterator
 
+# Columns of a text beside its head, however few are left of the line.
+_NARROWEST = 16
 _EMOJI_SHOWN, _SKIN_TONES = "\ufe0f", "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 
 
@@ -46,6 +48,13 @@ def wrapped(text: str, columns: int, indent: int = 0) -> list[str]:
         else:
             lines.append(" " * indent + word)
     return [line.rstrip(" ") for line in lines if line.strip(" ")]
+
+
+def beside(head: str, text: str, columns: int) -> list[str]:
+    """The text behind its head, in lines of at most so many columns; what is below the first begins where it does."""
+    indent = width(head)
+    first, *others = wrapped(text, max(_NARROWEST, columns - indent)) or [""]
+    return [(head + first).rstrip(" "), *(" " * indent + line for line in others)]
 
 
 def _beginning(text: str, columns: int) -> str:

@@ -7,7 +7,7 @@ import typer
 from fruitcnn import options
 from fruitcnn.completion import complete_recipe
 from fruitcnn.quick_command import QuickCommand
-from fruitcnn.terminal import standard_output, wrapped
+from fruitcnn.terminal import Screen, standard_output, wrapped
 
 app = typer.Typer()
 
@@ -32,7 +32,7 @@ def models() -> None:
     from fruitcnn.identify.catalogue import list_models
 
     with standard_output() as stream:
-        print(wrapped(list_models(), stream), file=stream)
+        print(list_models(Screen.behind(stream)), file=stream)
 
 
 @app.command(cls=QuickCommand)

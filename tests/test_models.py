@@ -155,9 +155,9 @@ def test_models_lists_what_has_a_name(cli: Run, tmp_path: Path) -> None:
     done = cli("models")
     header, mine, strange, damaged, fruits, small, _, default = done.stdout.splitlines()
     assert header.split() == ["name", "made", "accuracy", "size", "where"]
-    assert re.fullmatch(r"mine +2026-11-20 +75\.0% of 1,200 +0\.0 MB +checkpoints/mine", mine)
-    assert re.fullmatch(r"strange +0\.0 MB +checkpoints/strange", strange)
-    assert "checkpoints/damaged: its model card" in damaged
+    assert re.fullmatch(r"mine +2026-11-20 +75\.0% of 1,200 +0\.0 MB +checkpoints", mine)
+    assert re.fullmatch(r"strange +0\.0 MB +checkpoints", strange)
+    assert "checkpoints: its model card" in damaged
     # Each of the shipped one's training pictures was answered by a layer that had been fitted without it.
     assert re.fullmatch(r"fruits +2026-11-30 +98\.2% of 1,575 +14\.1 MB +comes with fruitcnn", fruits)
     assert re.fullmatch(r"fruits-small +2026-11-29 +99\.2% of 262 +5\.2 MB +comes with fruitcnn", small)

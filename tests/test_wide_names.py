@@ -55,7 +55,7 @@ def test_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run(tmp_path, LABELS[0])
     make_run(tmp_path, "mine", age=9)
     header, *rows = list_models().splitlines()[:5]
-    starts = {cells.width(re.split("checkpoints/|comes", row)[0]) for row in rows}
+    starts = {cells.width(re.split("checkpoints|comes", row)[0]) for row in rows}
     assert starts == {header.index("where")}, "\n".join(rows)
 
 

@@ -1,29 +1,42 @@
 """The models that have a name here, as a person reads them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from fruitcnn import cells
 from fruitcnn.card import ModelCard
-from fruitcnn.checkpoint import ONNX
+from fruitcnn.checkpoint import ONNX, ROOT
 from fruitcnn.errors import FruitcnnError
 from fruitcnn.models import choose_model, read_card, runs, shipped
-from fruitcnn.terminal import printable
+from fruitcnn.terminal import Screen, printable
 
 # Whose figure says most of new pictures comes first; what was held out, in folds, are training pictures.
 _MEASURED = {"test": "test", "held_out": "train", "validation": "validation"}
 _HEADER = ("name", "made", "accuracy", "size", "where")
+# Where a package manager has put it says nothing, in a hundred characters; `fruitcnn info NAME` has its path.
+_SHIPPED = "comes with fruitcnn"
+_SHORTEST_NAME = 16
 
 
-def list_models() -> str:
-    """A line a model: runs, the newest first, then what comes with fruitcnn; and which one answers by default."""
-    rows = [_HEADER, *(_row(name, folder, printable(str(folder))) for name, folder in runs().items())]
-    # Where a package manager has put it says nothing, in a hundred characters; `fruitcnn info NAME` has its path.
-    rows += [_row(name, folder, "comes with fruitcnn") for name, folder in shipped().items()]
-    widths = [max(map(cells.width, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(cells.padded, row, widths)).rstrip() for row in rows]
+def list_models(screen: Screen | None = None) -> str:
+    """A line a model: runs, the newest first, then what comes with fruitcnn; and which one answers by default.
+
+    screen: the terminal that shows it, if one does: a name that has no room there is shortened.
+    """
+    rows = [_HEADER, *(_row(name, folder, str(ROOT)) for name, folder in runs().items())]
+    rows += [_row(name, folder, _SHIPPED) for name, folder in shipped().items()]
+    columns = sys.maxsize if screen is None else screen.columns - 1
+    names, *widths = (max(map(cells.width, column)) + 2 for column in list(zip(*rows, strict=True))[:-1])
+    names = min(names, max(_SHORTEST_NAME, columns - sum(widths) - len(_SHIPPED)))
+    lines = []
+    for name, *facts, where in rows:
+        shown = cells.cut_in_the_middle(name, names - 2, "" if screen is None else screen.ellipsis)
+        head = "".join(map(cells.padded, (shown, *facts), (names, *widths)))
+        lines += cells.beside(head, where, columns)
     default = choose_model()
-    return "\n".join([*lines, "", f"default: {printable(default.name)} ({printable(default.why)})"])
+    said = f"default: {printable(default.name)} ({printable(default.why)})"
+    return "\n".join([*lines, "", *cells.wrapped(said, columns, 2)])
 
 
 def _row(name: str, folder: Path, where: str) -> tuple[str, ...]:
