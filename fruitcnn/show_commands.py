@@ -7,7 +7,7 @@ import typer
 from fruitcnn import options
 from fruitcnn.completion import complete_recipe
 from fruitcnn.quick_command import QuickCommand
-from fruitcnn.terminal import Screen, standard_output, wrapped
+from fruitcnn.terminal import Screen, standard_output
 
 app = typer.Typer()
 
@@ -23,7 +23,7 @@ def info(
     from fruitcnn.identify.info import describe
 
     with standard_output() as stream:
-        print(wrapped(describe(model), stream), file=stream)
+        print(describe(model, Screen.behind(stream)), file=stream)
 
 
 @app.command(cls=QuickCommand)

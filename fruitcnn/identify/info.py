@@ -1,22 +1,24 @@
 """The model card as a person reads it."""
 
+import itertools
 import json
+import sys
 
 from fruitcnn import cells
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import shortened
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.models import choose_model
-from fruitcnn.terminal import printable
+from fruitcnn.terminal import Screen, printable
 
 # Characters of a line's name and of its value; a card may hold anything.
 _LONGEST_NAME, _LONGEST_VALUE = 40, 1000
 
 
-def describe(model: str | None = None) -> str:
+def describe(model: str | None = None, screen: Screen | None = None) -> str:
     """A readable description of a model (None: the default), from the card in its ONNX file. Raises ModelError.
 
-    Which model it is, is said on standard error where that was not plain.
+    Which model it is, is said on standard error where that was not plain. screen: the terminal that shows it, if any.
     """
     choice = choose_model(model)
     choice.tell("showing")
@@ -37,7 +39,10 @@ def describe(model: str | None = None) -> str:
     names = [printable(shortened(name, _LONGEST_NAME)) for name, _ in rows]
     width = min(max(map(cells.width, names)), _LONGEST_NAME)
     values = (printable(shortened(value, _LONGEST_VALUE)) for _, value in rows)
-    return "\n".join(f"{cells.padded(name, width)}  {value}" for name, value in zip(names, values, strict=True))
+    columns = sys.maxsize if screen is None else screen.columns - 1
+    heads = (cells.padded(name, width + 2) for name in names)
+    lines = (cells.beside(head, value, columns) for head, value in zip(heads, values, strict=True))
+    return "\n".join(itertools.chain.from_iterable(lines))
 
 
 def _unknown(card: ModelCard, below: float) -> str:

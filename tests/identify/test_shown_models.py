@@ -9,7 +9,7 @@ import pytest
 from fruitcnn import cells
 from tests.terminals import run_on_terminal, seen_lines
 from tests.test_models import make_run
-from tests.tiny import CARD
+from tests.tiny import CARD, write_tiny_model
 
 LONG = "strawberries-of-the-north_2026-11-30"
 
@@ -40,3 +40,13 @@ def test_a_damaged_card_is_told_below_its_column(tmp_path: Path) -> None:
     header, first, second, *_ = shown(tmp_path, 80, "models")
     at = header.index("where")
     assert first[at:].startswith("checkpoints: its model") and second[:at].isspace() and second[at] != " "
+
+
+def test_a_long_value_goes_on_below_its_value(tmp_path: Path) -> None:
+    value = "photographs of the summer, " * 5 + "/".join(["and a path that nobody breaks".replace(" ", "-")] * 3)
+    write_tiny_model(tmp_path / "tiny.onnx", dataclasses.replace(CARD, provenance={"data": value[:140]}))
+    lines = shown(tmp_path, 80, "info", "tiny.onnx")
+    at = lines[0].index("tiny.onnx")
+    number = next(number for number, line in enumerate(lines) if line.startswith("data "))
+    below = lines[number + 1]
+    assert lines[number][at:].startswith("photographs of") and below[:at].isspace() and below[at] != " "
