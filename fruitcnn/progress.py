@@ -20,7 +20,8 @@ class Progress:
     """A bar that is there as long as its context. It is the only one: what opens within it stays unseen, and moves it
     on where a `part` of it is under way.
 
-    total: of the work, in any unit, epochs or pictures; done: what was done before, by a run that is resumed.
+    total: of the work, in any unit, epochs or pictures, 0 where nobody knows it; done: what was done before, by a run
+    that is resumed.
     """
 
     _shown: "Progress | None" = None
@@ -77,7 +78,10 @@ class Progress:
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        share = min(1.0, self.done / self.total) if self.total else 1.0
+        if not self.total:
+            self._write(self.title)
+            return
+        share = min(1.0, self.done / self.total)
         full = round(share * _BAR)
         # A terminal that knows only ASCII shows a bar too.
         marks = "█░" if self._stream and knows_unicode(self._stream) else "#-"

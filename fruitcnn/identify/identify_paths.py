@@ -17,14 +17,14 @@ from fruitcnn.identify.camera import camera_frames, camera_name
 from fruitcnn.identify.columns import Columns
 from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.identify.inputs import STDIN, expanded, fetched, is_one, read
+from fruitcnn.identify.inputs import STDIN, expanded, expected_rows, fetched, is_one, read
 from fruitcnn.identify.partial import going_on
 from fruitcnn.identify.request import PARQUET, Request
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.rows import opened_rows, write_rows
 from fruitcnn.identify.sort import Sorter
 from fruitcnn.identify.tally import Tally
-from fruitcnn.identify.video import frames, is_video
+from fruitcnn.identify.video import frame_name, frames, is_video
 from fruitcnn.identify.writers import ROW_FORMATS
 from fruitcnn.image import Source
 from fruitcnn.models import ModelChoice, choose_model
@@ -35,6 +35,7 @@ from fruitcnn.terminal import Screen, printable
 FINE, SOME_REJECTED = 0, 3
 # A line holds that many labels, if nobody asks for more or fewer.
 _TABLE_LABELS = 5
+_TITLE = "identifying pictures"
 
 
 def identify_paths(paths: list[str], request: Request) -> int:
@@ -47,15 +48,17 @@ def identify_paths(paths: list[str], request: Request) -> int:
     identifier = load_identifier(choice, request, once=one)
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
     sorter = None if request.sort is None else Sorter(request.sort, identifier.card.labels, link=request.link)
+    live, expected = request.camera is not None, expected_rows(names, request.every)
+    # One picture is there before a bar could be.
+    has_many = live or expected > 1
     with opened_rows(names, identifier, request, one=one) as rows, sorter or contextlib.nullcontext():
-        progress, tally = Progress("identifying pictures", len(names), done=rows.done), Tally(rows.kinds)
+        progress, tally = Progress(_TITLE, 0 if live else expected, done=rows.done), Tally(rows.kinds)
         sources = named_sources(names, request.every, kept=sorter is not None)
         sources, again = going_on(sources, rows.done, identifier.batch)
-        live = _live(identifier, request, explainer, sorter)
-        results = itertools.chain(itertools.islice(answered(identifier, sources, explainer, sorter), again, None), live)
+        found = itertools.islice(answered(identifier, sources, explainer, sorter), again, None)
+        results = itertools.chain(found, _live(identifier, request, explainer, sorter))
         columns = _columns(identifier, names, request, Screen.behind(rows.stream))
-        # One picture is there before a bar could be.
-        with progress if len(names) > 1 else contextlib.nullcontext():
+        with progress if has_many else contextlib.nullcontext():
             counted = _counted(results, request, tally, progress)
             if request.format == PARQUET:
                 from fruitcnn.cluster.parquet_rows import ParquetRows, binary
@@ -65,7 +68,7 @@ def identify_paths(paths: list[str], request: Request) -> int:
                 row_format = ROW_FORMATS[request.format]
                 lines = row_format.lines(counted, columns)
                 write_rows(itertools.islice(lines, rows.has_header, None), rows.stream, row_format, progress)
-    if len(names) > 1 and Screen.behind(sys.stderr):
+    if has_many and Screen.behind(sys.stderr):
         where = "" if request.sort is None else f", sorted into {printable(str(request.sort))}"
         print(f"{tally}{where}", file=sys.stderr)
     return SOME_REJECTED if tally.has_rejected else FINE
@@ -115,9 +118,9 @@ def load_identifier(choice: ModelChoice, request: Request, *, once: bool) -> Ide
 
 
 def _columns(identifier: Identifier, names: list[str | Rejection], request: Request, screen: Screen | None) -> Columns:
-    shown = [printable(shown_address(name) if isinstance(name, str) else name.file) for name in names]
+    shown = [printable(_longest_name(name, request.every)) for name in names]
     if request.camera is not None:
-        shown.append(f"{camera_name(request.camera)}@00:00:00")
+        shown.append(frame_name(camera_name(request.camera), 0, request.every))
     return Columns(
         identifier.card.labels,
         familiarity=identifier.has_familiarity,
@@ -125,6 +128,13 @@ def _columns(identifier: Identifier, names: list[str | Rejection], request: Requ
         screen=screen,
         longest_name=0 if screen is None else max(map(cells.width, shown)),
     )
+
+
+def _longest_name(name: str | Rejection, every: float) -> str:
+    """The longest that the rows of a name are named after."""
+    if isinstance(name, Rejection):
+        return name.file
+    return frame_name(name, 0, every) if is_video(name) else shown_address(name)
 
 
 def _counted(
@@ -135,7 +145,8 @@ def _counted(
     for result in results:
         tally.add(result)
         yield result if isinstance(result, Rejection) else result.top(most)
-        progress.advance()
+        # A camera has no end that a bar could show.
+        progress.advance(title=None if progress.total else f"{_TITLE}: {tally}")
 
 
 def answered(

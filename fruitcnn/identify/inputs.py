@@ -12,7 +12,7 @@ from PIL import Image
 from fruitcnn.errors import ImageError, system_error
 from fruitcnn.identify.addresses import is_address
 from fruitcnn.identify.results import Rejection
-from fruitcnn.identify.video import is_video
+from fruitcnn.identify.video import frame_count, is_video
 from fruitcnn.image import Source
 from fruitcnn.listing import find_pictures, natural_key
 
@@ -66,6 +66,11 @@ def is_one(arguments: list[str]) -> bool:
     if argument == STDIN or is_address(argument):
         return True
     return os.path.isfile(argument) and not is_video(argument)  # noqa: PTH113 (as above)
+
+
+def expected_rows(names: Iterable[str | Rejection], every: float) -> int:
+    """How many rows these names mean: one each, and of a video about one in `every` seconds."""
+    return sum(frame_count(name, every) if isinstance(name, str) and is_video(name) else 1 for name in names)
 
 
 def read(name: str) -> Source:

@@ -55,7 +55,24 @@ def spaced(name: str, decoded: Iterator[tuple[float, Any]], every: float) -> Ite
         number = math.floor(moment / every + 1e-6)
         if number > last:
             last = number
-            yield f"{name}@{_clock(moment, every)}", _upright(frame)
+            yield frame_name(name, moment, every), _upright(frame)
+
+
+def frame_name(name: str, moment: float, every: float) -> str:
+    """What a frame's row is named after: the video or camera, and the seconds since its beginning."""
+    return f"{name}@{_clock(moment, every)}"
+
+
+def frame_count(name: str, every: float) -> int:
+    """About how many frames `frames` finds, by the length that the video says it has; 1 where it can't be asked."""
+    try:
+        import av
+
+        with open_regular(name) as file, av.open(file, "r", options=_OPTIONS) as container:
+            return max(1, math.ceil((container.duration or 0) / av.time_base / every - 1e-6))
+    except Exception:
+        # Whatever is wrong with it, reading it says so in its row.
+        return 1
 
 
 def _decoded(name: str) -> Iterator[tuple[float, Any]]:

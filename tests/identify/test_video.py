@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ from fruitcnn.errors import ImageError
 from fruitcnn.identify.camera import camera_frames
 from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.request import Request
-from fruitcnn.identify.video import frames, is_video, spaced
+from fruitcnn.identify.video import frame_count, frames, is_video, spaced
 from tests.conftest import REPOSITORY, Run
+from tests.terminals import run_on_terminal, seen_lines, terminal
 
 SHIPPED = str(REPOSITORY / "checkpoints" / "fruits")
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
@@ -137,6 +139,27 @@ def test_a_video_among_pictures_is_rows_where_it_is_named(tmp_path: Path) -> Non
     assert len(rows(str(clip.parent / "a*"), every=0.5)) == 4
 
 
+def test_on_a_terminal_the_rows_of_videos_have_their_names_a_bar_and_a_sum(tmp_path: Path) -> None:
+    draw(tmp_path / "clip.mp4", seconds=6)
+    next(frames(str(tmp_path / "clip.mp4"), 1))[1].save(tmp_path / "photo.png")
+    for names, count in ((["clip.mp4"], 6), (["clip.mp4", "photo.png"], 7)):
+        words = [sys.executable, "-m", "fruitcnn", "identify", *names, "--model", SHIPPED]
+        _, received = run_on_terminal(words, cwd=tmp_path)
+        assert [f"clip.mp4@00:00:0{second}  " in received for second in range(6)] == [True] * 6, received
+        shares = [int(share) for share in re.findall(r"(\d+)%(?:  \S+ left)? *\r", received)]
+        assert list(dict.fromkeys(shares)) == [round(100 * number / count) for number in range(count + 1)]
+        last = [line for line in seen_lines(received) if line][-1]
+        assert re.fullmatch(rf"({count} \w+|\d \w+, \d \w+), [\d.]+/s", last), last
+
+
+def test_frames_are_counted_before_they_are_read(tmp_path: Path) -> None:
+    path = str(draw(tmp_path / "a.mp4"))
+    for every in (0.1, 0.3, 1, 1.5, 3, 9):
+        assert frame_count(path, every) == len(list(frames(path, every)))
+    (tmp_path / "b.mp4").write_bytes(b"none")
+    assert frame_count(str(tmp_path / "b.mp4"), 1) == 1 == frame_count(str(tmp_path / "gone.mp4"), 1)
+
+
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = draw(tmp_path / "a.mp4", seconds=1)
     monkeypatch.setitem(sys.modules, "av", None)
@@ -175,6 +198,20 @@ sys.exit(identify_paths.identify_paths([], request))
         assert rows == [f"camera 8@00:00:0{second}" for second in range(expected)]
         assert len(list((place / "sorted").rglob("camera 8@*.png"))) == expected
         assert not list(place.glob("*.partial"))
+
+
+def test_a_camera_has_its_rows_counted_and_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    formats = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=10:duration={number}")}
+    monkeypatch.setattr("fruitcnn.identify.camera._FORMATS", formats)
+    monkeypatch.setattr("fruitcnn.progress._PAUSE", 0)
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(photo)
+    with terminal(monkeypatch) as lines:
+        identify_paths([str(photo)], Request(model=SHIPPED, format="csv", camera=3, output=tmp_path / "rows.csv"))
+    bars = [line.strip() for line in lines if line.startswith("identifying pictures")]
+    assert bars[0] == "identifying pictures" and "%" not in "".join(bars)
+    assert re.match(r"identifying pictures: [1234, a-z]+, [\d.]+/s", bars[-1])
+    assert re.search(r"\d \w+, [\d.]+/s$", "\n".join(lines).strip())
 
 
 def test_a_camera_that_is_not_there_says_so(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
