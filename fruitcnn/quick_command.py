@@ -5,6 +5,7 @@ of the time that a cold `identify` takes, and 14 MB. Here a parameter gets its a
 """
 
 import enum
+import inspect
 import os
 import re
 import shlex
@@ -30,6 +31,8 @@ _MEANT = {
 class _Quick:
     """What commands and groups of them have in common."""
 
+    help: str | None
+
     def get_params(self, ctx: Any) -> list[Any]:
         """All parameters, --help too, each with a converter of ours where typer would make one."""
         parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
@@ -37,6 +40,13 @@ class _Quick:
             if getattr(parameter, _CONVERTER, self) is None:
                 setattr(parameter, _CONVERTER, _Converter())
         return parameters
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help, whose paragraphs are filled to the terminal's width: Rich keeps the line breaks of a docstring."""
+        if self.help:
+            paragraphs = inspect.cleandoc(self.help).split("\n\n")
+            self.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        super().format_help(ctx, formatter)  # type: ignore[misc]
 
 
 class QuickCommand(_Quick, TyperCommand):
