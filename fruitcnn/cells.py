@@ -1,10 +1,13 @@
 """Text in the columns of a terminal, where a character of Chinese or an emoji takes two and an accent none."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
 # Columns of a text beside its head, however few are left of the line.
 _NARROWEST = 16
+# What stays in one piece: a command to its end, a setting with its option, a word.
+_PIECES = re.compile(r"((?:(?<=^  )|(?<=: ))(?:fruitcnn|pip|python) .*|--set [^ ]+|[^ ]*)(?: |$)")
 _EMOJI_SHOWN, _SKIN_TONES = "\ufe0f", "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 
 
@@ -38,12 +41,15 @@ def cut_in_the_middle(text: str, columns: int, mark: str) -> str:
 
 
 def wrapped(text: str, columns: int, indent: int = 0) -> list[str]:
-    """Lines of at most so many columns, where no word is longer; all but the first begin with `indent` blanks."""
-    first, *words = text.split(" ")
+    """Lines of at most so many columns, where no word is longer; all but the first begin with `indent` blanks.
+
+    A command that ends the text is one word, so that it can be copied: it stands behind a colon, or alone and indented.
+    """
+    first, *pieces = (piece.group(1) for piece in _PIECES.finditer(text))
     lines = [first]
-    for word in words:
+    for word in pieces:
         line = f"{lines[-1]} {word}"
-        if width(line.rstrip(" ")) <= columns:
+        if width(line.rstrip(" ")) <= columns or not lines[-1].strip(" "):
             lines[-1] = line
         else:
             lines.append(" " * indent + word)

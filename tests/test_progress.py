@@ -2,10 +2,12 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
 from fruitcnn.progress import Progress, above_the_bar, clock, part, rest_of_the_work, seconds_left, tracked
+from fruitcnn.runs.verdict import next_commands
 from fruitcnn.terminal import wrapped
 from tests.terminals import terminal
 
@@ -127,3 +129,18 @@ def test_long_lines_are_broken_between_words_on_a_terminal_only(monkeypatch: pyt
         first, *others = wrapped(f"{line}\nshort", sys.stderr).split("\n")
     assert first == "  word" and others[0] == f"    {'x' * 90}" and others[-1] == "short"
     assert others[1].startswith("    --an-option more") and all(len(other) < 80 for other in others[1:])
+
+
+def test_what_people_copy_is_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("checkpoints/strawberries-and-other-berries-of-the-north_2026-11-30_123456")
+    commands = [f"  {command}" for command in next_commands(folder)]
+    command = f"fruitcnn identify {'a-picture-of-a-grape.png ' * 3}"
+    with terminal(monkeypatch):
+        assert wrapped("\n".join(commands), sys.stderr).split("\n") == commands
+        error = wrapped(f"fruitcnn: a-picture-of-a-grape.png: no such command; run: {command}", sys.stderr)
+        assert error.split("\n")[1:] == [f"  {command}".rstrip()]
+        error = wrapped(
+            "fruitcnn: --learning-rate: no such option; did you mean --set train.learning_rate=...?", sys.stderr
+        )
+        assert error.split("\n")[1:] == ["  --set train.learning_rate=...?"]
+    assert max(map(len, commands)) > 80
