@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fruitcnn.temporaries import remove_temporaries
+from fruitcnn.wording import counted
 
 # Bytes that the folder may hold; what was used longest ago goes first. A set larger than that is kept all the same.
 LIMIT = 10 << 30
@@ -113,4 +114,4 @@ def describe_cache(*, clear: bool = False) -> str:
 
 
 def _count(entries: list[Entry]) -> str:
-    return f"{sum(entry.size for entry in entries) / 1e6:,.1f} MB in {len(entries)} files"
+    return f"{sum(entry.size for entry in entries) / 1e6:,.1f} MB in {counted(len(entries), 'file', 'files')}"

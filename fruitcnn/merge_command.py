@@ -9,6 +9,7 @@ import typer
 from fruitcnn import options
 from fruitcnn.quick_command import QuickCommand
 from fruitcnn.terminal import printable
+from fruitcnn.wording import counted
 
 app = typer.Typer()
 
@@ -25,4 +26,4 @@ def merge(
     from fruitcnn.cluster.merge import merge as merge_parts
 
     count = merge_parts(folder, output, force=force)
-    print(f"{count:,} rows in {printable(str(output))}", file=sys.stderr)
+    print(f"{counted(count, 'row', 'rows')} in {printable(str(output))}", file=sys.stderr)

@@ -46,8 +46,7 @@ def identification_html(result: Identification) -> str:
 def evaluation_html(evaluation: Evaluation) -> str:
     """The set, what has to be known of it, every figure with its interval, and what is taken for what."""
     metrics = evaluation.metrics
-    split = f" of the {evaluation.split} split" if evaluation.split else ""
-    lines = [f"<b>{_text(evaluation.name)}</b> on {metrics.images:,} labelled pictures{_text(split)}"]
+    lines = [f"<b>{_text(evaluation.name)}</b> on {_text(evaluation.pictures)}"]
     if evaluation.unreadable:
         lines.append(f"{len(evaluation.unreadable):,} more could not be read")
     lines += [f"<b>warning:</b> {_text(warning)}" for warning in evaluation.warnings]

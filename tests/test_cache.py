@@ -26,7 +26,7 @@ def test_each_kind_is_counted_and_the_longest_unused_goes_first_of_whatever_kind
         (folder / name).write_bytes(bytes(1_000_000))
         os.utime(folder / name, (number, number))
     first = f"{folder}: 3.0 MB in 3 files (at most 10,737 MB are kept)"
-    assert cli("cache").stdout == f"{first}\n  pixels: 1.0 MB in 1 files\n  features: 2.0 MB in 2 files\n"
+    assert cli("cache").stdout == f"{first}\n  pixels: 1.0 MB in 1 file\n  features: 2.0 MB in 2 files\n"
     assert [entry.kind for entry in find_entries(folder)] == [FEATURES, PIXELS, FEATURES]
     assert shrink_cache(folder, 2_000_000) == 1_000_000
     assert [entry.path.name for entry in find_entries(folder)] == [SHELF, ENTRY.replace("b", "c")]

@@ -7,7 +7,7 @@ import numpy as np
 from fruitcnn.arrays import IntArray
 from fruitcnn.checks.finding import COPY, LEAK, NEAR, TWO_LABELS, Finding, dropped, kept
 from fruitcnn.dataset.records import TRAIN, Record
-from fruitcnn.dataset.remarks import counted
+from fruitcnn.wording import counted
 
 _EXACT, _SIMILAR, _MIRRORED = "the same bytes", "near-duplicates", "mirror images"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from fruitcnn.checks.finding import ALIKE_NAMES, FEW, SMALL, UNEVEN, Finding
 from fruitcnn.dataset.labels import alike_names
-from fruitcnn.dataset.remarks import counted
+from fruitcnn.wording import counted
 
 # Below, the summary of a training warns too.
 _FEWEST, _SMALL, _UNEVEN = 2, 10, 10
@@ -21,5 +21,5 @@ def class_findings(counts: dict[str, int], spellings: Iterable[str]) -> list[Fin
         if kind is not None:
             found.append(Finding(kind, note=f"{label}: {counted(count, 'picture', 'pictures')}"))
         if count and largest > _UNEVEN * count:
-            found.append(Finding(UNEVEN, note=f"{label}: {count:,} pictures beside {largest:,}"))
+            found.append(Finding(UNEVEN, note=f"{label}: {counted(count, 'picture', 'pictures')} beside {largest:,}"))
     return found

@@ -2,8 +2,8 @@
 
 from fruitcnn.cells import cut, padded, wrapped
 from fruitcnn.checks.finding import KINDS, CheckedSet, Kind
-from fruitcnn.dataset.remarks import counted
 from fruitcnn.terminal import printable
+from fruitcnn.wording import counted
 
 _COLUMNS, _NAME, _COUNT = 80, 20, 7
 # Examples of a kind, and classes, that are named.

@@ -14,6 +14,7 @@ from fruitcnn.identify.writers import ROW_FORMATS
 from fruitcnn.onnx_file import check_onnx
 from fruitcnn.outputs import check_output, opened_output
 from fruitcnn.progress import Progress
+from fruitcnn.wording import counted
 
 # What an output's ending asks for.
 _FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
@@ -34,7 +35,7 @@ def merge(folder: Path, output: Path, *, force: bool = False) -> int:
     there = parts_there(folder)
     missing = sum(there.get(low) != high for low, high in ranges)
     if missing:
-        problem = f"{missing:,} of {len(ranges):,} parts are missing"
+        problem = f"lacks {missing:,} of {counted(len(ranges), 'part', 'parts')}"
         raise UsageError(problem, value=folder, remedy="run its identify again until all are there")
     parts = [part_file(folder, low, high) for low, high in ranges]
     if output.resolve().parent == folder.resolve() and is_own(output.resolve()):

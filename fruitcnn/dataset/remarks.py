@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from fruitcnn.arrays import IntArray
 from fruitcnn.dataset.records import Listing, Record
+from fruitcnn.wording import counted
 
 _COPY = "exact copy of "
 # So many pictures are named in a line.
@@ -83,11 +84,6 @@ def _by_label(members: list[Record]) -> str:
         first.setdefault(record.label, record.file)
     shown = [f"{file} ({label})" for label, file in first.items()][:_NAMED]
     return " with ".join(shown)
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """A number and what it counts."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def _count(groups: list[list[Record]]) -> str:

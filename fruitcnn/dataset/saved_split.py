@@ -14,6 +14,7 @@ from fruitcnn.errors import DatasetError, system_error
 from fruitcnn.outputs import written_whole
 from fruitcnn.regular_files import open_regular
 from fruitcnn.terminal import printable
+from fruitcnn.wording import counted
 
 # A file's name may hold bytes that are no text; they come back as they were.
 NAMES = "surrogateescape"
@@ -25,7 +26,8 @@ def apply_split(dataset: Dataset, saved: Path) -> Dataset:
     now = {record.file: (record.sha256, record.label) for record in dataset.pictures}
     changed = sorted(file for file in now.keys() | rows.keys() if now.get(file) != rows.get(file, ("", "", ""))[:2])
     if changed:
-        problem = f"{len(changed)} files are not those of the run, {printable(changed[0])} first"
+        files = counted(len(changed), "file is not as in the run", "files are not as in the run")
+        problem = f"{files}: {printable(changed[0])}{' first' * (len(changed) > 1)}"
         raise DatasetError(problem, value=saved, remedy="restore the data, or start a new run")
     records = [
         record if record.error else dataclasses.replace(record, split=rows[record.file][2])

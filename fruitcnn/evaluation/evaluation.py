@@ -11,6 +11,7 @@ from fruitcnn.card import ModelCard
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.sample import Sample
+from fruitcnn.wording import counted
 
 # Classes with fewer training pictures than this are named beside the headline.
 FEW = 10
@@ -68,10 +69,15 @@ class Evaluation:
         """The value of a figure, by its key in `metrics.figures`: "accuracy", "loss", "outside.auroc", ..."""
         return self.metrics[key]
 
+    @property
+    def pictures(self) -> str:
+        """On what it was measured, as "83 labelled pictures of the test split"."""
+        pictures = counted(self.metrics.images, "labelled picture", "labelled pictures")
+        return f"{pictures} of the {self.split} split" if self.split else pictures
+
     def __repr__(self) -> str:
         """The set and its figures in a line each, without the pictures."""
-        split = f" of the {self.split} split" if self.split else ""
-        lines = [f"<Evaluation: {self.name} on {self.metrics.images:,} labelled pictures{split}"]
+        lines = [f"<Evaluation: {self.name} on {self.pictures}"]
         lines += [f"  {key}: {one.value_text} ({one.interval_text})" for key, one in self.metrics.figures.items()]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)]) + ">"
 
@@ -126,8 +132,9 @@ def promised_refusals(card: ModelCard) -> tuple[str, ...]:
     below, promised = card.refuse_below, card.refuses_members
     if below is None or promised is None or promised <= below:
         return ()
-    known = "too few" if card.calibrated_on is None else f"only {card.calibrated_on}"
-    return (f"{known} pictures calibrated its refusals: up to {promised:.1%} of members are refused, not {below:.1%}",)
+    few = card.calibrated_on
+    known = "too few pictures" if few is None else f"only {counted(few, 'picture', 'pictures')}"
+    return (f"{known} calibrated its refusals: up to {promised:.1%} of members are refused, not {below:.1%}",)
 
 
 def one_answer(predictions: Predictions) -> tuple[str, ...]:

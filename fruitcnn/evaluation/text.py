@@ -8,6 +8,7 @@ from fruitcnn.dataset.remarks import damaged
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.measured import Metrics, shares_text
 from fruitcnn.terminal import printable
+from fruitcnn.wording import counted
 
 # A larger matrix does not fit a terminal; then the largest confusions are listed.
 _MATRIX_CLASSES = 12
@@ -25,8 +26,7 @@ METHODS = (
 def summary(evaluation: Evaluation) -> str:
     """Everything, in lines; the headline and the warnings first."""
     metrics, rows = evaluation.metrics, evaluation.predictions.rows
-    split = f" of the {evaluation.split} split" if evaluation.split else ""
-    lines = [f"{evaluation.name} on {metrics.images:,} labelled pictures{split}"]
+    lines = [f"{evaluation.name} on {evaluation.pictures}"]
     if len(rows) > metrics.images:
         lines.append(f"{len(rows) - metrics.images} more could not be read")
         alike = collections.Counter(row.error for row in rows if row.error)
@@ -80,7 +80,7 @@ def _confusions(metrics: Metrics) -> Iterator[str]:
     labels = [printable(label) for label in metrics.classes]
     if len(labels) > _MATRIX_CLASSES:
         found = confusions(metrics)
-        yield f"most confused ({len(found)} pair{'s' * (len(found) != 1)}):" if found else "nothing is confused"
+        yield f"most confused ({counted(len(found), 'pair', 'pairs')}):" if found else "nothing is confused"
         yield from (f"{count:>6}  {true} answered as {answer}" for count, true, answer in found[:_CONFUSIONS])
         return
     heads, width = labels, max(5, *map(cells.width, labels))

@@ -15,6 +15,7 @@ from fruitcnn.arrays import Float32Array
 from fruitcnn.card import PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.reference import Reference
+from fruitcnn.wording import counted
 
 # Of a file, by name; [N, ...] each.
 Outputs = Mapping[str, Float32Array]
@@ -50,7 +51,8 @@ class Parity:
 
     def __str__(self) -> str:
         logit = "" if self.logit is None else f" a logit {self.logit:.1e}, of"
-        same = f"same labels on {self.images} pictures; largest difference of{logit} a probability"
+        images = counted(self.images, "picture", "pictures")
+        same = f"same labels on {images}; largest difference of{logit} a probability"
         return f"{self.name}: " + (self.details or f"{same} {self.probability:.1e}")
 
 

@@ -16,6 +16,7 @@ from fruitcnn.export.photographs import Photographs
 from fruitcnn.export.source import OnnxSource
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.results import Identification
+from fruitcnn.wording import counted
 
 # Of all pictures: how many more mistakes, and how many more or fewer refusals, a smaller file may make.
 MOST_LOST, MOST_REFUSED = 0.005, 0.02
@@ -92,7 +93,8 @@ def prove_on_photographs(source: OnnxSource, file: Path) -> Parity:
     """Hold a smaller file against the model that it was made from, on the pictures of the run. Raises ExportError."""
     photographs = source.photographs
     change = Change(source.performance, Performance.measure(Identifier.load(file), photographs))
-    figures = f"on {len(photographs.labels):,} {photographs.name} pictures {change}"
+    name = photographs.name
+    figures = f"on {counted(len(photographs.labels), f'{name} picture', f'{name} pictures')} {change}"
     if problem := change.broken_limit():
         raise ExportError(
             f"{problem}: {figures}; nothing was written",

@@ -18,6 +18,7 @@ from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.recipes import DEFAULT
 from fruitcnn.terminal import printable
+from fruitcnn.wording import counted
 
 # Forecasts from fewer pictures, or fewer mistakes, were wrong as often as right.
 FEWEST, FEWEST_MISTAKES = 200, 5
@@ -59,7 +60,8 @@ class Enough:
             return ""
         if self.count < FEWEST:
             return f"of {self.count:,} pictures no forecast can be made: of fewer than {FEWEST} it would be a guess"
-        return f"only {self.curve.mistakes()} pictures were ever wrong: too few to see how their number falls"
+        wrong = counted(self.curve.mistakes(), "picture was", "pictures were")
+        return f"only {wrong} ever wrong: too few to see how their number falls"
 
     @property
     def most_helped(self) -> str:

@@ -8,10 +8,10 @@ from fruitcnn.config import Config
 from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.labels import check_distinct
 from fruitcnn.dataset.records import Dataset, Record
-from fruitcnn.dataset.remarks import counted
 from fruitcnn.errors import ConfigError
 from fruitcnn.features.kept import KeptFeatures
 from fruitcnn.listing import natural_key
+from fruitcnn.wording import counted
 
 
 def check_extends(kept: KeptFeatures, config: Config, network: str) -> None:
@@ -40,8 +40,9 @@ def extended(dataset: Dataset, kept: KeptFeatures, name: str) -> Dataset:
     old = _records(kept, rows, taken={record.file for record in dataset.records}, name=name)
     records = [*_beside(dataset.records, old), *old]
     twice = len(kept.sha256) - len(rows)
-    report = f"{counted(len(rows), 'picture', 'pictures')} of {name} are known by their features alone"
-    report += f", {twice} more are among the new ones" if twice else ""
+    known = "is known by its" if len(rows) == 1 else "are known by their"
+    report = f"{counted(len(rows), 'picture', 'pictures')} of {name} {known} features alone"
+    report += f", {counted(twice, 'more is', 'more are')} among the new ones" if twice else ""
     return dataclasses.replace(
         dataset,
         records=records,

@@ -25,6 +25,7 @@ from fruitcnn.outputs import made_folder, write_text, written_whole
 from fruitcnn.progress import Progress, tracked
 from fruitcnn.regular_files import NotAFileError, open_regular
 from fruitcnn.temporaries import remove_temporaries
+from fruitcnn.wording import counted
 
 # The list that `train` and `evaluate` take.
 LIST = "photos.csv"
@@ -46,7 +47,8 @@ class Fetched:
     def summary(self) -> str:
         """Lines for people."""
         came = f"{self.fetched:,} fetched ({self.bytes / 1e6:,.1f} MB)"
-        lines = [f"{self.there + self.fetched:,} pictures: {came}, {self.there:,} were there; list: {self.list}"]
+        pictures = counted(self.there + self.fetched, "picture", "pictures")
+        lines = [f"{pictures}: {came}, {counted(self.there, 'was', 'were')} there; list: {self.list}"]
         alike: dict[str, list[str]] = collections.defaultdict(list)
         for path, problem in self.missing.items():
             alike[problem].append(path)

@@ -10,6 +10,7 @@ from fruitcnn.errors import shortened
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.models import choose_model
 from fruitcnn.terminal import Screen, printable
+from fruitcnn.wording import counted
 
 # Characters of a line's name and of its value; a card may hold anything.
 _LONGEST_NAME, _LONGEST_VALUE = 40, 1000
@@ -50,9 +51,10 @@ def _unknown(card: ModelCard, below: float) -> str:
     text, promised = f"below a familiarity of {below:g}", card.refuses_members
     if promised is None:
         return text
-    known = "" if card.calibrated_on is None else f" (calibrated on {card.calibrated_on:,} pictures)"
+    known = card.calibrated_on
+    calibrated = "" if known is None else f" (calibrated on {counted(known, 'picture', 'pictures')})"
     few = f", because so few can't promise {below:.1%}" if promised > below else ""
-    return f"{text}: at most {promised:.1%} of new pictures of its classes{known}{few}"
+    return f"{text}: at most {promised:.1%} of new pictures of its classes{calibrated}{few}"
 
 
 def _provenance_row(key: str, value: object, *, taken: set[str]) -> tuple[str, str]:

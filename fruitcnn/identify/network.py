@@ -11,6 +11,7 @@ from fruitcnn.errors import ModelError
 from fruitcnn.image import Pixels
 from fruitcnn.onnx_file import OnnxFile, check_onnx, what_makes, with_output
 from fruitcnn.runtime import Session
+from fruitcnn.wording import counted
 
 # How far the probabilities of a picture may be from summing to 1, and a familiarity from 0..1: a model in half
 # precision is within it.
@@ -90,7 +91,7 @@ def _check_graph(session: Session, card: ModelCard) -> None:
     batch = next(iter(session.inputs.values()), [])[:1]
     if batch and isinstance(batch[0], int):
         raise ModelError(
-            f"takes {batch[0]} pictures at a time, no more and no fewer",
+            f"takes {counted(batch[0], 'picture', 'pictures')} at a time, no more and no fewer",
             value=session.file,
             remedy="export it with a batch of any size",
         )

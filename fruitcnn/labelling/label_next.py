@@ -27,6 +27,7 @@ from fruitcnn.listing import find_pictures
 from fruitcnn.models import choose_model, model_name
 from fruitcnn.outputs import check_output, opened_output
 from fruitcnn.terminal import printable, standard_output
+from fruitcnn.wording import counted
 
 FINE, SOME_REJECTED = 0, 3
 
@@ -126,7 +127,8 @@ def _counted(chosen: list[Listed], model: str) -> str:
 
 def _summary(pool: Pool, chosen: list[Listed]) -> str:
     left_out = f"; left out {pool.labelled:,} that it was made with" if pool.labelled else ""
-    lines = [f"{len(pool.answers):,} pictures{left_out}", f"to label: {_counted(chosen, 'the model')}"]
+    pictures = counted(len(pool.answers), "picture", "pictures")
+    lines = [f"{pictures}{left_out}", f"to label: {_counted(chosen, 'the model')}"]
     if pool.unreadable:
         first = pool.unreadable[0]
         lines.append(f"{len(pool.unreadable):,} could not be read, the first: {first.file}: {first.error}")

@@ -21,6 +21,7 @@ from fruitcnn.outputs import write_text
 from fruitcnn.report.charts import heat_map, reliability_diagram, risk_coverage_chart
 from fruitcnn.report.pictures import LIMIT, Shown, picture_pool
 from fruitcnn.report.relabel import relabel_table
+from fruitcnn.wording import counted
 
 # Up to here the confusion matrix has a number in every cell.
 MATRIX_CLASSES = 20
@@ -47,6 +48,7 @@ def write_report(
         loader=jinja2.PackageLoader("fruitcnn.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["zip"] = zip
+    environment.globals["counted"] = counted
     page = _Page(evaluation, unseen or evaluation.predictions)
     suspects = page.suspects()
     content = {

@@ -10,12 +10,12 @@ from fruitcnn.calibration.held_out import Calibration
 from fruitcnn.calibration.softmax import softmax
 from fruitcnn.calibration.temperature import HIGHEST, LOWEST
 from fruitcnn.dataset.records import TRAIN, Dataset
-from fruitcnn.dataset.remarks import counted
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import HELD_OUT, Prediction, Predictions
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
+from fruitcnn.wording import counted
 
 # Of new pictures of the known classes at most one in twenty is refused, where enough known ones could say so.
 REFUSE_BELOW = 0.05

@@ -5,6 +5,7 @@ import textwrap
 
 from fruitcnn.config import Config, load_config
 from fruitcnn.recipes import DEFAULT, find_recipe, recipe_names
+from fruitcnn.wording import counted
 
 _INDENT = 2
 
@@ -36,7 +37,7 @@ def describe_recipe(config: Config) -> str:
         views = " and its mirror image" if config.head.mirrored else ""
         cost = f"its last layer alone, after one pass over each picture{views}"
     else:
-        cost = f"{train.epochs} epochs" + (f", {1 + folds} times" if folds else "")
+        cost = counted(train.epochs, "epoch", "epochs") + (f", {1 + folds} times" if folds else "")
     return f"{config.data.size} px, {model.architecture} {start}; {cost}"
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from fruitcnn import cells
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
-from fruitcnn.dataset.remarks import counted
 from fruitcnn.runs.recipe_texts import describe_recipe
 from fruitcnn.terminal import printable
+from fruitcnn.wording import counted
 
 # Of more classes only the smallest and the largest are named.
 _CLASSES = 12

@@ -9,6 +9,7 @@ from fruitcnn.dataset.records import TEST, VALIDATION
 from fruitcnn.evaluation.measured import Metrics, shares_text
 from fruitcnn.evaluation.predictions import HELD_OUT
 from fruitcnn.evaluation.text import confusions
+from fruitcnn.wording import counted
 
 
 def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
@@ -16,11 +17,12 @@ def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
     fair = next(split for split in (TEST, HELD_OUT, VALIDATION) if split in metrics)
     judged = metrics[fair]
     accuracy = judged.figures["accuracy"]
-    worst, shown = confusions(judged), f"{accuracy.value:.1%} of {judged.images:,} pictures"
-    lines = [f"{shown} that it did not learn from are right (95 %: {shares_text(accuracy.interval)})"]
+    unseen = "that it did not learn from"
+    shown = counted(judged.images, f"picture {unseen} is", f"pictures {unseen} are")
+    lines = [f"{accuracy.value:.1%} of {shown} right (95 %: {shares_text(accuracy.interval)})"]
     if fair == VALIDATION and chose_epoch:
         lines.append("which flatters it a little: these pictures chose the epoch")
-    if worst:
+    if worst := confusions(judged):
         count, true, answer = worst[0]
         lines.append(f"most confused: {true} answered as {answer}, {count:,} of {judged.classes[true].support:,}")
     return lines

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from fruitcnn.server.http_error import HttpError
 from fruitcnn.server.limits import WAITING
+from fruitcnn.wording import counted
 
 T = TypeVar("T")
 
@@ -28,7 +29,8 @@ class Queue:
     def check_room(self, jobs: int = 1) -> None:
         """Raises HttpError where so many jobs find no place."""
         if self.length + jobs > WAITING:
-            raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, f"{self.length} pictures wait already", "try again later")
+            waiting = counted(self.length, "picture waits", "pictures wait")
+            raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, f"{waiting} already", "try again later")
 
     async def answers(
         self, jobs: Sequence[Callable[[], T]], gone: Callable[[], Coroutine[Any, Any, None]]

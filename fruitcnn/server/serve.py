@@ -21,6 +21,7 @@ from fruitcnn.server.log import LOGGER, configure_log
 from fruitcnn.server.served_model import ServedModel
 from fruitcnn.server.workers import Workers
 from fruitcnn.signals import end_with_parent
+from fruitcnn.wording import counted
 
 TOKEN = "FRUITCNN_TOKEN"
 _SHORTEST = 16
@@ -136,4 +137,4 @@ def _config(make_app: Callable[[], ASGIApp], workers: int) -> uvicorn.Config:
 def _announce(listening: socket.socket, name: str, threads: int) -> None:
     host, port = listening.getsockname()[:2]
     place = f"[{host}]" if ":" in host else host
-    LOGGER.info(f"{name} answers on http://{place}:{port} ({threads} threads; how to ask: /docs)")
+    LOGGER.info(f"{name} answers on http://{place}:{port} ({counted(threads, 'thread', 'threads')}; how to ask: /docs)")

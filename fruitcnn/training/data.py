@@ -17,6 +17,7 @@ from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import UsageError
 from fruitcnn.ranks import ranks
 from fruitcnn.training.augmentation import Part, augment
+from fruitcnn.wording import counted
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _EVALUATION_BATCH = 128
@@ -162,8 +163,10 @@ class PixelData(lightning.LightningDataModule):
         )
         smallest = min(batches.whole for batches in (members, others) if batches)
         if smallest < ranks().count:
-            remedy = f"start at most {smallest} processes, or give more pictures, or a larger train.batch_size"
-            raise UsageError(f"a batch has {smallest} pictures", value=f"{ranks().count} processes", remedy=remedy)
+            most = counted(smallest, "process", "processes")
+            remedy = f"start at most {most}, or give more pictures, or a larger train.batch_size"
+            problem = f"a batch has {counted(smallest, 'picture', 'pictures')}"
+            raise UsageError(problem, value=f"{ranks().count} processes", remedy=remedy)
         mixes = [(v2.MixUp, config.train.mixup), (v2.CutMix, config.train.cutmix)]
         self.mixes = [mix(alpha=alpha, num_classes=self.classes) for mix, alpha in mixes if alpha]
 

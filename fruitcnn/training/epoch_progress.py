@@ -7,10 +7,10 @@ from collections.abc import Callable
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from fruitcnn.dataset.remarks import counted
 from fruitcnn.progress import Progress
 from fruitcnn.runs.summary import duration
 from fruitcnn.training.interruption import Interruption
+from fruitcnn.wording import counted
 
 # How many steps say how long all of them will take.
 _MEASURED_STEPS = 8

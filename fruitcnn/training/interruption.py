@@ -13,6 +13,7 @@ from fruitcnn.errors import FruitcnnError
 from fruitcnn.ranks import ranks
 from fruitcnn.temporaries import discard_unfinished
 from fruitcnn.training.processes import largest
+from fruitcnn.wording import counted
 
 
 class InterruptedTrainingError(FruitcnnError):
@@ -60,7 +61,7 @@ class Interruption(Callback):
         if self._signal is not None:
             raise InterruptedTrainingError(
                 self._signal,
-                f"stopped after {self.done} of {self.epochs} epochs",
+                f"stopped after {self.done} of {counted(self.epochs, 'epoch', 'epochs')}",
                 value=self.value,
                 remedy=f"go on with the same command and --name {self.run} --resume",
             )

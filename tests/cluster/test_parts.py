@@ -224,7 +224,7 @@ def test_a_damaged_part_and_one_of_another_run_are_named(photos: Path, tiny: Pat
     with pytest.raises(DatasetError, match=f"{first}: belongs to another run"):
         merge(folder, tmp_path / "all.csv")
     (folder / first).unlink()
-    with pytest.raises(UsageError, match="1 of 7 parts are missing"):
+    with pytest.raises(UsageError, match="lacks 1 of 7 parts"):
         merge(folder, tmp_path / "all.csv")
     assert not (tmp_path / "all.csv").exists()
 

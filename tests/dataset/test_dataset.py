@@ -235,7 +235,7 @@ def test_a_saved_split_is_used_and_a_changed_file_noticed(tmp_path: Path) -> Non
 
     assert apply_split(read(root, seed=5), saved).pictures == data.pictures
     picture(1234).save(root / "pear" / "pear_0.png")
-    with pytest.raises(DatasetError, match=r"1 files are not those of the run, pear/pear_0\.png first"):
+    with pytest.raises(DatasetError, match=r"1 file is not as in the run: pear/pear_0\.png; "):
         apply_split(read(root), saved)
 
 

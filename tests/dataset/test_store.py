@@ -313,7 +313,7 @@ def test_the_cache_command_shows_and_clears(folder: Path, records: list[Record],
     mine = folder / "mine.txt"
     mine.write_text("mine")
     assert cli("cache").stdout.startswith(
-        f"{folder}: 1.2 MB in 1 files (at most 10,737 MB are kept)\n  pixels: 1.2 MB in 1 files\n"
+        f"{folder}: 1.2 MB in 1 file (at most 10,737 MB are kept)\n  pixels: 1.2 MB in 1 file\n"
     )
     assert cli("cache", "--clear").stdout == f"{folder}: removed 1.2 MB\n"
     assert list(folder.iterdir()) == [mine]

@@ -121,7 +121,7 @@ def test_a_split_is_chosen_and_what_is_unknown_refused(cli: Run, model: Path, da
     rows = ["file,label,split", "red/0.png,red,train", "red/1.png,red,val", "green/3.png,green,test"]
     (data / "list.csv").write_text("\n".join(rows))
     assert (
-        "colours on 1 labelled pictures of the test split" in cli("evaluate", model, "--data", data / "list.csv").stdout
+        "colours on 1 labelled picture of the test split" in cli("evaluate", model, "--data", data / "list.csv").stdout
     )
     done = cli("evaluate", model, "--data", data / "list.csv", "--split", "validation")
     assert "of the validation split" in done.stdout and done.returncode == 0

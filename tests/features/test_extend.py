@@ -54,7 +54,7 @@ def test_an_extended_run_is_what_all_pictures_would_have_made(
     parts: tuple[Path, Path], kept: Path, tmp_path: Path
 ) -> None:
     folder, told = train(parts[1], tmp_path, "more", extend=kept)
-    assert "29 pictures of kept are known by their features alone, 1 more are among the new ones" in told
+    assert "29 pictures of kept are known by their features alone, 1 more is among the new ones" in told
     card = Identifier.load(folder).card
     assert card.labels == ("grape", "pineapple", "strawberry") and card.provenance["extends"] == "kept"
     # Every picture once, the old ones on the side that they were on.

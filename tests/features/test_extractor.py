@@ -39,7 +39,7 @@ def test_the_cache_command_counts_and_clears_features(
     features = extractor.features(pixels)
     (entry,) = folder.iterdir()
     assert features.shape == (9, 256) and entry.stat().st_size > features.nbytes
-    size = f"{entry.stat().st_size / 1e6:.1f} MB in 1 files"
+    size = f"{entry.stat().st_size / 1e6:.1f} MB in 1 file"
     assert cli("cache").stdout == f"{folder}: {size} (at most 10,737 MB are kept)\n  features: {size}\n"
 
     os.utime(entry, (1, 1))
