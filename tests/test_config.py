@@ -83,3 +83,9 @@ def test_paths_that_are_no_text_come_back_as_they_were(tmp_path: Path) -> None:
     config = load_config("quick", data=os.fsdecode(b"pictures\xff\x1b[2J"))
     (tmp_path / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
     assert load_config(tmp_path / "config.yaml").data.path == config.data.path
+
+
+def test_a_recipe_is_no_wider_than_a_terminal() -> None:
+    for path in RECIPES.glob("*.yaml"):
+        wide = [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 80]
+        assert not wide, f"{path.name}: {wide}"
