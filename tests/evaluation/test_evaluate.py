@@ -16,6 +16,9 @@ import pytest
 from PIL import Image
 
 from fruitcnn import checkpoint
+from fruitcnn.dataset.records import Record
+from fruitcnn.errors import DatasetError
+from fruitcnn.evaluation.choice import check_labels
 from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures
 from fruitcnn.evaluation.leaks import NEARLY, SAME, leak_warnings, likeness, training_pictures
 from fruitcnn.evaluation.measured import measure
@@ -263,3 +266,10 @@ def test_many_classes_are_listed_by_their_confusions() -> None:
     text = summary(Evaluation.of("m", card, "", Predictions(labels, tuple(rows))))
     assert "most confused (1 pair):\n     2  class 7" in text and "\x1b" not in text
     assert measure(Sample.of(np.eye(2), np.array([0, 1])), ["a", "b"]).to_dict()["macro_f1_95"] == (1.0, 1.0)
+
+
+def test_a_label_that_the_model_does_not_know_is_named_with_those_that_it_knows() -> None:
+    records = [Record("1.png", Path("1.png"), "kiwi")]
+    for labels, known in (("abcde", "a, b, c, d, e"), ("abcdef", "a, b, c, d, e, ...")):
+        with pytest.raises(DatasetError, match=f"does not know: kiwi; it knows {known}; give other"):
+            check_labels(Path("set"), records, tuple(labels))

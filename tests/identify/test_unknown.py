@@ -14,7 +14,7 @@ from PIL import Image
 from fruitcnn import Identifier
 from fruitcnn.card import ModelCard
 from fruitcnn.errors import ModelError
-from fruitcnn.identify.explain import overlay
+from fruitcnn.identify.explain import overlay, shade
 from tests.conftest import Run
 from tests.tiny import CARD, write_picture, write_tiny_model
 
@@ -102,6 +102,14 @@ def test_against_is_blue_and_the_picture_stays_recognisable() -> None:
     assert mine[2, 2].max() > 200 and (mine[-1, -1] > 240).all()
     for_all_alike = np.array([[1, 2], [3, 4]], np.float32)
     assert np.array_equal(overlay(image, evidence + for_all_alike, 0), mine), "only differences decide"
+
+
+def test_beside_an_edge_nothing_is_covered_more_than_by_the_strongest_evidence() -> None:
+    for sign in (1, -1):
+        places = np.full((8, 8), -1.0)
+        places[:, :4] = 1
+        shaded = np.asarray(shade(Image.new("RGB", (64, 64)), sign * places)).astype(int)
+        assert (shaded[:, :32] <= shaded[0, 0]).all() and (shaded[:, 32:] <= shaded[0, -1]).all()
 
 
 def test_evidence_is_what_the_graph_gives(model: Path) -> None:

@@ -176,7 +176,7 @@ from fruitcnn.identify import camera, identify_paths
 from fruitcnn.identify.request import Request
 # As in a terminal: children of a shell in the background ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-camera._FORMATS = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=10:duration={number}")}
+camera._FORMATS = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=10:duration={number},setpts=PTS+9/TB")}
 seen = []
 def told(self, result):
     seen.append(result)
@@ -201,7 +201,7 @@ sys.exit(identify_paths.identify_paths([], request))
 
 
 def test_a_camera_has_its_rows_counted_and_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    formats = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=10:duration={number}")}
+    formats = {sys.platform: ("lavfi", "testsrc=size=64x48:rate=10:duration={number},setpts=PTS+9/TB")}
     monkeypatch.setattr("fruitcnn.identify.camera._FORMATS", formats)
     monkeypatch.setattr("fruitcnn.progress._PAUSE", 0)
     photo = tmp_path / "photo.png"
