@@ -4,6 +4,8 @@ import csv
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from fruitcnn.errors import DatasetError, UsageError
 from tests.chromium import CHROMIUM, Page
 from tests.conftest import REPOSITORY, Run
 from tests.faults.conftest import digests
+from tests.missing import without
 
 DUPLICATES = ("exact copy", "near-duplicate", "two labels", "leak")
 
@@ -263,3 +266,9 @@ def test_the_page_shows_the_pictures_side_by_side(screen: dict[str, int], faulty
         assert page.errors == [] and not [one for one in page.requests if not one.startswith("file:")]
         if (shots := os.environ.get("SHOTS")) is not None:
             page.screenshot(Path(shots) / f"check-{screen['width']}.png")
+
+
+def test_a_missing_extra_is_told_before_any_picture_is_read(tmp_path: Path) -> None:
+    lines = "import fruitcnn\nfruitcnn.check('nowhere', report='page')"
+    done = subprocess.run([sys.executable, "-c", f"{without(['jinja2'])}\n{lines}"], capture_output=True, text=True)
+    assert "jinja2 is missing; run: pip install 'fruitcnn[" in done.stderr and "nowhere" not in done.stderr

@@ -59,6 +59,17 @@ def test_a_signal_while_it_starts(number: signal.Signals, expected: int, delay: 
     assert names(tmp_path) == ["folder", *stopped] and len(names(tmp_path / "folder")) == len(paths)
 
 
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As of a process that nohup has started."""
+    code = (
+        "import os, signal; from fruitcnn.signals import end_on_signals; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    )
+    code += "; signal.signal(signal.SIGHUP, signal.SIG_IGN); end_on_signals()"
+    code += "; os.kill(os.getpid(), signal.SIGHUP); print('still there')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "still there\n")
+
+
 def test_a_signal_while_a_module_is_half_imported() -> None:
     half = "sys.modules['fruitcnn.temporaries'] = types.ModuleType('fruitcnn.temporaries')"
     code = f"import sys, types; {half}; from fruitcnn.signals import _stop; _stop(15, None)"

@@ -12,7 +12,7 @@ from fruitcnn.errors import ImageError
 from fruitcnn.image import decode, opened, picture
 from fruitcnn.image.budget import Budget
 from fruitcnn.image.colour import colours_of
-from fruitcnn.image.kinds import AVIF, HEIC, kind_of
+from fruitcnn.image.kinds import AVIF, HEIC, WEBP, kind_of
 
 
 def head(*brands: bytes, length: int = 0) -> bytes:
@@ -27,6 +27,11 @@ def test_a_kind_is_told_by_any_of_its_brands_and_by_none_behind_them() -> None:
     assert kind_of(head(b"xxxx", b"yyyy", b"mif1")) is HEIC
     assert kind_of(head(b"isom", b"mp42")) is None, "what follows the box is another's"
     assert kind_of(head(b"isom", b"yavi", b"fyyy")) is None, "brands have four bytes each"
+
+
+def test_a_webp_is_told_from_the_other_files_of_its_container() -> None:
+    assert kind_of(b"RIFF\0\0\0\0WEBPVP8 ") is WEBP
+    assert kind_of(b"RIFF\0\0\0\0WAVEfmt ") is None and kind_of(b"RIFX\0\0\0\0WEBPVP8 ") is None
 
 
 def tiled(side: int, tile: int, bands: int) -> bytes:
