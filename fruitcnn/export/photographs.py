@@ -34,8 +34,8 @@ class Photographs:
 def read_photographs(folder: Path) -> Photographs:
     """The pictures of a checkpoint directory, by its config.yaml and split.csv.
 
-    Judged on are its test and validation pictures; of a run that trained on all, those that don't calibrate. Raises
-    DatasetError where they are not at hand.
+    Judged on are its test and validation pictures; of a run that trained on all, those that don't calibrate, half of
+    them at least. Raises DatasetError where they are not at hand, or too few.
     """
     data = load_config(folder / checkpoint.CONFIG).data
     if data.path is None or not Path(data.path).exists():
@@ -48,11 +48,15 @@ def read_photographs(folder: Path) -> Photographs:
     dataset = scan(Path(data.path), sizes=[data.size])
     dataset = apply_split(dataset, folder / checkpoint.SPLIT)
     training = dataset.in_split(TRAIN)
-    chosen = np.linspace(0, len(training) - 1, min(MOST_CALIBRATING, len(training))).astype(int)
-    calibration = dataset.rows([training[index] for index in chosen], data.size)[:]
     judged = [record for split in (TEST, VALIDATION) for record in dataset.in_split(split)]
-    name = "held-back"
+    name, most = ("held-back", len(training)) if judged else ("training", len(training) // 2)
+    chosen = np.linspace(0, len(training) - 1, min(MOST_CALIBRATING, most)).astype(int)
+    if not len(chosen):
+        problem = f"a smaller file is calibrated and judged on different pictures, and it has {len(training)}"
+        remedy = f"use {checkpoint.ONNX}, or train with more pictures"
+        raise DatasetError(problem, value=folder / checkpoint.SPLIT, remedy=remedy)
     if not judged:
         taken = set(chosen.tolist())
-        judged, name = [record for index, record in enumerate(training) if index not in taken], "training"
+        judged = [record for index, record in enumerate(training) if index not in taken]
+    calibration = dataset.rows([training[index] for index in chosen], data.size)[:]
     return Photographs(calibration, dataset.rows(judged, data.size), [record.label for record in judged], name)

@@ -17,7 +17,7 @@ from fruitcnn.export.performance import Change, Performance
 from fruitcnn.export.photographs import Photographs, read_photographs
 from fruitcnn.export.source import OnnxSource
 from fruitcnn.identify.identifier import Identifier
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Run
 
 SMALL = REPOSITORY / "checkpoints/fruits-small"
 
@@ -25,6 +25,16 @@ SMALL = REPOSITORY / "checkpoints/fruits-small"
 @pytest.fixture(scope="module")
 def pictures(finished: Path) -> Photographs:
     return read_photographs(finished)
+
+
+def trained_on_all(finished: Path, folder: Path, *, but: int = 0) -> Path:
+    """The run without a picture that is held back; so many of the training ones only calibrated it."""
+    for name in (checkpoint.CONFIG, checkpoint.ONNX):
+        shutil.copy(finished / name, folder)
+    header, *rows = (finished / checkpoint.SPLIT).read_text().replace(",validation,", ",train,").splitlines()
+    rows[:but] = [row.replace(",train,", ",calibration,") for row in rows[:but]]
+    (folder / checkpoint.SPLIT).write_text("\n".join([header, *rows]))
+    return folder
 
 
 def test_the_run_s_own_split_says_what_calibrates_and_what_judges(finished: Path, pictures: Photographs) -> None:
@@ -37,14 +47,30 @@ def test_the_run_s_own_split_says_what_calibrates_and_what_judges(finished: Path
 def test_a_run_that_trained_on_all_is_judged_on_what_does_not_calibrate(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(finished / checkpoint.CONFIG, tmp_path)
-    rows = (finished / checkpoint.SPLIT).read_text()
-    (tmp_path / checkpoint.SPLIT).write_text(rows.replace(",validation,", ",train,"))
     monkeypatch.setattr("fruitcnn.export.photographs.MOST_CALIBRATING", 10)
-    found = read_photographs(tmp_path)
-    assert found.name == "training" and (len(found.calibration), len(found.pixels)) == (10, len(rows.splitlines()) - 11)
+    found = read_photographs(trained_on_all(finished, tmp_path))
+    assert found.name == "training" and (len(found.calibration), len(found.pixels)) == (10, 38)
     calibrating = {picture.tobytes() for picture in found.calibration}
     assert not calibrating & {picture.tobytes() for picture in found.pixels}
+
+
+def test_a_small_run_that_trained_on_all_calibrates_on_half_and_is_judged_on_the_rest(
+    finished: Path, tmp_path: Path, cli: Run
+) -> None:
+    done = cli("export", trained_on_all(finished, tmp_path), "--format", "int8,fp16")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(" on 24 training pictures accuracy ") == 2
+    assert len(read_photographs(tmp_path).calibration) == 24
+    assert (tmp_path / "int8.onnx").is_file() and (tmp_path / "fp16.onnx").is_file()
+
+
+@pytest.mark.parametrize("format", ["int8", "fp16"])
+def test_of_one_picture_no_smaller_file_is_made(finished: Path, tmp_path: Path, cli: Run, format: str) -> None:
+    done = cli("export", trained_on_all(finished, tmp_path, but=47), "--format", format)
+    assert done.returncode == 1 and "internal error" not in done.stderr
+    told = "split.csv: a smaller file is calibrated and judged on different pictures, and it has 1; use model.onnx"
+    assert told in " ".join(done.stderr.split())
+    assert not list(tmp_path.glob(f"*{format}*"))
 
 
 @pytest.mark.parametrize("format", ["int8", "fp16"])
