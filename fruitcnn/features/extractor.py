@@ -6,7 +6,9 @@ as the same network in torch.
 
 import contextlib
 import hashlib
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +27,21 @@ from fruitcnn.runtime import Session, batches
 _VERSION = 1
 _BATCH = 8
 
+FirstBatch = Callable[[int, float], object]
+
 
 class Extractor:
     """A network from pixels to features, float32 [batch, D]."""
 
-    def __init__(self, graph: bytes) -> None:
-        """graph: a whole ONNX model with this one output; the same bytes mean the same features."""
+    def __init__(self, graph: bytes, *, on_first_batch: FirstBatch | None = None) -> None:
+        """graph: a whole ONNX model with this one output; the same bytes mean the same features.
+
+        on_first_batch: called once, after the first batch that had to be computed, with how many pictures are done by
+        then, those in the cache too, and the seconds that a picture of this batch took.
+        """
         self._key = hashlib.sha256(graph)
         self._session = Session(graph)
+        self._done, self._on_first_batch = 0, on_first_batch
 
     def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False) -> Float32Array:
         """Features [N, D] of uint8 pixels [N, S, S, 3], from the cache where they are in it.
@@ -49,10 +58,17 @@ class Extractor:
             read = tracked(batches(pixels, _BATCH), "computing features", total=-(-len(pixels) // _BATCH))
             found = np.concatenate([self._run(batch[:, :, ::-1] if mirrored else batch) for batch in read])
             _write(entry, found)
+        else:
+            self._done += len(pixels)
         return found
 
     def _run(self, batch: Pixels) -> Float32Array:
+        started = time.perf_counter()
         (features,) = self._session.answers(list(self._session.outputs), batch)
+        self._done += len(batch)
+        if self._on_first_batch is not None:
+            told, self._on_first_batch = self._on_first_batch, None
+            told(self._done, (time.perf_counter() - started) / len(batch))
         return features
 
 

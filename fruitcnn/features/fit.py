@@ -1,7 +1,7 @@
 """The recipe `features`: the shipped network's features, computed once, and a last layer fitted to them."""
 
 import dataclasses
-import time
+import functools
 
 import numpy as np
 import onnx
@@ -13,6 +13,7 @@ from fruitcnn.calibration.linear_probe import Heads
 from fruitcnn.card import ModelCard
 from fruitcnn.config import HeadConfig
 from fruitcnn.dataset.records import TRAIN
+from fruitcnn.dataset.remarks import counted
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.export.gate import Gate
 from fruitcnn.features.answer_graph import answer_graph
@@ -37,7 +38,8 @@ def fit_features(run: Run) -> None:
     """Compute features, fit and calibrate a last layer, write the results; for what `fits_shipped_network`."""
     config, size = run.config, run.config.data.size
     backbone = shipped_backbone(size)
-    extractor = Extractor(backbone.SerializeToString(deterministic=True))
+    graph, told = backbone.SerializeToString(deterministic=True), functools.partial(_tell_the_rest, run)
+    extractor = Extractor(graph, on_first_batch=told)
     run.write_beginning()
     run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
     if "epochs" in config.train.model_fields_set:
@@ -49,7 +51,7 @@ def fit_features(run: Run) -> None:
 def _fit(backbone: onnx.ModelProto, extractor: Extractor, run: Run) -> None:
     config, dataset, size = run.config, run.dataset, run.config.data.size
     settings = config.head or HeadConfig()
-    features = _features_by_split(extractor, run)
+    features = {split: _features_of(extractor, run, split) for split in dataset.splits}
     if run.keeps_features:
         KeptFeatures.of(run.folder, backbone_id(backbone), size, dataset, features).save()
     outside_pixels = dataset.outside_pixels(size)
@@ -79,18 +81,11 @@ def _features(extractor: Extractor, pixels: PixelRows, *, mirrored: bool = False
         return extractor.features(pixels, mirrored=mirrored)
 
 
-def _features_by_split(extractor: Extractor, run: Run) -> dict[str, Float32Array]:
-    """Features [M, D] of each split's pictures; the smallest split tells what all passes will take."""
-    dataset, size = run.dataset, run.config.data.size
-    counts = {split: len(dataset.pixels(split, size)) for split in dataset.splits}
-    smallest, *others = sorted(counts, key=lambda split: counts[split] or len(dataset.pictures))
-    started = time.perf_counter()
-    features = {smallest: _features_of(extractor, run, smallest)}
-    first = counts[smallest]
-    seconds, more = (time.perf_counter() - started) / first, passes(run) - first
-    run.print_line(f"{more:,} more passes through the network: about {duration(seconds * more)}")
-    features |= {split: _features_of(extractor, run, split) for split in others}
-    return {split: features[split] for split in dataset.splits}
+def _tell_the_rest(run: Run, done: int, seconds: float) -> None:
+    """Say what the passes that are left will take, by the seconds of one."""
+    if (more := passes(run) - done) > 0:
+        left = counted(more, "more pass", "more passes")
+        run.print_line(f"{left} through the network: about {duration(seconds * more)}")
 
 
 def _features_of(extractor: Extractor, run: Run, split: str) -> Float32Array:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fruitcnn import cache
+from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.image import Pixels
 from fruitcnn.model import build_model
@@ -55,6 +56,22 @@ def test_the_cache_command_counts_and_clears_features(
     assert left != entry, "features keep the limit, too; the newest stay"
     assert cli("cache", "--clear").stdout.startswith(f"{folder}: removed 0.0 MB")
     assert list(folder.iterdir()) == []
+
+
+def test_the_first_batch_that_is_computed_says_how_long_one_takes(folder: Path) -> None:
+    graph = shipped_backbone(64).SerializeToString(deterministic=True)
+    known, new = np.zeros((2, 9, 64, 64, 3), np.uint8) + np.array([0, 9], np.uint8).reshape(2, 1, 1, 1, 1)
+    told = list[tuple[int, float]]()
+    extractor = Extractor(graph, on_first_batch=lambda *said: told.append(said))
+    extractor.features(known)
+    extractor.features(new[:8])
+    assert [done for done, _ in told] == [8] and told[0][1] > 0, "once"
+    told.clear()
+    extractor = Extractor(graph, on_first_batch=lambda *said: told.append(said))
+    extractor.features(known)
+    assert told == [], "nothing was computed"
+    extractor.features(new)
+    assert [done for done, _ in told] == [9 + 8], "what the cache knew is done"
 
 
 def test_damaged_features_are_computed_again(folder: Path, extractor: Extractor, pixels: Pixels) -> None:

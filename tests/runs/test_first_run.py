@@ -47,6 +47,28 @@ def test_a_training_tells_what_it_found_and_what_it_is_worth(cli: Run, drawn: Pa
     assert "checkpoints/features/report.html" in ending[-3] and "export" in ending[-1]
 
 
+@pytest.mark.parametrize(("batch", "told"), [(11, "1 more pass through"), (9, "3 more passes through"), (12, "")])
+def test_of_few_pictures_it_tells_what_the_rest_will_take(
+    batch: int, told: str, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are learned from; of a batch that is all of them there is no rest."""
+    monkeypatch.setattr("fruitcnn.features.extractor._BATCH", batch)
+    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "cache"))
+    skip_export(monkeypatch)
+    for label in sorted_labels(drawn):
+        (tmp_path / "few" / label).mkdir(parents=True)
+        for picture in sorted((drawn / label).iterdir())[:4]:
+            shutil.copy(picture, tmp_path / "few" / label)
+    said = list[str]()
+    config = load_config("features", ["data.size=64"], data=tmp_path / "few")
+    train_config(config, Claim(root=tmp_path / "runs"), print_line=said.append)
+    passes = [line for line in said if "through the network" in line]
+    assert len(passes) == bool(told) and all(line.startswith(told) for line in passes)
+    # The cache knows them all.
+    train_config(config, Claim(root=tmp_path / "again"), print_line=said.append)
+    assert sum("through the network" in line for line in said) == len(passes)
+
+
 def test_one_bar_shows_all_from_the_reading_on(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fruitcnn.progress._PAUSE", 0)
     skip_export(monkeypatch)
