@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fruitcnn.architectures import ARCHITECTURES, choices, is_choice
 from fruitcnn.errors import ConfigError
-from fruitcnn.overrides import apply_overrides, nearest, read_yaml, set_value
+from fruitcnn.overrides import apply_overrides, nearest, read_yaml, set_value, wrong_setting
 from fruitcnn.recipes import RECIPES, find_recipe
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -221,19 +221,20 @@ def load_config(
     """Read a recipe, a YAML file or the name of one that comes with fruitcnn, and change single settings of it.
 
     overrides: texts `train.epochs=3`, or values by name: {"train.epochs": 3}, {"epochs": 3}. data: replaces data.path.
-    Raises ConfigError naming the key, with the nearest known one for an unknown key.
+    Raises ConfigError naming the setting over the recipe that is wrong, else the file and the key, with the nearest
+    known one for an unknown key.
     """
     path = find_recipe(recipe)
     fields = read_yaml(path)
     if not isinstance(fields, dict):
         raise ConfigError("holds no keys", value=path, remedy=f"start from {RECIPES / 'quick.yaml'}")
-    apply_overrides(fields, overrides, _keys(Config))
+    said = apply_overrides(fields, overrides, _keys(Config))
     if data is not None:
         set_value(fields, "data.path", str(data))
     try:
         return Config.model_validate({**fields, "name": path.stem})
     except pydantic.ValidationError as error:
-        raise _readable(error, path) from None
+        raise _readable(error, path, said) from None
 
 
 def setting_keys() -> list[str]:
@@ -241,12 +242,27 @@ def setting_keys() -> list[str]:
     return _keys(Config)
 
 
-def _readable(error: pydantic.ValidationError, path: Path) -> ConfigError:
+def _readable(error: pydantic.ValidationError, path: Path, said: dict[str, str]) -> ConfigError:
+    """The first mistake. said: settings over the file, by their keys."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return ConfigError(f"{key}: {first['msg']}" if key else first["msg"], value=path, remedy="mend the value")
-    return ConfigError(f"unknown key {key!r}", value=path, remedy=f"did you mean {nearest(key, _keys(Config))!r}?")
+    key, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+    wrong = wrong_setting(key, said) if key else _wrong_together(message, path, said)
+    value = wrong or path
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"unknown key {key!r}", value=value, remedy=f"did you mean {nearest(key, _keys(Config))!r}?")
+    # What was said has its key before it already.
+    problem = message if not key or key in said else f"{key}: {message}"
+    return ConfigError(problem, value=value, remedy="mend the value")
+
+
+def _wrong_together(message: str, path: Path, said: dict[str, str]) -> str:
+    """All settings, where the file without them is free of this mistake, which is of no single key; else ""."""
+    try:
+        Config.model_validate({**read_yaml(path), "name": path.stem})
+    except pydantic.ValidationError as error:
+        if message in error.errors()[0]["msg"]:
+            return ""
+    return ", ".join(said.values())
 
 
 def _keys(section: type[pydantic.BaseModel], prefix: str = "") -> list[str]:

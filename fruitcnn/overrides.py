@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
-from fruitcnn.errors import ConfigError, system_error
+from fruitcnn.errors import ConfigError, shortened, system_error
 
 # ValueError: bytes that are no UTF-8, a date that no calendar has, a number of 5,000 digits.
 _NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+# Characters of a setting that errors show.
+_MOST = 200
 
 
 def read_yaml(path: Path) -> Any:
@@ -24,16 +26,22 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"can't be read as YAML ({_reason(error)})", value=path, remedy="mend the file") from error
 
 
-def apply_overrides(fields: dict[str, Any], overrides: Iterable[str] | Mapping[str, object], known: list[str]) -> None:
+def apply_overrides(
+    fields: dict[str, Any], overrides: Iterable[str] | Mapping[str, object], known: list[str]
+) -> dict[str, str]:
     """Put settings into a recipe's fields, in place: texts `a.b=c`, or values by keyword, paths too.
 
-    known: all keys. Raises ConfigError for a text of another form, and for a keyword that is no key or could be two.
+    known: all keys. Returns how each setting was written, by its key. Raises ConfigError for a text of another form,
+    and for a keyword that is no key or could be two.
     """
+    said = dict[str, str]()
     if isinstance(overrides, Mapping):
         for keyword, value in overrides.items():
             plain = os.fspath(value) if isinstance(value, os.PathLike) else value
-            set_value(fields, _full_key(keyword, known), plain)
-        return
+            key = _full_key(keyword, known)
+            set_value(fields, key, plain)
+            said[key] = shortened(f"{keyword}={plain!r}", _MOST)
+        return said
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
@@ -43,6 +51,8 @@ def apply_overrides(fields: dict[str, Any], overrides: Iterable[str] | Mapping[s
         except _NO_YAML as error:
             raise ConfigError(f"its value is no YAML ({_reason(error)})", value=override, remedy="quote it") from error
         set_value(fields, key, value)
+        said[key] = shortened(override, _MOST)
+    return said
 
 
 def set_value(fields: dict[str, Any], key: str, value: object) -> None:
@@ -55,6 +65,12 @@ def set_value(fields: dict[str, Any], key: str, value: object) -> None:
             raise ConfigError(f"{section!r} has no keys below it", value=key, remedy="see the recipe's sections")
         fields = inner
     fields[last] = value
+
+
+def wrong_setting(key: str, said: dict[str, str]) -> str:
+    """How the setting was written that has put this key there, or keys below it; "" where none has."""
+    texts = (said[name] for name in said if f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}."))
+    return next(texts, "")
 
 
 def _reason(error: Exception) -> str:

@@ -11,7 +11,7 @@ import typer
 from fruitcnn import options
 from fruitcnn.completion import complete_model
 from fruitcnn.dataset.kind import check_kind
-from fruitcnn.errors import UsageError
+from fruitcnn.errors import ConfigError, UsageError
 from fruitcnn.quick_command import QuickCommand
 from fruitcnn.recipes import DEFAULT, find_recipe, is_recipe
 from fruitcnn.terminal import print_wrapped
@@ -80,7 +80,10 @@ def train(
     own = {"train.epochs": epochs, "data.size": size, "seed": seed}
     paths = {"data.split": split, "data.fixes": fixes, "data.extend": extend}
     settings = training_settings(set_, own, paths)
-    loaded = load_config(recipe, settings, data=data)
+    try:
+        loaded = load_config(recipe, settings, data=data)
+    except ConfigError as error:
+        raise _by_options(error, own) from None
     from fruitcnn.runs.folder import Claim
     from fruitcnn.runs.stages import train_config
 
@@ -95,6 +98,14 @@ def training_settings(
     # Quoted: a path may look like anything else in YAML.
     quoted = {key: None if path is None else json.dumps(str(path)) for key, path in paths.items()}
     return [*(settings or []), *(f"{key}={value}" for key, value in {**own, **quoted}.items() if value is not None)]
+
+
+def _by_options(error: ConfigError, own: Mapping[str, object]) -> ConfigError:
+    """The same error, which names an option as it was written: `--epochs 0` for train.epochs=0."""
+    value = str(error.value)
+    for key, given in own.items():
+        value = value.replace(f"{key}={given}", f"--{key.rpartition('.')[2]} {given}")
+    return ConfigError(error.problem, value=value, remedy=error.remedy)
 
 
 def check_photographs(data: Path | None) -> None:

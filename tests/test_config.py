@@ -62,6 +62,30 @@ def test_mistakes_are_named(override: str, message: str) -> None:
     assert caught.value.exit_code == 2
 
 
+def test_a_mistake_is_blamed_on_who_made_it(tmp_path: Path) -> None:
+    """The setting as it was written, or the file where that has it by itself."""
+    own = tmp_path / "own.yaml"
+    own.write_text("data: {size: 32}\nmodel: {architecture: fruit_net}\ntrain: {epochs: 0}\n")
+    both = tmp_path / "both.yaml"
+    both.write_text("data: {size: 32}\nmodel: {architecture: efficientnet_lite0}\nhead: {}\ntrain: {ema: 0.9}\n")
+    together = "train and augment have no meaning"
+    for recipe, overrides, told in [
+        ("features", {"epochs": 0}, "epochs=0: Input should be greater than or equal to 1; mend the value"),
+        ("features", {"train__epochs": "many"}, "train__epochs='many': Input should be a valid integer"),
+        ("features", ["train.epochs=0"], "train.epochs=0: Input should be greater than or equal to 1; mend the value"),
+        ("features", ["train={epochs: 0}"], "train={epochs: 0}: train.epochs: Input should be greater"),
+        ("features", ["train.epoch=0"], "train.epoch=0: unknown key 'train.epoch'; did you mean 'train.epochs'?"),
+        ("features", ["seed.deep=1"], "seed.deep=1: seed: Input should be a valid integer"),
+        ("features", ["seed=1", "train.ema=0.5"], f"seed=1, train.ema=0.5: {together}"),
+        (own, ["seed=1"], f"{own}: train.epochs: Input should be greater than or equal to 1; mend the value"),
+        (own, ["train.epochs=-1"], "train.epochs=-1: Input should be greater"),
+        (both, ["seed=1"], f"{both}: {together}"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            load_config(recipe, overrides)
+        assert str(caught.value).startswith(told), caught.value
+
+
 def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     for text in ("", "- a\n", "a: [", "\tx", "a: " + "[" * 5000, "a: 2020-99-99"):
         path = tmp_path / "recipe.yaml"

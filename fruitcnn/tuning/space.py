@@ -30,7 +30,7 @@ class Recipe:
 
     def config(self, settings: dict[str, object]) -> Config:
         """With these settings, by their full keys. Raises ConfigError."""
-        texts = [f"{key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in settings.items()]
+        texts = [f"{key}={_yaml(value)}" for key, value in settings.items()]
         return load_config(self.recipe, [*self.overrides, *texts], data=self.data)
 
 
@@ -104,6 +104,11 @@ def _ends(distribution: BaseDistribution) -> list[object]:
     low, high = distribution.low, distribution.high
     # No whole number, for a setting that has to be one.
     return [low, high, low + 0.37 * (high - low)] if isinstance(distribution, FloatDistribution) else [low, high]
+
+
+def _yaml(value: object) -> str:
+    """On a line; behind a single value YAML writes where the document ends."""
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
 
 
 def _packed(choice: object) -> str:

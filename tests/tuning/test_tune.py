@@ -185,6 +185,7 @@ def test_settings_that_do_not_go_together_fail_alone(drawn: Path, tmp_path: Path
     assert trial.state == optuna.trial.TrialState.FAIL
     assert trial_line(trial).startswith("trial-0000  fail  data.calibration_folds=2, data.calibration_share=0.2  ")
     assert trial_line(trial).endswith(
+        "  data.calibration_folds=2, data.calibration_share=0.2: "
         "data.calibration_folds needs no data.calibration_share: set that to 0; mend the value"
     )
 
@@ -202,9 +203,9 @@ def test_settings_that_do_not_go_together_fail_alone(drawn: Path, tmp_path: Path
         ("head.penalty: {low: a, high: 2}", "head.penalty: "),
         ("head.penalty: 5", "is neither a range nor choices"),
         ("head.penalty: []", "is neither a range nor choices"),
-        ("head.penalty: {low: -1.0, high: 2.0}", "head.penalty: Input should be greater than 0"),
-        ("head.folds: {low: 2.0, high: 4.0}", "head.folds: Input should be a valid integer"),
-        ("head.mirrored: [true, 7]", "head.mirrored: Input should be a valid boolean"),
+        ("head.penalty: {low: -1.0, high: 2.0}", "head.penalty=-1.0: Input should be greater than 0"),
+        ("head.folds: {low: 2.0, high: 4.0}", "head.folds=2.74: Input should be a valid integer"),
+        ("head.mirrored: [true, 7]", "head.mirrored=7: Input should be a valid boolean"),
         ("train.learning_rate: {low: 0.1, high: 0.2}", "have no meaning where only the head is fitted"),
         ("- 1", "holds no settings"),
         ("", "holds no settings"),
