@@ -15,9 +15,12 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from fruitcnn.errors import UsageError
+from fruitcnn.identify.addresses import is_address, shown_address
 
 # Where typer keeps what converts a parameter's value; older ones have no such place, and no pydantic.
 _CONVERTER = "_runtime_param"
+
+_STANDARD_INPUT = "-"
 
 # What other programs call them.
 _MEANT = {
@@ -57,17 +60,33 @@ class QuickGroup(_Quick, TyperGroup):
     """For `typer.Typer(cls=QuickGroup)`: a picture, and what others call a command, name the command that is meant."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Raises UsageError with the right line for a word that was meant for a command."""
+        """Raises UsageError with the right line, or the nearest command, for a word that is none."""
         word = args[0]
-        meant = _MEANT.get(word) or ("identify" if Path(word).exists() else None)
-        if meant in self.commands and word not in self.commands:
+        if word in self.commands or (word.startswith("-") and word != _STANDARD_INPUT) or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        meant = _MEANT.get(word) or ("identify" if _is_picture(word) else None)
+        if meant in self.commands:
             rest = args[1:] if word in _MEANT else args
-            line = shlex.join(["fruitcnn", str(meant), *rest])
-            raise UsageError("no such command", value=word, remedy=f"run: {line}")
-        if word not in self.commands and (os.sep in word or Path(word).suffix):
+            line = shlex.join(["fruitcnn", str(meant), *map(shown_address, rest)])
+            raise UsageError("no such command", value=shown_address(word), remedy=f"run: {line}")
+        if os.sep in word or Path(word).suffix:
             remedy = "check the path; pictures are identified by: fruitcnn identify PATH"
             raise UsageError("no such file, and no command", value=word, remedy=remedy)
-        return super().resolve_command(ctx, args)
+        raise UsageError("no such command", value=word, remedy=self._nearest(word))
+
+    def _nearest(self, word: str) -> str:
+        import difflib
+
+        known = [*self.commands, *(name for name, meant in _MEANT.items() if meant in self.commands)]
+        near = difflib.get_close_matches(word, known, n=1)
+        if not near:
+            return f"choose from {', '.join(self.commands)}"
+        return f"did you mean {_MEANT.get(near[0], near[0])}?"
+
+
+def _is_picture(word: str) -> bool:
+    """Whether it names something that `identify` takes."""
+    return word == _STANDARD_INPUT or is_address(word) or Path(word).exists()
 
 
 class _Converter:
