@@ -60,6 +60,16 @@ ChosenModel: TypeAlias = Annotated[
         show_default="newest run in ./checkpoints, else the shipped model",
     ),
 ]
+# The same as an argument.
+GivenModel: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        autocompletion=complete_model,
+        help=MODEL_HELP,
+        show_default="the one that answers by default",
+    ),
+]
 ChosenRecipe: TypeAlias = Annotated[
     str,
     typer.Option(

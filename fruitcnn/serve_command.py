@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from fruitcnn import options
-from fruitcnn.completion import complete_model
 from fruitcnn.extras import require_extras
 from fruitcnn.quick_command import QuickCommand
 
@@ -14,15 +13,7 @@ app = typer.Typer()
 
 @app.command(cls=QuickCommand)
 def serve(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            autocompletion=complete_model,
-            help=options.MODEL_HELP,
-            show_default="the one that answers by default",
-        ),
-    ] = None,
+    model: options.GivenModel = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; others than this machine's want a token.")
     ] = "127.0.0.1",

@@ -14,10 +14,7 @@ app = typer.Typer()
 
 @app.command(cls=QuickCommand)
 def info(
-    model: Annotated[
-        str | None,
-        typer.Argument(metavar="MODEL", help=options.MODEL_HELP, show_default="the one that answers by default"),
-    ] = None,
+    model: options.GivenModel = None,
 ) -> None:
     """Show the model card: labels, input, calibration, where the model comes from."""
     from fruitcnn.identify.info import describe
