@@ -27,6 +27,8 @@ def export(
     format: Annotated[
         str | None,
         typer.Option(
+            "--format",
+            "-f",
             metavar="LIST",
             autocompletion=complete_formats,
             help=f"Any of {', '.join(FORMATS)}, with commas between.",

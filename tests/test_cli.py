@@ -58,6 +58,14 @@ def test_each_command_is_in_the_module_that_the_list_names() -> None:
     assert list(typer.main.get_command(command_line()).commands) == list(MODULES)
 
 
+def test_an_option_of_a_letter_has_it_in_each_command() -> None:
+    commands = typer.main.get_command(command_line()).commands
+    names = [set(option.opts) for command in commands.values() for option in command.params]
+    for letter in ("-m", "-o", "-f", "-k", "-r"):
+        (name,) = {max(found, key=len) for found in names if letter in found}
+        assert all(letter in found for found in names if name in found), name
+
+
 def test_importing_fruitcnn_loads_nothing_else(tmp_path: Path) -> None:
     loaded = loaded_after("import fruitcnn\nfruitcnn.__version__\ndir(fruitcnn)", tmp_path)
     assert loaded & {"numpy", "PIL", "onnxruntime", "typer", *HEAVY} == set()
