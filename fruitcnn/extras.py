@@ -21,6 +21,8 @@ EXTRAS = {
         *("tensorboard", "matplotlib", "h5py"),
     ),
 }
+# What an extra takes, where that is more than anybody expects.
+_SIZES = {"train": " (6 GB; 1.3 GB for the CPU alone: docs/install.md)"}
 
 
 class MissingExtraError(UsageError, ImportError):
@@ -32,7 +34,8 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     package = (error.name or "").partition(".")[0]
     for extra, packages in EXTRAS.items():
         if package in packages:
-            return MissingExtraError(f"{package} is missing", remedy=f"run: pip install 'fruitcnn[{extra}]'")
+            line = f"pip install 'fruitcnn[{extra}]'{_SIZES.get(extra, '')}"
+            return MissingExtraError(f"{package} is missing", remedy=f"run: {line}")
     return None
 
 

@@ -98,6 +98,9 @@ main()
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert f"{missing} is missing; run: pip install 'fruitcnn[{extra}]'" in done.stderr
+    # What takes gigabytes says so where it is offered.
+    size = " (6 GB; 1.3 GB for the CPU alone: docs/install.md)\n"
+    assert done.stderr.endswith(size) == (extra == "train")
     assert "Traceback" not in done.stderr
 
 
