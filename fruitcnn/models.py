@@ -16,8 +16,10 @@ from fruitcnn.terminal import printable, wrapped
 
 # The models that come with fruitcnn, the default first; the wheel has that one alone, and of the others the card.
 _SHIPPED = ("fruits", "fruits-small")
-# What the card of a trial says: it has learned from nothing but the embedded pictures, and never becomes the default.
+# What the card of a trial says, which never becomes the default: it has learned from nothing but the embedded pictures,
+# or by the recipe that only shows every stage at work.
 DATA, EMBEDDED = "data", "the embedded pictures"
+_TOY = "quick"
 _SHIPPED_MODEL = "shipped model"
 
 
@@ -42,7 +44,7 @@ def choose_model(model: str | os.PathLike[str] | None = None) -> ModelChoice:
 
     A path is that of a checkpoint directory or an .onnx file. A name is that of a run in ./checkpoints or of a model
     that comes with fruitcnn; what could be several is a path before it is a run, and a run before a shipped model. None
-    is the newest run that has learned from other than the embedded pictures, else the shipped model. Raises ModelError.
+    is the newest run that is no trial, else the shipped model. Raises ModelError.
     """
     if model is None:
         return _default_model()
@@ -112,9 +114,9 @@ def _default_model() -> ModelChoice:
     if not come_with:
         raise ModelError(f"no model in ./{ROOT}", remedy="train one (`fruitcnn train`), or name one (--model)")
     name, folder = next(iter(come_with.items()))
-    trial = next((run for run in found.values() if _is_trial(read_card(run))), None)
-    why = "" if trial is None else f"; {trial} is of {EMBEDDED} only, --model {shlex.quote(trial.name)} for it"
-    return ModelChoice(folder / ONNX, name, f"the {_SHIPPED_MODEL}{why}")
+    trials = ((run, _trial(read_card(run))) for run in found.values())
+    why = (f"; {run} is {what}, --model {shlex.quote(run.name)} for it" for run, what in trials if what)
+    return ModelChoice(folder / ONNX, name, f"the {_SHIPPED_MODEL}{next(why, '')}")
 
 
 def _way_to(name: str, folder: Path) -> str:
@@ -129,11 +131,14 @@ def _is_own(folder: Path) -> bool:
     except FruitcnnError:
         return True
     cards = (read_card(one) for one in _shipped_folders() if (one / CARD).is_file())
-    return not _is_trial(card) and card not in cards
+    return not _trial(card) and card not in cards
 
 
-def _is_trial(card: ModelCard) -> bool:
-    return card.provenance.get(DATA) == EMBEDDED
+def _trial(card: ModelCard) -> str:
+    """What makes it a trial; "" where it is none."""
+    if card.provenance.get(DATA) == EMBEDDED:
+        return f"of {EMBEDDED} only"
+    return f"by the recipe {_TOY}, a trial" if card.provenance.get("recipe") == _TOY else ""
 
 
 def _shipped_folders() -> list[Path]:

@@ -42,7 +42,12 @@ def test_the_default_is_the_newest_run_on_own_pictures(here: Path) -> None:
     assert choose_model().why == (
         "the shipped model; checkpoints/quick is of the embedded pictures only, --model quick for it"
     )
-    make_run(here, "old", age=20)
+    make_run(here, "toy", dataclasses.replace(CARD, provenance={"recipe": "quick"}), age=-5)
+    assert choose_model().name == "fruits"
+    assert choose_model().why == (
+        "the shipped model; checkpoints/toy is by the recipe quick, a trial, --model toy for it"
+    )
+    make_run(here, "old", dataclasses.replace(CARD, provenance={"recipe": "features"}), age=20)
     make_run(here, "mine", age=10)
     make_run(here, ".hidden")
     assert find_model() == Path("checkpoints/mine/model.onnx")

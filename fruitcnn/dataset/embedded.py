@@ -1,19 +1,41 @@
 """The embedded pictures, known by their content wherever they lie: who trains on them tries fruitcnn out."""
 
-import hashlib
 from collections.abc import Iterable
 
 from fruitcnn.dataset.records import Record
 
-# Of the sha256 of all 300, in the order of these.
-_DIGEST = "8d3563aae88b64ad80015a2318d63cf13791985cb61691f7479cd45ffa704ccc"
+# How the sha256 of each of the 300 begins.
+_LENGTH = 8
+_BEGINNINGS = """
+001211fa 00556649 005ffb43 00d44eac 01f59f84 01fa89ac 024b3f44 029fb2f8 0381f8e0 041dee17 04e570a3 064cedfa 075012a8
+080f68a2 081211b0 088980ea 08f0458f 0c39b82d 0cdb67c2 0d194d4a 0db98b12 0dfc5a45 101e4009 10b2e062 112222e3 1175a946
+12fc8be5 1345a43a 13fbacbc 1416fff0 14726189 15f4fe46 1833a2e9 18828d98 189cf348 1923974b 19a56853 19f15f36 1a9db42f
+1b9af6b0 1c0a67c2 1d2dc0ee 20fc5124 2160bc6f 22214914 226106f8 228d9d25 22fdc13e 233c7cd5 24e949d6 255a79b7 27038118
+27853d37 28077e95 29a60411 2a61cb01 2a777c49 2c27c42e 2c60edef 2d7f0a4f 2f5be441 30b1e2fb 329afd0d 3468f264 352d9dee
+352fac18 367a605a 36867c88 36ada1f9 36b6e403 3929d5b1 395fc1c3 39c0fa45 3b81a792 3c2a5ba1 3c894699 3e3f6e7c 3e5401c5
+3e6b8664 3ed7308a 3f39f9af 406cf49c 41e58310 42057172 439ddecc 43bb074e 43dd59b6 440cb00e 45ff57a5 468205ee 468d8514
+46a7e7fc 479529dd 489b75ff 48aeb19e 48eb4798 49814ee4 4ae16b76 4b876c4e 4bddc8a3 4c0340fc 4c0aa84e 4d49ce99 4ff67567
+502ef5c7 512f945e 5158e5c1 520858b3 52441e12 5260f1f0 52681fb0 54358cd8 548c001f 5574b7d5 56e5d6d5 584bfb94 5a294c78
+5ae135d9 5b9d5d24 5bc5cafb 5c4a0282 5fa65259 6015dfac 6042866e 60533fc7 60a0e524 62884137 64e18c32 654a5cf1 678c9371
+67b64c62 680615e7 68781dcb 69f0ef9a 6aaa16c7 6ab543b8 6b373382 6cd42654 6e98d6fb 6f36ce05 7029c648 70464fc2 70b2bb42
+70f10813 71585d7d 720a4451 7442a8ab 765b0f76 7892c3b7 79238c5e 7a672d76 7b7460f3 7b787b63 7cb92a41 7d446d1d 7dd53d3a
+809a061e 8127bc0e 8196a03c 82b07775 832c98bd 8615ac95 864bc891 864ed651 86a23261 87071262 88fb96d3 8af10ca5 8b3f5fda
+8bc51dac 8e0fc3de 8f2e247f 912a54d5 9158637a 91a912c0 932e15a0 934736ee 942bd1ea 9724e1fc 972613fb 982809dd 982b31f8
+9ad25b58 9ad5163f 9afa758e 9c6f627c 9d3b5ccc 9d5b32c5 9d922e1b 9de5a101 9e24491a 9f965782 a0274c87 a065fa26 a150a2d8
+a16930bf a1ea8d62 a248e03d a3280784 a3d2f946 a4ad145d a5892811 a64157b9 a67e66cb a6a9477d a6bc7141 a7997796 a84ef28f
+a8a72b76 a9d5d939 aa2f8083 aaf1e2bd abaa9779 ac03f984 afd0f289 b0fb166c b1b177ee b20bafa5 b2fe589e b32893fe b387d6d9
+b41aa358 b541f68f b5bb18dc b5e8b7a1 b7809115 b7b0bcb9 b90f5abd b94ad215 ba47cdb9 ba503a87 ba6a3558 bcbd779f bdffb97c
+be125aaa bec63fb4 bef73a52 bff4ef42 c25ea2cd c360ef5e c451cce9 c545a196 c67d220e c7796956 c7e5e129 c9749020 cb4e641e
+cc0f4f7d cc6475fb cd753021 cd786560 ce76f648 cf6ff98b cfa8c549 d04781ce d3dfca2c d496281a d526950f d58278d4 d5d35300
+d62bb7d2 d6bfa386 da975dae daaad748 dc478737 dcb155f9 dce4b25d dd73b7ac ddf399c2 de035a71 df7414a9 e02b9f83 e129ca8b
+e4bbafff e5505b34 e773da69 e9c222ab ea9ffe99 eae3937f eb0818a7 ec3e86b9 effba813 f0654c52 f06d7ff5 f10a3941 f4b2c09f
+f50b3672 f6187487 f7f2edf3 f874ec42 f8de22e7 f95027f4 f9b5c517 fa1ddd6c fc1dbb46 fcb84982 fe344940 fea6a86c ff688697
+ffca73e5
+"""
+_KNOWN = frozenset(_BEGINNINGS.split())
 
 
 def are_embedded(pictures: Iterable[Record]) -> bool:
-    """Whether these are the pictures of dataset/sample: all of them, and no others."""
-    return digest(pictures) == _DIGEST
-
-
-def digest(pictures: Iterable[Record]) -> str:
-    """Of the content of pictures, whatever their names and order."""
-    return hashlib.sha256("".join(sorted(record.sha256 for record in pictures)).encode()).hexdigest()
+    """Whether these are pictures of dataset/sample, any number of them, and no others."""
+    hashes = [record.sha256[:_LENGTH] for record in pictures]
+    return bool(hashes) and _KNOWN.issuperset(hashes)

@@ -60,7 +60,7 @@ class Identifier:
     def load(cls, path: str | os.PathLike[str] | None = None, *, once: bool = False, threads: int = 0) -> "Identifier":
         """Load a checkpoint directory, an .onnx file or, by its name, a run in ./checkpoints or a shipped model.
 
-        path: None is the newest run that has learned from other than the embedded pictures, else the shipped model.
+        path: None is the newest run that is no trial, else the shipped model.
         once: it is to identify one picture: loaded in half the time, with 25 MB less, and half as fast afterwards.
         threads: so many decode, and so many answer; 0 is one for each core.
         Raises ModelError where there is no model, or one that this version does not understand.

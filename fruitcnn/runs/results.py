@@ -79,7 +79,7 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
         "seed": config.seed,
         **({} if trained.epoch is None else {"epoch": trained.epoch}),
         **({CLASS_BALANCE: balance} if balance else {}),
-        **({DATA: EMBEDDED} if are_embedded(run.dataset.pictures) else {}),
+        **({DATA: EMBEDDED} if are_embedded(run.dataset.in_split(TRAIN)) else {}),
         "images": {split: evaluated.metrics[split].images for split in run.dataset.splits},
         "accuracy": {split: round(metrics["accuracy"], 4) for split, metrics in evaluated.metrics.items()},
         **({} if config.data.extend is None else {"extends": Path(config.data.extend).resolve().name}),

@@ -11,13 +11,16 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fruitcnn import Identifier, checkpoint, load_config
+import fruitcnn
+from fruitcnn import Identification, Identifier, checkpoint, load_config
 from fruitcnn.export.exporter import export_checkpoint
 from fruitcnn.features.shipped import fits_shipped_network
 from fruitcnn.identify.info import describe
 from fruitcnn.image import load_pixels
+from fruitcnn.models import choose_model
 from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
+from tests.conftest import REPOSITORY
 from tests.missing import without
 from tests.predictions import read_predictions
 
@@ -77,6 +80,22 @@ def test_each_format_is_exported_without_keras_but_its_own(said: tuple[Path, str
     done = export("--format", "onnx,keras", run=tmp_path / "none")
     assert done.returncode == 2 and done.stdout == ""
     assert "keras is missing; run: pip install 'fruitcnn[train]'" in " ".join(done.stderr.split())
+
+
+def test_a_run_on_a_part_of_the_embedded_pictures_answers_and_is_a_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for label in ("grape", "pineapple", "strawberry"):
+        (tmp_path / "few" / label).mkdir(parents=True)
+        for number in range(4):
+            shutil.copy(REPOSITORY / f"dataset/sample/{label}/{label}_{number:03}.jpg", tmp_path / "few" / label)
+    run = fruitcnn.train("few", size=64)
+    answer = run.identifier.identify(tmp_path / "few" / "grape" / "grape_000.jpg")
+    assert isinstance(answer, Identification) and answer.identify_label == "grape"
+    assert choose_model().why == (
+        "the shipped model; checkpoints/features is of the embedded pictures only, --model features for it"
+    )
 
 
 def test_its_answers_are_what_the_file_says_to_the_same_pictures(said: tuple[Path, str], drawn: Path) -> None:
