@@ -45,6 +45,15 @@ def test_the_light_world_never_imports_the_heavy_one(command: str, finished: Pat
     assert command != "identify" or "_hashlib" not in loaded
 
 
+def test_pictures_on_the_disk_want_nothing_of_the_network(finished: Path, drawn: Path, tmp_path: Path) -> None:
+    script = f"import sys; sys.argv = ['fruitcnn', 'identify', {str(drawn)!r}, '-m', {str(finished)!r}]\n"
+    script += "from fruitcnn.cli import main\ntry:\n main()\nfinally:\n print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "PIL.JpegImagePlugin" in loaded, done.stderr
+    assert loaded & {"urllib.request", "http.client", "ssl", "_ssl", "socket"} == set()
+
+
 def test_a_line_imports_the_words_of_its_own_command(tmp_path: Path) -> None:
     script = "import sys; sys.argv = ['fruitcnn', 'cache']; import fruitcnn.cli\ntry:\n fruitcnn.cli.main()\nfinally:\n"
     script += " print(*sorted(name for name in sys.modules if name.endswith(('_command', '_commands'))))"
@@ -84,6 +93,13 @@ def test_public_names_resolve() -> None:
     [
         (("train", str(REPOSITORY / "dataset/sample")), "pydantic", "features"),
         (("train", str(REPOSITORY / "dataset/sample"), "-r", "quick"), "lightning", "train"),
+        # What the graph that comes with fruitcnn can't take is made by torch.
+        (("train", str(REPOSITORY / "dataset/sample"), "--size", "100"), "torch", "train"),
+        (
+            ("train", str(REPOSITORY / "dataset/sample"), "--set", "model.architecture=efficientnet_lite1"),
+            "torch",
+            "train",
+        ),
         (("export", str(REPOSITORY / "checkpoints/fruits-small"), "--to", "x"), "keras", "train"),
     ],
 )
@@ -111,6 +127,12 @@ def test_help_version_and_no_arguments(cli: Run) -> None:
     for command in ("train", "export", "identify", "info", "cache"):
         assert command in shown and cli(command, "--help").returncode == 0
     assert "Usage" in cli().stdout + cli().stderr
+
+
+def test_a_model_is_shown_by_its_name(cli: Run) -> None:
+    done = cli("info", "fruits")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nlabels        grape, pineapple, strawberry\n" in done.stdout
 
 
 def test_mistakes_are_one_line(
@@ -269,3 +291,15 @@ def test_a_shell_is_offered_recipes_models_and_formats(words: str, offered: set[
         [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, **place}, capture_output=True, text=True
     )
     assert set(words_of.stdout.split()) == offered, words_of.stderr
+
+
+def test_the_shell_is_taught_in_the_home_of_who_asks(tmp_path: Path) -> None:
+    script = "import sys; sys.argv = ['fruitcnn', '--install-completion']; from fruitcnn.cli import main; main()"
+    # Which shell it is, is seen by what has started it; with nothing behind it bash would become the command.
+    words = ["bash", "-c", '"$@"; exit $?', "bash", sys.executable, "-c", script]
+    place = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(words, cwd=tmp_path, env=place, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    written = tmp_path / ".bash_completions" / "fruitcnn.sh"
+    assert "_FRUITCNN_COMPLETE=complete_bash" in written.read_text()
+    assert str(written) in (tmp_path / ".bashrc").read_text() and str(written) in done.stdout

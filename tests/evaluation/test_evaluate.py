@@ -183,14 +183,18 @@ for name in {(*heavy, "rich", "jinja2")!r}:
     sys.modules[name] = None
 from fruitcnn.cli import main
 sys.argv[1:] = ["evaluate", {str(model)!r}, "--data", {str(data)!r}, *sys.argv[1:]]
-main()
+try:
+    main()
+finally:
+    print("decoded" * ("PIL.PngImagePlugin" in sys.modules), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 3 and "87.50%" in done.stdout, done.stderr
+    assert done.returncode == 3 and "87.50%" in done.stdout and "\ndecoded" in done.stderr, done.stderr
     report = data.parent / "without"
     done = subprocess.run([sys.executable, "-c", script, "--report", str(report)], capture_output=True, text=True)
     assert done.returncode == 2 and "pip install 'fruitcnn[report]'" in done.stderr
     assert done.stdout == "" and not report.exists(), "it is told before the work, not after it"
+    assert "decoded" not in done.stderr
 
 
 def test_auroc_and_risk_coverage_against_brute_force() -> None:

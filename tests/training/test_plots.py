@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from fruitcnn.training.plots import plot_confusion, plot_curves
@@ -19,6 +20,18 @@ def test_plots_are_pictures(tmp_path: Path) -> None:
     for name in ("curves.png", "confusion.png"):
         pixels = np.asarray(Image.open(tmp_path / name))
         assert min(pixels.shape[:2]) > 200 and pixels.std() > 10
+
+
+def test_curves_begin_at_the_first_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = list[Figure]()
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    columns = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+    rows = [{"epoch": epoch, **dict.fromkeys(columns, 1 / epoch)} for epoch in (1, 2, 3)]
+    plot_curves(rows, tmp_path / "curves.png", best_epoch=2)
+    (figure,) = kept
+    for axes in figure.axes:
+        *curves, best = [list(line.get_xdata()) for line in axes.get_lines()]
+        assert curves == [[1, 2, 3]] * 2 and best == [2, 2]
 
 
 @pytest.mark.parametrize("classes", [2, 20, 50, 1000])
