@@ -13,7 +13,6 @@ from fruitcnn.calibration.linear_probe import Heads
 from fruitcnn.card import ModelCard
 from fruitcnn.config import HeadConfig
 from fruitcnn.dataset.records import TRAIN
-from fruitcnn.dataset.remarks import counted
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.export.gate import Gate
 from fruitcnn.features.answer_graph import answer_graph
@@ -29,6 +28,7 @@ from fruitcnn.runs.run import Run
 from fruitcnn.runs.summary import duration
 from fruitcnn.runs.trained import Trained
 from fruitcnn.terminal import printable
+from fruitcnn.wording import counted
 
 # What follows the passes through the network, beside them: a guess, for the bar.
 AFTERWARDS = 0.25
