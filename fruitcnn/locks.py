@@ -64,7 +64,12 @@ def held_folder(folder: Path) -> Iterator[None]:
     the lock, and OSError.
     """
     file = folder / LOCK
-    descriptor = _created(file)
+    try:
+        descriptor = _created(file)
+    except OSError as error:
+        # Who has to make room, or to give a permission, knows the folder.
+        error.filename = str(folder)
+        raise
     try:
         os.write(descriptor, str(os.getpid()).encode())
         yield

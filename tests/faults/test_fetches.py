@@ -211,13 +211,15 @@ def test_a_fetch_into_a_folder_that_may_not_be_written_to_is_told(server: Server
 def test_a_fetch_that_is_stopped_leaves_no_half_file_and_goes_on(
     number: signal.Signals, server: Server, tmp_path: Path
 ) -> None:
-    server.pause = 0.05
+    server.pause = 0.2
     words = server.command(server.write_manifest(tmp_path / "manifest.csv"), "here")
     running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while len(server.seen) < 12:
         time.sleep(0.005)
+    server.gate.clear()
     running.send_signal(number)
     assert running.communicate()[1] == "" and running.returncode == 128 + number
+    server.gate.set()
     assert unlike(tmp_path / "here", server) == [".fruitcnn.lock"]
     before = len(server.seen)
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)

@@ -20,7 +20,11 @@ from tests.conftest import Run, skip_export
 from tests.terminals import terminal
 
 
-def test_a_training_tells_what_it_found_and_what_it_is_worth(cli: Run, drawn: Path, tmp_path: Path) -> None:
+def test_a_training_tells_what_it_found_and_what_it_is_worth(
+    cli: Run, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of one's own, in which no other test has left these pictures' features.
+    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "cache"))
     photos = tmp_path / "photos"
     shutil.copytree(drawn, photos)
     (photos / "grape" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
