@@ -213,7 +213,15 @@ def test_a_fetch_that_is_stopped_leaves_no_half_file_and_goes_on(
 ) -> None:
     server.pause = 0.2
     words = server.command(server.write_manifest(tmp_path / "manifest.csv"), "here")
-    running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # A shell in the background ignores SIGINT, and children inherit that.
+    running = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while len(server.seen) < 12:
         time.sleep(0.005)
     server.gate.clear()
