@@ -58,7 +58,7 @@ def _top(
 def main() -> None:
     """Run the command; every error ends as one line on standard error, or as a traceback with --debug."""
     debug = _take_debug(sys.argv)
-    # To import and to build all of them takes a tenth of the time of a cold `identify`.
+    # To import and to build all of them takes a twentieth of the time of a cold `identify`.
     named = [word for word in sys.argv[1:2] if word in MODULES]
     open_standard_streams()
     end_inside_libraries()

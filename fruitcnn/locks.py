@@ -83,7 +83,10 @@ def held_folder(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_when_free(folder: Path, *, tell: Callable[[HeldError], object]) -> Iterator[None]:
-    """Hold a folder as soon as nobody else does. tell: takes who holds it, once, where there is somebody."""
+    """Hold a folder as soon as nobody else does, and make it where it is gone by then.
+
+    tell: takes who holds it, once, where there is somebody.
+    """
     with contextlib.ExitStack() as hold:
         is_told = False
         while True:
@@ -95,6 +98,9 @@ def held_when_free(folder: Path, *, tell: Callable[[HeldError], object]) -> Iter
                     tell(error)
                 is_told = True
                 time.sleep(_PAUSE)
+            except FileNotFoundError:
+                # Whoever had made and held it has failed, and taken it away.
+                folder.mkdir(exist_ok=True)
         yield
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,18 @@ def test_two_evaluations_with_one_folder_for_their_reports(model: Path, data: Pa
     with held_folder(report):
         second = waiting_evaluation(model, data, report)
         assert [path.name for path in report.iterdir()] == [LOCK]
+    second.communicate()
+    assert second.returncode == 0 and {path.name for path in report.iterdir()} == set(FILES)
+
+
+def test_an_evaluation_that_waited_for_one_that_failed_makes_the_folder_again(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    report.mkdir()
+    with held_folder(report):
+        second = waiting_evaluation(model, data, report)
+        shutil.rmtree(report)
     second.communicate()
     assert second.returncode == 0 and {path.name for path in report.iterdir()} == set(FILES)
 
