@@ -1,5 +1,6 @@
 """onnxruntime: opening a network on the CPU, asking it, and the layout and the batches that it takes."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,9 @@ from fruitcnn.onnx_file import OnnxFile
 
 # Numbers, and names for what may be of any size.
 Shape = list[Any]
+# What mallopt(3) calls the size from which on glibc asks the system for a block of its own.
+_M_MMAP_THRESHOLD = -3
+_LARGE_BLOCK = 1 << 18
 
 
 class Session:
@@ -62,6 +66,17 @@ class Session:
 def network_input(pixels: Pixels) -> Float32Array:
     """Pixels [N, S, S, 3] as the networks take them: float32 [N, 3, S, S], 0..255."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def give_freed_memory_back() -> None:
+    """From now on the system gets each large block back that this process frees; without glibc nothing changes.
+
+    glibc would keep them for a next time. Where there is none that is 5 MB less for 2 % more time.
+    """
+    with contextlib.suppress(ImportError, OSError, TypeError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 class _Rows(Protocol):

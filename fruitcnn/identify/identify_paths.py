@@ -30,6 +30,7 @@ from fruitcnn.image import Source
 from fruitcnn.models import ModelChoice, choose_model
 from fruitcnn.outputs import check_output, is_stream
 from fruitcnn.progress import Progress
+from fruitcnn.runtime import give_freed_memory_back
 from fruitcnn.terminal import Screen, printable
 
 FINE, SOME_REJECTED = 0, 3
@@ -45,6 +46,8 @@ def identify_paths(paths: list[str], request: Request) -> int:
     names = expanded(paths)
     _check_outputs(request, [choice.file, *(0 if name == STDIN else name for name in names if isinstance(name, str))])
     one = is_one(paths) and request.camera is None
+    if one:
+        give_freed_memory_back()
     identifier = load_identifier(choice, request, once=one)
     explainer = None if request.explain is None else Explainer(request.explain, identifier)
     sorter = None if request.sort is None else Sorter(request.sort, identifier.card.labels, link=request.link)

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import platform
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +51,43 @@ def test_one_picture_is_answered_without_laying_the_weights_out_for_many(
             seen.append(self.get_session_options().graph_optimization_level.name)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Seen)
+    answers: list[dict[str, Any]] = []
+    given_back: list[int] = []
+    monkeypatch.setattr(
+        "fruitcnn.identify.identify_paths.give_freed_memory_back", lambda: given_back.append(len(answers))
+    )
     picture, folder = str(drawn / "grape" / "grape_001.jpg"), str(drawn / "grape")
-    answers = []
     for paths in ([picture], [picture, picture], [folder], [f"{picture[:-5]}?.jpg"], [str(tmp_path / "none.jpg")]):
         output = tmp_path / f"{len(seen)}.json"
         identify_paths(paths, Request(model=str(finished), format="json", output=output))
         answers.append(json.loads(output.read_text().splitlines()[0]))
-    assert seen == ["ORT_ENABLE_BASIC", *["ORT_ENABLE_ALL"] * 4]
+    assert seen == ["ORT_ENABLE_BASIC", *["ORT_ENABLE_ALL"] * 4] and given_back == [0]
     assert answers[0]["probabilities"] == pytest.approx(answers[1]["probabilities"], abs=1e-6)
+
+
+# 64 blocks of half a megabyte, of which the last stays: what lies below it in the heap can't be handed back.
+BLOCKS = """
+import os, sys
+import numpy as np
+from fruitcnn.runtime import give_freed_memory_back
+held = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+np.ones(1 << 17)
+if sys.argv[1] == "yes":
+    give_freed_memory_back()
+before = held()
+blocks = [np.ones(1 << 16) for _ in range(64)]
+del blocks[:-1]
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone has this setting")
+def test_a_process_that_answers_once_gives_back_what_it_frees() -> None:
+    kept, given = (
+        int(subprocess.run([sys.executable, "-c", BLOCKS, word], check=True, capture_output=True, text=True).stdout)
+        for word in ("no", "yes")
+    )
+    assert given < 4e6 < 24e6 < kept
 
 
 def test_the_original_systems_result() -> None:
