@@ -77,8 +77,13 @@ def main() -> None:
         _fail("; ".join(OUT_OF_MEMORY), 1, debug)
     except ModuleNotFoundError as error:
         _fail(str(missing_extra(error) or error), 2, debug)
+    except ImportError as error:
+        # What the system's loader says of a library for which there is no room, or a part of which is not there.
+        if "shared object" not in str(error):
+            _fail_internally(error, debug)
+        _fail(f"a library can't be loaded ({error}); close other programs, or install it again", 1, debug)
     except Exception as error:
-        _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1, debug)
+        _fail_internally(error, debug)
 
 
 def _take_debug(words: list[str]) -> bool:
@@ -93,6 +98,10 @@ def _is_told_by_first() -> bool:
     """Whether the error under way is one of all processes of a training: one line is enough."""
     error, processes = sys.exception(), sys.modules.get("fruitcnn.training.processes")
     return error is None or processes is None or processes.is_told_by_first(error)
+
+
+def _fail_internally(error: Exception, debug: bool) -> None:
+    _fail(f"internal error: {type(error).__name__}: {error}; run again with --debug and report it", 1, debug)
 
 
 def _fail(message: str, status: int, debug: bool) -> None:

@@ -1,10 +1,8 @@
 """The recipe `features` as an estimator of scikit-learn: for pipelines, cross-validation and searches."""
 
-import functools
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from PIL import Image
 
 import fruitcnn
 from fruitcnn import checkpoint
+from fruitcnn.ahead import mapped_ahead
 from fruitcnn.architectures import origin, shipped_architecture
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.fold_heads import calibrate_fold_heads, fit_fold_heads, fold_count
@@ -38,8 +37,8 @@ with naming_extras():
     from fruitcnn.runs.evaluated import refusals_on_card
 
 _KINDS = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, np.ndarray)
-# Pictures that are answered at a time.
-_BATCH = 16
+# Pictures that are begun before their turn.
+_AHEAD = 32
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -99,19 +98,20 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network = FeaturesNetwork(backbone, extractor, fitted.heads).calibrated(calibration)
         self.classes_, self.temperature_ = classes, calibration.temperature
         self.model_ = _with_card(network, labels, size=self.size, pictures=len(pixels))
-        self._session = Session(self.model_)
+        self._session = Session(self.model_, threads=1)
         return self
 
     def predict_proba(self, X: Iterable[Source]) -> Float32Array:  # noqa: N803
         """Calibrated probabilities float32 [N, C] of pictures; the columns are `classes_`. Raises as `fit` does."""
         check_is_fitted(self)
-        answers, sources = list[Float32Array](), iter(_sources(X))
         # What was fitted, whatever the parameters have been set to since.
-        load = functools.partial(load_pixels, size=self._session.inputs[INPUT][-1])
-        with ThreadPoolExecutor() as pool:
-            while loaded := list(pool.map(load, islice(sources, _BATCH))):
-                answers += self._session.answers([PROBABILITIES], np.stack(loaded))
-        return np.concatenate(answers)
+        size = self._session.inputs[INPUT][-1]
+
+        def answer(source: Source) -> Float32Array:
+            return self._session.answers([PROBABILITIES], load_pixels(source, size)[np.newaxis])[0]
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.concatenate(list(mapped_ahead(pool, answer, _sources(X), ahead=_AHEAD)))
 
     def predict(self, X: Iterable[Source]) -> Any:  # noqa: N803
         """The likeliest class of each picture, [N]. Raises as `fit` does."""
@@ -124,7 +124,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "model_" in state:
-            self._session = Session(self.model_)
+            self._session = Session(self.model_, threads=1)
 
 
 def _sources(X: Iterable[Source]) -> list[Source]:  # noqa: N803

@@ -44,7 +44,7 @@ class Job:
         if sha256_of(folder / MODEL) != begun.model["sha256"]:
             problem = "is not the model that the parts were begun with"
             raise ModelError(problem, value=folder / MODEL, remedy="begin anew in another folder")
-        self._identifier = Identifier.load(folder / MODEL, threads=threads)
+        self._identifier = Identifier.load(folder / MODEL, many=True, threads=threads)
         if begun.settings["refuse_below"] is not None:
             self._identifier.refuse_below = begun.settings["refuse_below"]
         self.rows = ParquetRows.from_card(self._identifier.card, begun.settings["refuse_below"])

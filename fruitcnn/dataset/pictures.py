@@ -1,14 +1,13 @@
 """Reading pictures for a data set: each file read once, hashed, and decoded once for all sizes where it is new."""
 
-import collections
 import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
+from fruitcnn.ahead import mapped_ahead
 from fruitcnn.dataset.hashes import HASHED_SIZE, perceptual_hashes
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.shelf import Facts, Hashes
@@ -20,10 +19,6 @@ from fruitcnn.progress import tracked
 _THREADS = min(8, os.cpu_count() or 1)
 # Files that are read ahead of the one that is stored, so that memory stays the same however large the set is.
 _AHEAD = 4 * _THREADS
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
-
 
 _NO_FACTS = Facts((0, 0))
 
@@ -45,7 +40,7 @@ def read_pictures(records: list[Record], store: PixelStore) -> list[Record]:
     read = []
     # What was decoded before a failure or Ctrl-C is kept, too.
     with contextlib.closing(store), ThreadPoolExecutor(_THREADS) as pool:
-        pictures = _mapped_ahead(pool, lambda record: _read(record, store), records)
+        pictures = mapped_ahead(pool, lambda record: _read(record, store), records, ahead=_AHEAD)
         read_so_far = tracked(pictures, "reading pictures", total=len(records))
         for record, picture in zip(records, read_so_far, strict=True):
             if not picture.error:
@@ -53,21 +48,6 @@ def read_pictures(records: list[Record], store: PixelStore) -> list[Record]:
             found = dataclasses.replace(record, sha256=picture.sha256, error=picture.error)
             read.append(dataclasses.replace(found, **picture.facts._asdict()))
     return read
-
-
-def _mapped_ahead(pool: ThreadPoolExecutor, function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
-    """Like `pool.map`, a few items ahead of the reader instead of all of them."""
-    waiting: collections.deque[Future[_Out]] = collections.deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def _read(record: Record, store: PixelStore) -> _Picture:

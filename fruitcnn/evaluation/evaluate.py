@@ -54,7 +54,7 @@ def evaluate(
         require_extras("report")
         _check_report(folder)
     file, data = models.find_model(model), Path(data)
-    identifier = Identifier.load(file)
+    identifier = Identifier.load(file, many=True)
     listing = read_listing(data).records
     chosen, photos = choose_split(data, listing, split)
     check_labels(data, photos, identifier.card.labels)

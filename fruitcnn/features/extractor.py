@@ -6,15 +6,18 @@ as the same network in torch.
 
 import contextlib
 import hashlib
+import os
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
 from fruitcnn import cache
+from fruitcnn.ahead import mapped_ahead
 from fruitcnn.arrays import Float32Array
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.image import Pixels
@@ -25,7 +28,9 @@ from fruitcnn.runtime import Session, batches
 
 # Part of the cache's key: raise it when the features of the same weights and pixels change.
 _VERSION = 1
-_BATCH = 8
+# Each thread has one: the network is no faster with more pictures at once, nor by several threads together.
+_BATCH = 4
+_THREADS = os.cpu_count() or 1
 
 FirstBatch = Callable[[int, float], object]
 
@@ -37,10 +42,10 @@ class Extractor:
         """graph: a whole ONNX model with this one output; the same bytes mean the same features.
 
         on_first_batch: called once, after the first batch that had to be computed, with how many pictures are done by
-        then, those in the cache too, and the seconds that a picture of this batch took.
+        then, those in the cache too, and the seconds that a picture took.
         """
         self._key = hashlib.sha256(graph)
-        self._session = Session(graph)
+        self._session = Session(graph, threads=1)
         self._done, self._on_first_batch = 0, on_first_batch
 
     def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False) -> Float32Array:
@@ -55,20 +60,26 @@ class Extractor:
         entry = cache.cache_folder() / f"{key.hexdigest()}.features.npz"
         found = _read(entry, len(pixels))
         if found is None:
-            read = tracked(batches(pixels, _BATCH), "computing features", total=-(-len(pixels) // _BATCH))
-            found = np.concatenate([self._run(batch[:, :, ::-1] if mirrored else batch) for batch in read])
+            given = batches(pixels, _BATCH)
+            computed = self._computed(batch[:, :, ::-1] if mirrored else batch for batch in given)
+            found = np.concatenate(list(tracked(computed, "computing features", total=-(-len(pixels) // _BATCH))))
             _write(entry, found)
         else:
             self._done += len(pixels)
         return found
 
-    def _run(self, batch: Pixels) -> Float32Array:
+    def _computed(self, given: Iterator[Pixels]) -> Iterator[Float32Array]:
         started = time.perf_counter()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for features in mapped_ahead(pool, self._answer, given, ahead=2 * _THREADS):
+                self._done += len(features)
+                if self._on_first_batch is not None:
+                    told, self._on_first_batch = self._on_first_batch, None
+                    told(self._done, (time.perf_counter() - started) / (_THREADS * len(features)))
+                yield features
+
+    def _answer(self, batch: Pixels) -> Float32Array:
         (features,) = self._session.answers(list(self._session.outputs), batch)
-        self._done += len(batch)
-        if self._on_first_batch is not None:
-            told, self._on_first_batch = self._on_first_batch, None
-            told(self._done, (time.perf_counter() - started) / len(batch))
         return features
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -24,6 +24,10 @@ T = TypeVar("T")
 # Gets the bytes of a picture's file (b"" for what is none) and the decoded picture, the very one whose pixels are
 # answered, in one of several threads.
 Observer: TypeAlias = Callable[[bytes, Picture], T]
+# A picture's name, its answer or what is wrong with it, and what an observer made of it.
+_Answer: TypeAlias = tuple[str, Identification | ImageError, T | None]
+# Pictures that are begun before their turn at least, so that a large one keeps nobody waiting.
+_AHEAD = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +43,13 @@ class _Loaded(Generic[T]):
 class Identifier:
     """A loaded model. Safe to share between threads: the session is, and nothing else changes."""
 
-    def __init__(self, file: Path, *, once: bool = False, threads: int = 0, features: bool = False) -> None:
+    def __init__(
+        self, file: Path, *, once: bool = False, many: bool = False, threads: int = 0, features: bool = False
+    ) -> None:
         """Of an .onnx file; `load` finds it. features: results come with them, where the graph shows them."""
-        self._network = Network(file, once=once, threads=threads, features=features)
-        self._once, self._threads, self._features = once, threads, features
+        self._network = Network(file, once=once, threads=1 if many else threads, features=features)
+        self._settings = {"once": once, "many": many, "threads": threads, "features": features}
+        self._threads = threads or os.cpu_count() or 1
         self.card = self._network.card
         self.file = file
         self.refuse_below = self.card.refuse_below
@@ -53,19 +60,22 @@ class Identifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # To another process go the file's path and the settings; there it is loaded anew.
-        settings = (self._once, self._threads, self._features)
-        return _loaded_again, (type(self), self.file.absolute(), settings, self.refuse_below)
+        return _loaded_again, (type(self), self.file.absolute(), self._settings, self.refuse_below)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, *, once: bool = False, threads: int = 0) -> "Identifier":
+    def load(
+        cls, path: str | os.PathLike[str] | None = None, *, once: bool = False, many: bool = False, threads: int = 0
+    ) -> "Identifier":
         """Load a checkpoint directory, an .onnx file or, by its name, a run in ./checkpoints or a shipped model.
 
         path: None is the newest run that is no trial, else the shipped model.
         once: it is to identify one picture: loaded in half the time, with 25 MB less, and half as fast afterwards.
-        threads: so many decode, and so many answer; 0 is one for each core.
+        many: it is to identify many, by `identify_many`; a single one is then answered by one thread.
+        threads: so many pictures are decoded and answered at a time, and so many answer a single one; 0 is one for each
+        core.
         Raises ModelError where there is no model, or one that this version does not understand.
         """
-        return cls(find_model(path), once=once, threads=threads)
+        return cls(find_model(path), once=once, many=many, threads=threads)
 
     @property
     def has_familiarity(self) -> bool:
@@ -76,11 +86,6 @@ class Identifier:
     def has_evidence(self) -> bool:
         """Whether the model says where its answers come from."""
         return EVIDENCE in self._network.outputs
-
-    @property
-    def batch(self) -> int:
-        """How many pictures go through the network at once."""
-        return self._network.batch
 
     def identity(self) -> dict[str, str]:
         """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
@@ -94,7 +99,7 @@ class Identifier:
         evidence: with where the answer comes from; only for a model that `has_evidence`.
         """
         loaded: _Loaded[None] = self._load(source, None)
-        result = self._results([source_name(source)], [loaded], evidence)[0]
+        result = self._result(source_name(source), loaded, evidence)
         return dataclasses.replace(result, picture=_in_shape(loaded.pixels, loaded.shape))
 
     def identify_many(
@@ -127,56 +132,43 @@ class Identifier:
     def outputs(self, pixels: Pixels) -> dict[str, Float32Array]:
         """All that the card says of the network's answers to uint8 RGB pixels [N, S, S, 3], by name."""
         names = self._network.outputs
-        found = [self._network.answers(names, batch) for batch in batches(pixels, self.batch)]
+        found = [self._network.answers(names, batch) for batch in batches(pixels, self._network.batch)]
         return dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
 
     def _identified(
         self, sources: Iterator[Source], observe: Observer[T] | None, evidence: bool
     ) -> Iterator[tuple[Identification | Rejection, T | None]]:
-        for group, loaded in self._loaded(sources, observe):
-            named = list(zip(map(source_name, group), loaded, strict=True))
-            good = [(name, item) for name, item in named if not isinstance(item, ImageError)]
-            results = iter(self._results([name for name, _ in good], [item for _, item in good], evidence))
-            for name, item in named:
-                if isinstance(item, ImageError):
-                    yield Rejection.of(name, item), None
-                else:
-                    yield next(results), item.observed
-
-    def _loaded(
-        self, sources: Iterator[Source], observe: Observer[T] | None
-    ) -> Iterator[tuple[list[Source], list[_Loaded[T] | ImageError]]]:
-        """The sources in groups, each with its pixels and observation, or what is wrong with it."""
-
-        def load(source: Source) -> _Loaded[T] | ImageError:
+        def answered(source: Source) -> tuple[str, Identification | ImageError, T | None]:
+            name = source_name(source)
             try:
-                return self._load(source, observe)
+                loaded = self._load(source, observe)
+                return name, self._result(name, loaded, evidence), loaded.observed
             except ImageError as error:
-                return error
+                return name, error, None
 
-        group, following = self._group(sources), self._group(sources)
-        if len(group) == 1 and not following:
+        for name, result, observed in self._mapped(answered, sources):
+            yield (Rejection.of(name, result), None) if isinstance(result, ImageError) else (result, observed)
+
+    def _mapped(self, answered: Callable[[Source], _Answer[T]], sources: Iterator[Source]) -> Iterator[_Answer[T]]:
+        """The answers in order: each picture is decoded and answered by one thread, several at a time."""
+        first = list(itertools.islice(sources, 2))
+        if len(first) < 2:
             # One picture needs no pool, whose import alone would cost a command start-up time.
-            yield group, [load(group[0])]
+            yield from map(answered, first)
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(self._threads or None) as pool:
-            pending = [pool.submit(load, source) for source in group]
-            while group:
-                loaded = [future.result() for future in pending]
-                # What failed for want of memory or file handles is tried again while no other picture is decoded.
-                loaded = [
-                    load(source) if isinstance(item, TransientError) else item
-                    for source, item in zip(group, loaded, strict=True)
-                ]
-                # The next group is decoded while the network runs on this one.
-                pending = [pool.submit(load, source) for source in following]
-                yield group, loaded
-                group, following = following, self._group(sources)
+        from fruitcnn.ahead import mapped_ahead
 
-    def _group(self, sources: Iterator[Source]) -> list[Source]:
-        return list(itertools.islice(sources, self.batch))
+        with ThreadPoolExecutor(self._threads) as pool:
+            # What failed for want of memory or file handles is tried again while no other picture is decoded.
+            yield from mapped_ahead(
+                pool,
+                answered,
+                itertools.chain(first, sources),
+                ahead=max(_AHEAD, 2 * self._threads),
+                again=lambda answer: isinstance(answer[1], TransientError),
+            )
 
     def _load(self, source: Source, observe: Observer[T] | None) -> _Loaded[T]:
         card = self.card
@@ -189,35 +181,27 @@ class Identifier:
             observed = observe(source if isinstance(source, bytes) else b"", picture)
             return _Loaded(pixels, picture.size, picture.warning, observed)
 
-    def _results(self, names: list[str], loaded: Sequence[_Loaded[Any]], evidence: bool) -> list[Identification]:
-        if not names:
-            return []
+    def _result(self, name: str, loaded: _Loaded[Any], evidence: bool) -> Identification:
         optional = {FAMILIARITY: self.has_familiarity, EVIDENCE: evidence}
-        wanted = [PROBABILITIES, *(name for name, there in optional.items() if there)]
-        pixels, nothing = np.stack([item.pixels for item in loaded]), [None] * len(names)
-        found, features = self._network.answers_and_features(wanted, pixels)
-        answers: dict[str, Any] = dict(zip(wanted, found, strict=True))
-        rows = zip(
-            names,
-            answers[PROBABILITIES].tolist(),
-            answers[FAMILIARITY].tolist() if self.has_familiarity else nothing,
-            answers.get(EVIDENCE, nothing),
-            [item.warning for item in loaded],
-            nothing if features is None else features,
-            strict=True,
+        wanted = [PROBABILITIES, *(output for output, there in optional.items() if there)]
+        found, features = self._network.answers_and_features(wanted, loaded.pixels[np.newaxis])
+        answers: dict[str, Any] = dict(zip(wanted, (answer[0] for answer in found), strict=True))
+        return Identification(
+            name,
+            self.card.labels,
+            tuple(answers[PROBABILITIES].tolist()),
+            float(answers[FAMILIARITY]) if self.has_familiarity else None,
+            self.refuse_below or 0.0,
+            answers.get(EVIDENCE),
+            loaded.warning,
+            None if features is None else features[0],
         )
-        refuse_below = self.refuse_below or 0.0
-        return [
-            Identification(name, self.card.labels, tuple(row), familiarity, refuse_below, places, warning, vector)
-            for name, row, familiarity, places, warning, vector in rows
-        ]
 
 
 def _loaded_again(
-    kind: type[Identifier], file: Path, settings: tuple[bool, int, bool], refuse_below: float | None
+    kind: type[Identifier], file: Path, settings: dict[str, Any], refuse_below: float | None
 ) -> Identifier:
-    once, threads, features = settings
-    identifier = kind(file, once=once, threads=threads, features=features)
+    identifier = kind(file, **settings)
     identifier.refuse_below = refuse_below
     return identifier
 

@@ -18,7 +18,6 @@ from fruitcnn.identify.columns import Columns
 from fruitcnn.identify.explain import Explainer, shown_picture
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.inputs import STDIN, expanded, expected_rows, fetched, is_one, read
-from fruitcnn.identify.partial import going_on
 from fruitcnn.identify.request import PARQUET, Request
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.rows import opened_rows, write_rows
@@ -57,8 +56,7 @@ def identify_paths(paths: list[str], request: Request) -> int:
     with opened_rows(names, identifier, request, one=one) as rows, sorter or contextlib.nullcontext():
         progress, tally = Progress(_TITLE, 0 if live else expected, done=rows.done), Tally(rows.kinds)
         sources = named_sources(names, request.every, kept=sorter is not None)
-        sources, again = going_on(sources, rows.done, identifier.batch)
-        found = itertools.islice(answered(identifier, sources, explainer, sorter), again, None)
+        found = answered(identifier, itertools.islice(sources, rows.done, None), explainer, sorter)
         results = itertools.chain(found, _live(identifier, request, explainer, sorter))
         columns = _columns(identifier, names, request, Screen.behind(rows.stream))
         with progress if has_many else contextlib.nullcontext():
@@ -106,7 +104,7 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
 
 def load_identifier(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
     """The model, refusing as the request says."""
-    identifier = Identifier.load(choice.file, once=once, threads=request.threads)
+    identifier = Identifier.load(choice.file, once=once, many=not once, threads=request.threads)
     if request.refuse_below is not None:
         if not 0 <= request.refuse_below <= 1:
             problem = "is no familiarity"
@@ -159,7 +157,7 @@ def answered(
     sorter: Sorter | None = None,
 ) -> Iterator[Identification | Rejection]:
     """A result for each of `named_sources`, in order, explained and sorted where that is asked for."""
-    # Runs of sources go through the network in batches; a name that means nothing keeps its place between them.
+    # Runs of sources are answered several at a time; a name that means nothing keeps its place between them.
     for rejected, items in itertools.groupby(sources, key=lambda item: isinstance(item, Rejection)):
         if rejected:
             for rejection in cast(Iterator[Rejection], items):

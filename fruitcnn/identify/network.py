@@ -1,5 +1,6 @@
 """A model.onnx that is held to what its card promises: when it is opened, and at each answer."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from fruitcnn.wording import counted
 # How far the probabilities of a picture may be from summing to 1, and a familiarity from 0..1: a model in half
 # precision is within it.
 _TOLERANCE = 0.01
-# Numbers of a batch's pictures at the model's size: 16 pictures of 512 pixels, one of 2,048.
-_BATCH_NUMBERS = 16 * 512 * 512 * 3
-_MOST = 16
+# Numbers of the pictures that are in the network at once, at its size: 16 pictures of 512 pixels, one of 2,048.
+_NUMBERS = 16 * 512 * 512 * 3
+_LARGEST_BATCH = 16
 
 
 class Network:
@@ -36,6 +37,7 @@ class Network:
         self._maps = _feature_maps(checked) if features and EVIDENCE in self.card.shapes() else ""
         graph = with_output(checked, self._maps) if self._maps else checked
         self._session = Session(graph, once=once, threads=threads)
+        self._places = threading.Semaphore(self._most)
         _check_graph(self._session, self.card)
         self._shapes = {name: shape for name, shape in self.card.shapes().items() if name != INPUT}
 
@@ -45,20 +47,28 @@ class Network:
         return list(self._shapes)
 
     @property
+    def _most(self) -> int:
+        """How many pictures may be in the network at once, which bounds its memory."""
+        return max(1, _NUMBERS // (3 * self.card.size**2))
+
+    @property
     def batch(self) -> int:
-        """How many pictures go through at once: enough to use all cores, few enough to bound the memory."""
-        return max(1, min(_MOST, _BATCH_NUMBERS // (3 * self.card.size**2)))
+        """How many pictures are worth giving at once."""
+        return min(_LARGEST_BATCH, self._most)
 
     def answers(self, names: list[str], pixels: Pixels) -> list[Float32Array]:
         """These outputs to uint8 RGB pixels [N, S, S, 3]. Raises ModelError where they are not what they should be."""
         return self._checked(names, self._session.answers(names, pixels), len(pixels))
 
     def answers_and_features(self, names: list[str], pixels: Pixels) -> tuple[list[Float32Array], Float32Array | None]:
-        """The same, with features [N, D], the means of the last feature maps; None where the graph has none."""
-        if not self._maps:
-            return self.answers(names, pixels), None
-        *answers, maps = self._session.answers([*names, self._maps], pixels)
-        return self._checked(names, answers, len(pixels)), maps.mean(axis=(2, 3), dtype=np.float32)
+        """The same to a picture [1, S, S, 3], with features [1, D], the means of the last feature maps; None where the
+        graph has none. In many threads at once: as many wait as would take too much memory together.
+        """
+        with self._places:
+            if not self._maps:
+                return self.answers(names, pixels), None
+            *answers, maps = self._session.answers([*names, self._maps], pixels)
+            return self._checked(names, answers, len(pixels)), maps.mean(axis=(2, 3), dtype=np.float32)
 
     def _checked(self, names: list[str], answers: list[Float32Array], count: int) -> list[Float32Array]:
         for name, answer in zip(names, answers, strict=True):

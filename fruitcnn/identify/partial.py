@@ -8,7 +8,6 @@ end: then the file is gone.
 import collections
 import contextlib
 import errno
-import itertools
 import json
 import os
 import shutil
@@ -19,9 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fruitcnn.errors import FruitcnnError, UsageError, system_error
-from fruitcnn.identify.results import Rejection
 from fruitcnn.identify.writers import RowFormat
-from fruitcnn.image import Source
 from fruitcnn.locks import lock, remove_same, remove_unlocked
 from fruitcnn.outputs import opened_output, written_whole
 from fruitcnn.regular_files import NotAFileError, open_regular
@@ -112,22 +109,6 @@ def partial_output(
         remove_unlocked(partial)
     except OSError as error:
         raise system_error(error, FruitcnnError, value=path) from error
-
-
-def going_on(
-    sources: Iterator[tuple[str, Source] | Rejection], done: int, batch: int
-) -> tuple[Iterator[tuple[str, Source] | Rejection], int]:
-    """The sources from where rows are missing, and how many before them go through the network once more.
-
-    What a network answers depends, in the last digits, on the pictures that it gets together: all of the last batch.
-    """
-    again: list[tuple[str, Source] | Rejection] = []
-    for source in itertools.islice(sources, done):
-        if isinstance(source, Rejection) or len(again) == batch:
-            again.clear()
-        if not isinstance(source, Rejection):
-            again.append(source)
-    return itertools.chain(again, sources), len(again)
 
 
 def partial_name(target: Path) -> Path:

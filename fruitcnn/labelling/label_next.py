@@ -59,7 +59,7 @@ def label_next(pool: list[Path], request: Request) -> int:
     read = [choice.file, *files, *(record.path for record in known), *([request.data] if request.data else [])]
     for path in outputs:
         check_output(path, force=request.force, inputs=read)
-    identifier = Identifier(choice.file, features=True)
+    identifier = Identifier(choice.file, many=True, features=True)
     choice.tell("asked is")
     found = read_pool(identifier, files, labelled=_labelled(choice.file))
     if not found.answers:

@@ -32,7 +32,7 @@ def write_run_report(
     Labels of all pictures are looked at that have an answer by a model which has not learned from them. chose_epoch:
     whether the validation split did.
     """
-    identifier = Identifier.load(folder)
+    identifier = Identifier.load(folder, many=True)
     split = next(name for name in (TEST, VALIDATION, HELD_OUT) if name in metrics)
     training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
     warnings = few_training_pictures(predictions.labels, training)

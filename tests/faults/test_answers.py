@@ -7,6 +7,8 @@ import io
 import json
 import multiprocessing
 import pickle
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,9 +68,9 @@ def computed(values: list[float]) -> list[onnx.NodeProto]:
 
 
 ANSWERS: dict[str, tuple[Callable[[onnx.GraphProto], None], str]] = {
-    "fewer rows": (
-        answering("probabilities", [helper.make_node("ReduceMean", ["old"], ["probabilities"], axes=[0], keepdims=1)]),
-        r"float32 \[1, 3\] where probabilities belong: float32 \[2, 3\]",
+    "more rows": (
+        answering("probabilities", [helper.make_node("Concat", ["old", "old"], ["probabilities"], axis=0)]),
+        r"float32 \[2, 3\] where probabilities belong: float32 \[1, 3\]",
     ),
     "fewer columns": (
         answering(
@@ -80,22 +82,22 @@ ANSWERS: dict[str, tuple[Callable[[onnx.GraphProto], None], str]] = {
                 helper.make_node("Slice", ["old", "zero", "computed", "one"], ["probabilities"]),
             ],
         ),
-        r"float32 \[2, 2\] where probabilities belong",
+        r"float32 \[1, 2\] where probabilities belong",
     ),
     "another dimension": (
         answering(
             "probabilities",
-            [*computed([2, 3, 1]), helper.make_node("Reshape", ["old", "computed"], ["probabilities"])],
+            [*computed([1, 3, 1]), helper.make_node("Reshape", ["old", "computed"], ["probabilities"])],
         ),
-        r"float32 \[2, 3, 1\] where probabilities belong",
+        r"float32 \[1, 3, 1\] where probabilities belong",
     ),
     "strings for probabilities": (
         answering("probabilities", [helper.make_node("Cast", ["old"], ["probabilities"], to=8)], TensorProto.STRING),
-        r"object \[2, 3\] where probabilities belong",
+        r"object \[1, 3\] where probabilities belong",
     ),
     "strings for familiarity": (
         answering("familiarity", [helper.make_node("Cast", ["old"], ["familiarity"], to=8)], TensorProto.STRING),
-        r"object \[2\] where familiarity belong",
+        r"object \[1\] where familiarity belong",
     ),
     "familiarity that is no number": (
         answering(
@@ -150,8 +152,8 @@ def test_a_card_with_numbers_beyond_all_bounds_is_damaged(change: dict[str, Any]
         ModelCard.from_json(json.dumps(fields), source="the/model")
 
 
-def test_a_large_input_means_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = 2048
+def test_of_a_large_input_few_are_in_memory_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size, threads = 2048, 4
 
     def enlarge(graph: onnx.GraphProto) -> None:
         for place in (2, 3):
@@ -159,23 +161,32 @@ def test_a_large_input_means_small_batches(tmp_path: Path, monkeypatch: pytest.M
         graph.node[0].attribute[0].ints[:] = graph.node[0].attribute[1].ints[:] = [size // 2, size // 2]
 
     model = changed(tmp_path / "large.onnx", enlarge, dataclasses.replace(CARD, size=size))
-    rows = []
+    rows: list[tuple[int, int]] = []
+    inside: list[Any] = []
     run = onnxruntime.InferenceSession.run
+    all_inside = threading.Barrier(threads)
 
     def counting(session: Any, names: Any, feeds: Any) -> Any:
-        rows.append(len(feeds["image"]))
-        return run(session, names, feeds)
+        inside.append(feeds)
+        rows.append((len(feeds["image"]), len(inside)))
+        if feeds["image"].shape[-1] < size:
+            all_inside.wait(60)
+        else:
+            time.sleep(0.1)
+        answers = run(session, names, feeds)
+        inside.pop()
+        return answers
 
     monkeypatch.setattr(onnxruntime.InferenceSession, "run", counting)
     colours = [(250, 10, 10), (10, 250, 10), (10, 10, 250), (250, 10, 10)]
     pictures = [write_picture(tmp_path / f"{number}.png", colour) for number, colour in enumerate(colours)]
-    found = list(Identifier.load(model).identify_many(pictures))
+    found = list(Identifier.load(model, threads=threads).identify_many(pictures))
     assert [one.likeliest_label for one in found if isinstance(one, Identification)] == ["red", "green", "blue", "red"]
-    assert rows == [1, 1, 1, 1]
-    # Of usual size, they go together.
+    assert rows == [(1, 1)] * 4
+    # Of usual size, each thread has one.
     rows.clear()
-    list(Identifier.load(write_tiny_model(tmp_path / "tiny.onnx")).identify_many(pictures))
-    assert rows == [4]
+    list(Identifier.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=threads).identify_many(pictures))
+    assert {count for count, _ in rows} == {1} and max(at_once for _, at_once in rows) == threads
 
 
 def test_a_card_with_endless_names_is_shown_in_few_bytes(command: Command, tmp_path: Path) -> None:

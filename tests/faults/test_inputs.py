@@ -1,5 +1,6 @@
 """What is named to identify, or lies in a folder: nothing hangs, nothing is passed over in silence."""
 
+import collections
 import io
 import json
 import os
@@ -8,19 +9,25 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fruitcnn import Identification, Identifier
+from fruitcnn.cli import main
 from fruitcnn.errors import ImageError, TransientError
 from fruitcnn.identify.inputs import STDIN_LIMIT
 from fruitcnn.image import decode, load_pixels, picture, resize, source
 from fruitcnn.image.budget import Budget
 from fruitcnn.listing import find_pictures
+from fruitcnn.regular_files import open_regular
 from tests.faults.conftest import SAMPLE, Command, pictures
+from tests.tiny import write_tiny_model
 
 
 def answers(text: str) -> dict[str, str]:
@@ -145,6 +152,29 @@ def test_little_memory_is_said_to_be_that(command: Command, photo: Path, tmp_pat
         assert done.returncode == 0 or (done.returncode == 1 and len(done.stderr.splitlines()) == 1)
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            ImportError("some.so: failed to map segment from shared object"),
+            "a library can't be loaded (some.so: failed",
+        ),
+        (ImportError("cannot import name 'this'"), "internal error: ImportError: cannot import name 'this'; run again"),
+    ],
+)
+def test_a_library_for_which_there_is_no_room_is_no_error_of_ours(
+    error: ImportError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fruitcnn.identify.identify_paths.identify_paths", fail)
+    monkeypatch.setattr(sys, "argv", ["fruitcnn", "identify", "photo.jpg"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1 and capsys.readouterr().err.replace("\n", " ").startswith(f"fruitcnn: {told}")
+
+
 def png_header(width: int, height: int) -> bytes:
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
@@ -231,6 +261,27 @@ def test_a_lack_of_memory_or_handles_is_not_the_pictures_fault(monkeypatch: pyte
             load_pixels(path, 8)
 
 
+def test_a_lack_of_memory_or_handles_that_passes_costs_no_picture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number in range(6):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    opened, lock = collections.Counter[Path](), threading.Lock()
+
+    def fail_once(path: Path, *arguments: Any, **options: Any) -> Any:
+        with lock:
+            opened[path] += 1
+        if opened[path] == 1 and path.name in ("1.png", "4.png"):
+            raise OSError(24, "Too many open files")
+        return open_regular(path, *arguments, **options)
+
+    identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx"), threads=3)
+    monkeypatch.setattr(source, "open_regular", fail_once)
+    found = list(identifier.identify_many(sorted(tmp_path.glob("*.png"))))
+    assert [Path(one.file).name for one in found if isinstance(one, Identification)] == [f"{n}.png" for n in range(6)]
+    assert sorted(opened.values()) == [1, 1, 1, 1, 2, 2]
+
+
 TEN_KINDS = ["empty", "cut", "text", "noise", "huge", "fifo", "dangling", "float", "folder link", "half header"]
 
 
@@ -282,7 +333,7 @@ def test_bad_pictures_among_good_ones(count: int, command: Command, tmp_path: Pa
     found = answers(done.stdout)
     assert done.returncode == 3 and len(found) == count and done.stderr == ""
     assert {name for name, error in found.items() if error} == {paths[number].name for number in bad}
-    # No more than two batches are in memory at a time.
+    # No more than a few are in memory at a time.
     _, few = peak_of("identify", *paths[:64], "--output", "few.txt", cwd=tmp_path)
     status, peak = peak_of("identify", "folder", "--output", "all.txt", cwd=tmp_path)
     assert status == 3 and peak < 1.15 * few, (peak, few)

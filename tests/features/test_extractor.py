@@ -1,16 +1,19 @@
 """Features in the cache: computed once, by whatever is there already only where it is theirs."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fruitcnn import cache
+from fruitcnn.arrays import Float32Array
 from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.image import Pixels
 from fruitcnn.model import build_model
+from fruitcnn.runtime import Session
 from fruitcnn.training.start import features_extractor
 from tests.conftest import Run
 
@@ -23,7 +26,7 @@ def extractor() -> Extractor:
 
 @pytest.fixture
 def pixels() -> Pixels:
-    """Of nine pictures, which are more than a batch."""
+    """Of nine pictures, which are more than two batches."""
     return np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3), np.uint8)
 
 
@@ -58,6 +61,22 @@ def test_the_cache_command_counts_and_clears_features(
     assert list(folder.iterdir()) == []
 
 
+def test_each_core_has_a_batch_of_its_own(
+    folder: Path, extractor: Extractor, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, all_inside = extractor.features(pixels[:8]), threading.Barrier(2)
+    answers = Session.answers
+
+    def together(session: Session, names: list[str], batch: Pixels) -> list[Float32Array]:
+        all_inside.wait(60)
+        return answers(session, names, batch)
+
+    monkeypatch.setattr(Session, "answers", together)
+    monkeypatch.setattr("fruitcnn.features.extractor._THREADS", 2)
+    cache.describe_cache(clear=True)
+    assert np.array_equal(extractor.features(pixels[:8]), expected)
+
+
 def test_the_first_batch_that_is_computed_says_how_long_one_takes(folder: Path) -> None:
     graph = shipped_backbone(64).SerializeToString(deterministic=True)
     known, new = np.zeros((2, 9, 64, 64, 3), np.uint8) + np.array([0, 9], np.uint8).reshape(2, 1, 1, 1, 1)
@@ -65,13 +84,13 @@ def test_the_first_batch_that_is_computed_says_how_long_one_takes(folder: Path) 
     extractor = Extractor(graph, on_first_batch=lambda *said: told.append(said))
     extractor.features(known)
     extractor.features(new[:8])
-    assert [done for done, _ in told] == [8] and told[0][1] > 0, "once"
+    assert [done for done, _ in told] == [4] and told[0][1] > 0, "once"
     told.clear()
     extractor = Extractor(graph, on_first_batch=lambda *said: told.append(said))
     extractor.features(known)
     assert told == [], "nothing was computed"
     extractor.features(new)
-    assert [done for done, _ in told] == [9 + 8], "what the cache knew is done"
+    assert [done for done, _ in told] == [9 + 4], "what the cache knew is done"
 
 
 def test_damaged_features_are_computed_again(folder: Path, extractor: Extractor, pixels: Pixels) -> None:
