@@ -15,7 +15,7 @@ def printable(text: str) -> str:
 
     Names of files and labels come from strangers, and a terminal obeys what it is sent.
     """
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @dataclasses.dataclass(frozen=True)

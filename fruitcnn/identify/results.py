@@ -72,6 +72,8 @@ class Identification:
 
     def top(self, count: int | None) -> "Identification":
         """The same, with only the `count` likeliest labels (still in class order); None keeps all."""
+        if count is None or count >= len(self.labels):
+            return self
         # Of equals the first stays, as in identify_label.
         order = np.argsort(-np.array(self.probabilities), kind="stable")[:count]
         kept = sorted(order.tolist())
