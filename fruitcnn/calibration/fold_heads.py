@@ -1,13 +1,14 @@
 """Last layers that were fitted without a fold of the pictures each: they answer for it, and they answer together."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.held_out import Calibration, Features, Known, OutOfFold, calibrate_out_of_fold
-from fruitcnn.calibration.linear_probe import Head, Heads, fit_head
+from fruitcnn.calibration.linear_probe import Head, Heads, Part, fit_heads
 from fruitcnn.calibration.softmax import log_softmax
 from fruitcnn.calibration.temperature import fit_temperature
 
@@ -55,13 +56,13 @@ def fit_fold_heads(
     PENALTIES whose answers out of fold are the best.
     """
     data = _Data(features, targets, views, classes)
-    tried = [_fit(data, folds, each) for each in (PENALTIES if penalty is None else (penalty,))]
+    tried = _fit(data, folds, PENALTIES if penalty is None else (penalty,))
     found = min(tried, key=lambda one: _loss(one.logits, targets)) if len(tried) > 1 else tried[0]
     together = len(found.heads.members) * found.heads.members[0].kernel.size <= _MOST
     if together and np.bincount(targets, minlength=classes).min() >= _ENOUGH:
         return found
-    one = data.fit(np.ones(len(targets), bool), found.penalty)
-    return dataclasses.replace(found, heads=Heads((one,)))
+    everything = Part(np.ones(len(targets), bool), found.penalty)
+    return dataclasses.replace(found, heads=Heads(tuple(data.fit([everything]))))
 
 
 def calibrate_fold_heads(
@@ -81,23 +82,26 @@ class _Data:
     views: Float32Array | None
     classes: int
 
-    def fit(self, chosen: np.ndarray, penalty: float) -> Head:
-        """A layer on the chosen pictures, bool [N], and their views."""
-        parts: Sequence[Float32Array] = [self.features] if self.views is None else [self.features, self.views]
-        rows = np.concatenate([part[chosen] for part in parts])
-        return fit_head(rows, np.tile(self.targets[chosen], len(parts)), classes=self.classes, penalty=penalty)
+    def fit(self, parts: Sequence[Part]) -> list[Head]:
+        """A layer for each part of the pictures and their views."""
+        rows = [self.features] if self.views is None else [self.features, self.views]
+        chosen = [Part(np.tile(part.chosen, len(rows)), part.penalty) for part in parts]
+        return fit_heads(np.concatenate(rows), np.tile(self.targets, len(rows)), chosen, classes=self.classes)
 
 
-def _fit(data: _Data, folds: IntArray, penalty: float) -> FoldHeads:
-    logits = np.zeros((len(folds), data.classes), np.float32)
-    members = []
+def _fit(data: _Data, folds: IntArray, penalties: Sequence[float]) -> list[FoldHeads]:
     # Whoever never met a class can't answer for it: the only picture of one is in no fold's way.
     alone = np.bincount(data.targets, minlength=data.classes)[data.targets] == 1
-    for fold in np.unique(folds):
-        left_out = folds == fold
-        members.append(data.fit(~left_out | alone, penalty))
-        logits[left_out] = members[-1].logits(data.features[left_out])
-    return FoldHeads(Heads(tuple(members)), logits, penalty)
+    left_out = [folds == fold for fold in np.unique(folds)]
+    heads = iter(data.fit([Part(~out | alone, penalty) for penalty in penalties for out in left_out]))
+    found = []
+    for penalty in penalties:
+        members = tuple(itertools.islice(heads, len(left_out)))
+        logits = np.zeros((len(folds), data.classes), np.float32)
+        for out, member in zip(left_out, members, strict=True):
+            logits[out] = member.logits(data.features[out])
+        found.append(FoldHeads(Heads(members), logits, penalty))
+    return found
 
 
 def _loss(logits: Float32Array, targets: IntArray) -> float:

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from fruitcnn.arrays import BoolArray, Float32Array, FloatArray, IntArray
-from fruitcnn.calibration.linear_probe import fit_head
+from fruitcnn.calibration.linear_probe import Part, fit_heads
 from fruitcnn.progress import tracked
 
 # How many times the pictures at hand a forecast reaches.
@@ -83,11 +83,12 @@ def measure_curve(
     wrong = np.zeros_like(tested)
     for number in tracked(range(_REPETITIONS), "measuring the learning curve", total=_REPETITIONS):
         order = _by_chance(groups, rng)
-        for step, size in enumerate(sizes.tolist()):
-            part, rest = order[:size], order[size:]
+        parts = [Part(np.isin(np.arange(count), order[:size]), penalty) for size in sizes.tolist()]
+        heads = fit_heads(features, targets, parts, classes=classes)
+        for step, (size, head) in enumerate(zip(sizes.tolist(), heads, strict=True)):
             # Its last picture may have near-duplicates among the others.
-            rest = rest[groups[rest] != groups[part[-1]]]
-            head = fit_head(features[part], targets[part], classes=classes, penalty=penalty)
+            rest = order[size:]
+            rest = rest[groups[rest] != groups[order[size - 1]]]
             tested[number, step, rest] = True
             wrong[number, step, rest] = head.logits(features[rest]).argmax(axis=1) != targets[rest]
     return LearningCurve(sizes, tested, wrong, targets, groups)

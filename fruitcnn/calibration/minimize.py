@@ -1,14 +1,22 @@
 """The smallest value of a smooth convex function: L-BFGS (Nocedal 1980) in float64."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fruitcnn.arrays import IntArray
+
 Float64Array = NDArray[np.float64]
 # A value and its gradient, of the shape of the point.
 LossAndGradient = Callable[[Float64Array], tuple[float, Float64Array]]
+# The same of several functions, by their numbers.
+LossesAndGradients = Callable[[IntArray, Float64Array], tuple[Float64Array, Float64Array]]
+# Asks for a value and a gradient at a point, again and again, and returns what it has found.
+_Found = TypeVar("_Found")
+_Search: TypeAlias = Generator[Float64Array, tuple[float, Float64Array], _Found]
 
 # Armijo's and Wolfe's constants: how much of the promised descent a step must give, and of the slope it must leave.
 _DESCENT, _SLOPE = 1e-4, 0.9
@@ -23,27 +31,50 @@ def minimize(loss: LossAndGradient, start: Float64Array, *, steps: int = 500) ->
 
     It ends where the gradient vanishes, where float64 shows no further descent, or after `steps` steps.
     """
-    point = start.astype(np.float64).ravel()
 
-    def flat(at: Float64Array) -> tuple[float, Float64Array]:
+    def losses(_: IntArray, points: Float64Array) -> tuple[Float64Array, Float64Array]:
+        value, gradient = loss(points[0])
+        return np.array([value]), gradient[np.newaxis]
+
+    return minimize_all(losses, start[np.newaxis], steps=steps)[0]
+
+
+def minimize_all(losses: LossesAndGradients, starts: Float64Array, *, steps: int = 500) -> list[Float64Array]:
+    """The same for K functions, which are asked together: each from one of `starts` [K, ...].
+
+    losses: values [L] and gradients [L, ...] of the functions with the numbers [L], at points [L, ...].
+    """
+    searches = [_search(start.astype(np.float64).ravel(), steps) for start in starts]
+    points = {number: next(search) for number, search in enumerate(searches)}
+    found: dict[int, Float64Array] = {}
+    while points:
+        at = np.stack(list(points.values())).reshape(-1, *starts.shape[1:])
         # A step that overflows is too long: the search halves it.
         with np.errstate(over="ignore", invalid="ignore"):
-            value, gradient = loss(at.reshape(start.shape))
-        return value, gradient.ravel()
+            values, gradients = losses(np.array(list(points)), at)
+        for number, value, gradient in zip(list(points), values.tolist(), gradients, strict=True):
+            try:
+                points[number] = searches[number].send((value, gradient.ravel()))
+            except StopIteration as ended:
+                found[number] = ended.value
+                del points[number]
+    return [found[number].reshape(starts.shape[1:]) for number in range(len(starts))]
 
-    value, gradient = flat(point)
+
+def _search(point: Float64Array, steps: int) -> _Search[Float64Array]:
+    value, gradient = yield point
     pairs: collections.deque[tuple[Float64Array, Float64Array]] = collections.deque(maxlen=_MEMORY)
     for _ in range(steps):
         if np.abs(gradient).max() <= _FLAT:
             break
         direction = _direction(gradient, pairs)
-        found = _search_line(flat, point, value, gradient, direction)
+        found = yield from _search_line(point, value, gradient, direction)
         if found is None:
             break
         moved, value, slope = found
         pairs.append((moved - point, slope - gradient))
         point, gradient = moved, slope
-    return point.reshape(start.shape)
+    return point
 
 
 def _direction(gradient: Float64Array, pairs: collections.deque[tuple[Float64Array, Float64Array]]) -> Float64Array:
@@ -62,8 +93,8 @@ def _direction(gradient: Float64Array, pairs: collections.deque[tuple[Float64Arr
 
 
 def _search_line(
-    loss: LossAndGradient, point: Float64Array, value: float, gradient: Float64Array, direction: Float64Array
-) -> tuple[Float64Array, float, Float64Array] | None:
+    point: Float64Array, value: float, gradient: Float64Array, direction: Float64Array
+) -> _Search[tuple[Float64Array, float, Float64Array] | None]:
     """A point on the line with its value and gradient that meets Wolfe's conditions; None where nothing descends.
 
     By bisection (Lewis and Overton 2013), which keeps the curvature positive: too far halves, too near doubles.
@@ -72,7 +103,7 @@ def _search_line(
     promised = float(gradient @ direction)
     for _ in range(60):
         moved = point + length * direction
-        new, slope = loss(moved)
+        new, slope = yield moved
         if not new <= value + _DESCENT * length * promised:
             far = length
         elif slope @ direction < _SLOPE * promised:

@@ -5,7 +5,7 @@ import torch
 
 from fruitcnn.calibration.fold_heads import PENALTIES, fit_fold_heads, fold_count
 from fruitcnn.calibration.held_out import assign_folds
-from fruitcnn.calibration.linear_probe import fit_head
+from fruitcnn.calibration.linear_probe import Part, fit_head, fit_heads
 
 
 def clusters(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,18 @@ def test_a_larger_penalty_gives_smaller_weights() -> None:
     features, targets = clusters(200, seed=0)
     small, large = (np.abs(fit_head(features, targets, classes=3, penalty=p).kernel).sum() for p in (0.1, 50.0))
     assert large < 0.5 * small
+
+
+def test_layers_that_are_fitted_together_are_those_that_are_fitted_alone() -> None:
+    """Each to its own pictures, which have a spread of their own, and with its own penalty."""
+    features, targets = clusters(200, seed=3)
+    features[100:] *= 3
+    parts = [Part(np.arange(200) < 100, 0.5), Part(np.arange(200) >= 60, 5.0), Part(np.arange(200) % 3 > 0, 5.0)]
+    for part, head in zip(parts, fit_heads(features, targets, parts, classes=3), strict=True):
+        alone = fit_head(features[part.chosen], targets[part.chosen], classes=3, penalty=part.penalty)
+        assert np.allclose(head.logits(features), alone.logits(features), atol=2e-3), part.penalty
+    # Of many classes one layer at a time.
+    assert len({head.bias.tobytes() for head in fit_heads(features, targets, parts, classes=500)}) == 3
 
 
 def test_held_out_logits_come_from_a_head_that_has_not_met_the_picture() -> None:
