@@ -100,7 +100,10 @@ def held_when_free(folder: Path, *, tell: Callable[[HeldError], object]) -> Iter
                 time.sleep(_PAUSE)
             except FileNotFoundError:
                 # Whoever had made and held it has failed, and taken it away.
-                folder.mkdir(exist_ok=True)
+                if is_told:
+                    folder.mkdir(exist_ok=True)
+                else:
+                    raise
         yield
 
 

@@ -17,6 +17,8 @@ from fruitcnn.onnx_file import OnnxFile
 
 # Numbers, and names for what may be of any size.
 Shape = list[Any]
+# Numbers of the pictures that are in a network at once, at its size: 16 pictures of 512 pixels, one of 2,048.
+_NUMBERS = 16 * 512 * 512 * 3
 # What mallopt(3) calls the size from which on glibc asks the system for a block of its own.
 _M_MMAP_THRESHOLD = -3
 _LARGE_BLOCK = 1 << 18
@@ -66,6 +68,17 @@ class Session:
 def network_input(pixels: Pixels) -> Float32Array:
     """Pixels [N, S, S, 3] as the networks take them: float32 [N, 3, S, S], 0..255."""
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def most_at_once(size: int) -> int:
+    """How many pictures of a size may be in a network at once, which bounds its memory."""
+    return max(1, _NUMBERS // (3 * size**2))
+
+
+def shared_out(threads: int, size: int, *, batch: int = 1) -> tuple[int, int]:
+    """Into how many batches of pictures of a size, answered at once, threads are shared out; and how many each has."""
+    at_once = max(1, min(threads, most_at_once(size) // batch))
+    return at_once, threads // at_once
 
 
 def give_freed_memory_back() -> None:

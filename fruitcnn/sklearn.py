@@ -22,7 +22,7 @@ from fruitcnn.dataset.labels import check_distinct, check_not_reserved, clean_la
 from fruitcnn.dataset.second_look import LOOK_SIZE
 from fruitcnn.extras import naming_extras
 from fruitcnn.image import SCALED_MARGIN, Pixels, Source, load_pixels, opened
-from fruitcnn.runtime import Session
+from fruitcnn.runtime import Session, shared_out
 
 with naming_extras():
     import onnx
@@ -106,11 +106,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         # What was fitted, whatever the parameters have been set to since.
         size = self._session.inputs[INPUT][-1]
+        at_once, _ = shared_out(os.cpu_count() or 1, size)
 
         def answer(source: Source) -> Float32Array:
             return self._session.answers([PROBABILITIES], load_pixels(source, size)[np.newaxis])[0]
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(at_once) as pool:
             return np.concatenate(list(mapped_ahead(pool, answer, _sources(X), ahead=_AHEAD)))
 
     def predict(self, X: Iterable[Source]) -> Any:  # noqa: N803

@@ -49,8 +49,9 @@ class Heads:
         return mean
 
 
-# Logits of a picture, of all layers that are fitted at once: with 1,280 features the search remembers 300 MB.
-_AT_ONCE = 600
+# Logits of all layers that are fitted at once, of a picture and of all: with 1,280 features the search remembers 300 MB
+# and a step takes 500 MB.
+_OF_A_PICTURE, _OF_ALL = 600, 20_000_000
 
 
 def fit_head(features: Float32Array, targets: IntArray, *, classes: int, penalty: float) -> Head:
@@ -70,7 +71,7 @@ class Part(NamedTuple):
 
 
 def fit_heads(features: Float32Array, targets: IntArray, parts: Sequence[Part], *, classes: int) -> list[Head]:
-    """A layer for each part of the pictures, as `fit_head` fits one to it.
+    """A layer for each part of the pictures, as `fit_head` fits one to it. The parts' features are of one scale.
 
     Several at once: the features are then read once a step for all of them, which takes more time than the rest.
     """
@@ -80,7 +81,7 @@ def fit_heads(features: Float32Array, targets: IntArray, parts: Sequence[Part], 
     # Of fewer pictures than features the best weights lie in the space that the pictures span: it is smaller.
     basis = np.linalg.qr(rows.T)[0] if len(rows) < rows.shape[1] else None
     rows = rows if basis is None else rows @ basis
-    heads, at_once = list[Head](), max(1, _AT_ONCE // classes)
+    heads, at_once = list[Head](), max(1, min(_OF_A_PICTURE, _OF_ALL // len(rows)) // classes)
     for first in range(0, len(parts), at_once):
         some = parts[first : first + at_once]
         starts = np.zeros((len(some), rows.shape[1] + 1, classes))
@@ -115,9 +116,8 @@ class _Losses:
         """Of some of the parts [K]: losses [K] and gradients, at weights [K, R + 1, C] and of their shape."""
         kernels, chosen, counts = weights[:, :-1], self.chosen[:, which], self.counts[which]
         picture, part = np.arange(len(self.rows))[:, np.newaxis], np.arange(len(which))
-        side_by_side = kernels.transpose(1, 0, 2).reshape(kernels.shape[1], -1)  # [R, K x C]
-        logits = (self.rows @ side_by_side).reshape(len(self.rows), *weights[:, -1].shape) + weights[:, -1]
-        logs = log_softmax(logits)  # [N, K, C]
+        side_by_side = kernels.transpose(1, 0, 2).reshape(kernels.shape[1], -1)  # [R, K x C], for logs [N, K, C]
+        logs = log_softmax((self.rows @ side_by_side).reshape(len(self.rows), *weights[:, -1].shape) + weights[:, -1])
         right = self.targets[:, np.newaxis]
         penalties = self.penalties[which]
         losses = -(logs[picture, part, right] * chosen).sum(0) / counts + penalties * (kernels**2).sum((1, 2))

@@ -24,7 +24,7 @@ from fruitcnn.image import Pixels
 from fruitcnn.outputs import written_whole
 from fruitcnn.progress import tracked
 from fruitcnn.regular_files import open_regular
-from fruitcnn.runtime import Session, batches
+from fruitcnn.runtime import Session, batches, shared_out
 
 # Part of the cache's key: raise it when the features of the same weights and pixels change.
 _VERSION = 1
@@ -45,7 +45,8 @@ class Extractor:
         then, those in the cache too, and the seconds that a picture took.
         """
         self._key = hashlib.sha256(graph)
-        self._session = Session(graph, threads=1)
+        self._graph = graph
+        self._session: Session | None = None
         self._done, self._on_first_batch = 0, on_first_batch
 
     def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False) -> Float32Array:
@@ -60,27 +61,31 @@ class Extractor:
         entry = cache.cache_folder() / f"{key.hexdigest()}.features.npz"
         found = _read(entry, len(pixels))
         if found is None:
-            given = batches(pixels, _BATCH)
-            computed = self._computed(batch[:, :, ::-1] if mirrored else batch for batch in given)
-            found = np.concatenate(list(tracked(computed, "computing features", total=-(-len(pixels) // _BATCH))))
+            computed = self._computed(pixels, mirrored=mirrored)
+            shown = tracked(computed, "computing features", total=-(-len(pixels) // _BATCH))
+            found = np.concatenate(list(shown))
             _write(entry, found)
         else:
             self._done += len(pixels)
         return found
 
-    def _computed(self, given: Iterator[Pixels]) -> Iterator[Float32Array]:
+    def _computed(self, pixels: Pixels | PixelRows, *, mirrored: bool) -> Iterator[Float32Array]:
+        at_once, threads = shared_out(_THREADS, pixels.shape[1], batch=_BATCH)
+        session = self._session = self._session or Session(self._graph, threads=threads)
+
+        def answer(batch: Pixels) -> Float32Array:
+            (features,) = session.answers(list(session.outputs), batch[:, :, ::-1] if mirrored else batch)
+            return features
+
         started = time.perf_counter()
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for features in mapped_ahead(pool, self._answer, given, ahead=2 * _THREADS):
+        with ThreadPoolExecutor(at_once) as pool:
+            for features in mapped_ahead(pool, answer, batches(pixels, _BATCH), ahead=at_once):
                 self._done += len(features)
                 if self._on_first_batch is not None:
                     told, self._on_first_batch = self._on_first_batch, None
-                    told(self._done, (time.perf_counter() - started) / (_THREADS * len(features)))
+                    first = min(at_once * _BATCH, len(pixels))
+                    told(self._done, (time.perf_counter() - started) / first)
                 yield features
-
-    def _answer(self, batch: Pixels) -> Float32Array:
-        (features,) = self._session.answers(list(self._session.outputs), batch)
-        return features
 
 
 def _read(entry: Path, count: int) -> Float32Array | None:

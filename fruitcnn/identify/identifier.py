@@ -47,9 +47,10 @@ class Identifier:
         self, file: Path, *, once: bool = False, many: bool = False, threads: int = 0, features: bool = False
     ) -> None:
         """Of an .onnx file; `load` finds it. features: results come with them, where the graph shows them."""
-        self._network = Network(file, once=once, threads=1 if many else threads, features=features)
         self._settings = {"once": once, "many": many, "threads": threads, "features": features}
         self._threads = threads or os.cpu_count() or 1
+        threads = self._threads if many else threads
+        self._network = Network(file, once=once, many=many, threads=threads, features=features)
         self.card = self._network.card
         self.file = file
         self.refuse_below = self.card.refuse_below
@@ -70,7 +71,7 @@ class Identifier:
 
         path: None is the newest run that is no trial, else the shipped model.
         once: it is to identify one picture: loaded in half the time, with 25 MB less, and half as fast afterwards.
-        many: it is to identify many, by `identify_many`; a single one is then answered by one thread.
+        many: it is to identify many, by `identify_many`; a single one then takes longer.
         threads: so many pictures are decoded and answered at a time, and so many answer a single one; 0 is one for each
         core.
         Raises ModelError where there is no model, or one that this version does not understand.
@@ -166,7 +167,7 @@ class Identifier:
                 pool,
                 answered,
                 itertools.chain(first, sources),
-                ahead=max(_AHEAD, 2 * self._threads),
+                ahead=max(_AHEAD, self._threads),
                 again=lambda answer: isinstance(answer[1], TransientError),
             )
 

@@ -104,7 +104,9 @@ def _check_outputs(request: Request, inputs: list[str | Path | int]) -> None:
 
 def load_identifier(choice: ModelChoice, request: Request, *, once: bool) -> Identifier:
     """The model, refusing as the request says."""
-    identifier = Identifier.load(choice.file, once=once, many=not once, threads=request.threads)
+    # A camera's pictures come one by one.
+    many = not once and request.camera is None
+    identifier = Identifier.load(choice.file, once=once, many=many, threads=request.threads)
     if request.refuse_below is not None:
         if not 0 <= request.refuse_below <= 1:
             problem = "is no familiarity"

@@ -11,23 +11,22 @@ from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, PROBABILITIES, ModelCard
 from fruitcnn.errors import ModelError
 from fruitcnn.image import Pixels
 from fruitcnn.onnx_file import OnnxFile, check_onnx, what_makes, with_output
-from fruitcnn.runtime import Session
+from fruitcnn.runtime import Session, most_at_once, shared_out
 from fruitcnn.wording import counted
 
 # How far the probabilities of a picture may be from summing to 1, and a familiarity from 0..1: a model in half
 # precision is within it.
 _TOLERANCE = 0.01
-# Numbers of the pictures that are in the network at once, at its size: 16 pictures of 512 pixels, one of 2,048.
-_NUMBERS = 16 * 512 * 512 * 3
 _LARGEST_BATCH = 16
 
 
 class Network:
     """A network with its card. Safe to share between threads."""
 
-    def __init__(self, file: Path, *, once: bool, threads: int, features: bool = False) -> None:
+    def __init__(self, file: Path, *, once: bool, many: bool, threads: int, features: bool = False) -> None:
         """Raises ModelError for a file that is not understood, or whose graph is not as its card says.
 
+        many: so many threads ask at a time, each about a picture.
         features: what the evidence is made of is to be had, too, where the graph has it.
         """
         checked = check_onnx(file)
@@ -36,8 +35,10 @@ class Network:
         self.card = ModelCard.from_onnx(checked)
         self._maps = _feature_maps(checked) if features and EVIDENCE in self.card.shapes() else ""
         graph = with_output(checked, self._maps) if self._maps else checked
+        if many:
+            _, threads = shared_out(threads, self.card.size)
         self._session = Session(graph, once=once, threads=threads)
-        self._places = threading.Semaphore(self._most)
+        self._places = threading.Semaphore(most_at_once(self.card.size))
         _check_graph(self._session, self.card)
         self._shapes = {name: shape for name, shape in self.card.shapes().items() if name != INPUT}
 
@@ -47,14 +48,9 @@ class Network:
         return list(self._shapes)
 
     @property
-    def _most(self) -> int:
-        """How many pictures may be in the network at once, which bounds its memory."""
-        return max(1, _NUMBERS // (3 * self.card.size**2))
-
-    @property
     def batch(self) -> int:
         """How many pictures are worth giving at once."""
-        return min(_LARGEST_BATCH, self._most)
+        return min(_LARGEST_BATCH, most_at_once(self.card.size))
 
     def answers(self, names: list[str], pixels: Pixels) -> list[Float32Array]:
         """These outputs to uint8 RGB pixels [N, S, S, 3]. Raises ModelError where they are not what they should be."""

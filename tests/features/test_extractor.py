@@ -64,6 +64,7 @@ def test_the_cache_command_counts_and_clears_features(
 def test_each_core_has_a_batch_of_its_own(
     folder: Path, extractor: Extractor, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fruitcnn.features.extractor._THREADS", 2)
     expected, all_inside = extractor.features(pixels[:8]), threading.Barrier(2)
     answers = Session.answers
 
@@ -72,7 +73,6 @@ def test_each_core_has_a_batch_of_its_own(
         return answers(session, names, batch)
 
     monkeypatch.setattr(Session, "answers", together)
-    monkeypatch.setattr("fruitcnn.features.extractor._THREADS", 2)
     cache.describe_cache(clear=True)
     assert np.array_equal(extractor.features(pixels[:8]), expected)
 

@@ -20,12 +20,19 @@ from fruitcnn import Identification, Identifier, Rejection
 from fruitcnn.errors import ImageError, ModelError
 from fruitcnn.identify.identify_paths import identify_paths
 from fruitcnn.identify.request import Request
+from fruitcnn.runtime import shared_out
 from tests.conftest import Run
 
 
 @pytest.fixture(scope="module")
 def identifier(finished: Path) -> Identifier:
     return Identifier.load(finished)
+
+
+def test_threads_are_shared_out_among_as_many_pictures_as_memory_allows() -> None:
+    assert shared_out(16, 224) == (16, 1) and shared_out(16, 224, batch=4) == (16, 1)
+    assert shared_out(16, 1024) == (4, 4) and shared_out(16, 1024, batch=4) == (1, 16)
+    assert shared_out(16, 4096) == (1, 16) and shared_out(1, 224) == (1, 1)
 
 
 def test_every_kind_of_source_gives_the_same_answer(identifier: Identifier, drawn: Path) -> None:
