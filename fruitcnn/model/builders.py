@@ -18,6 +18,9 @@ from fruitcnn.model.classifier import classifier
 from fruitcnn.model.keras_graph import graph_of, operation_of
 from fruitcnn.model.pretrained import application, load_start
 
+# A multiple of this suits every network of ours.
+_SURE = 32
+
 
 def build_model(architecture: str, *, classes: int, size: int, dropout: float, weights: str = "none") -> keras.Model:
     """A channels_last model from pixels to logits.
@@ -49,8 +52,13 @@ def _logits(
         return classifier(application(_name(architecture), pixels, weights=weights), classes, dropout)
     if architecture not in ARCHITECTURES:
         raise ConfigError("no such network", value=architecture, remedy=f"use {choices()}")
-    row = ARCHITECTURES[architecture]
-    return resolve(row.builder)(pixels, classes, dropout, **row.settings)
+    row, size = ARCHITECTURES[architecture], pixels.shape[1]
+    try:
+        return resolve(row.builder)(pixels, classes, dropout, **row.settings)
+    except ValueError as error:
+        # Keras': the paths through a residual block differ in size, or nothing is left to pool.
+        remedy = f"set data.size={(size // _SURE + 1) * _SURE}"
+        raise ConfigError(f"takes no pictures of {size} px", value=architecture, remedy=remedy) from error
 
 
 def _foreign(architecture: str, *, classes: int, size: int) -> object:

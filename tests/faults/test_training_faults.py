@@ -85,3 +85,13 @@ def test_a_finished_run_says_how_to_train_it_further(
     assert setting == ["--set", "model.weights=checkpoints/well done"]
     further = command(*run, *setting, "--name", "further")
     assert further.returncode == 0 and "finished: checkpoints/further" in further.stdout, further.stderr
+
+
+def test_a_size_that_the_recipes_network_can_not_take(command: Command, drawn: Path, tmp_path: Path) -> None:
+    """The remedy is one that it takes."""
+    line = ["train", drawn, "-r", "fruit_net", "--epochs", "1", "--set", "data.calibration_folds=0"]
+    refused = command(*line, "--size", "40")
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.endswith("fruitcnn: fruit_net: takes no pictures of 40 px; set data.size=64\n")
+    assert not list(tmp_path.rglob("*.yaml")), "nothing was begun"
+    assert command(*line, "--size", "64").returncode == 0
