@@ -5,6 +5,9 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+# Pictures that are begun before their turn, so that a large one keeps nobody waiting.
+PICTURES = 32
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 

@@ -26,8 +26,6 @@ T = TypeVar("T")
 Observer: TypeAlias = Callable[[bytes, Picture], T]
 # A picture's name, its answer or what is wrong with it, and what an observer made of it.
 _Answer: TypeAlias = tuple[str, Identification | ImageError, T | None]
-# Pictures that are begun before their turn at least, so that a large one keeps nobody waiting.
-_AHEAD = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +157,7 @@ class Identifier:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        from fruitcnn.ahead import mapped_ahead
+        from fruitcnn.ahead import PICTURES, mapped_ahead
 
         with ThreadPoolExecutor(self._threads) as pool:
             # What failed for want of memory or file handles is tried again while no other picture is decoded.
@@ -167,7 +165,7 @@ class Identifier:
                 pool,
                 answered,
                 itertools.chain(first, sources),
-                ahead=max(_AHEAD, self._threads),
+                ahead=max(PICTURES, self._threads),
                 again=lambda answer: isinstance(answer[1], TransientError),
             )
 

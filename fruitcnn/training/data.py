@@ -1,16 +1,16 @@
 """Batches of a data set's pictures, as a LightningDataModule: read in the background, augmented on the device."""
 
-import collections
 import functools
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import lightning
 import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
+from fruitcnn.ahead import mapped_ahead
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import TRAIN, VALIDATION, Dataset
 from fruitcnn.dataset.store import PixelRows
@@ -87,14 +87,9 @@ class Batches:
             yield pixels[chosen], targets[chosen]
 
     def _streamed(self, order: torch.Tensor) -> Iterator[Batch]:
-        waiting: collections.deque[Future[Batch]] = collections.deque()
         with ThreadPoolExecutor(1) as pool:
-            for chosen in self._parts(order):
-                waiting.append(pool.submit(self._read, chosen))
-                if len(waiting) > _AHEAD:
-                    yield self._to_device(waiting.popleft())
-            while waiting:
-                yield self._to_device(waiting.popleft())
+            for pixels, targets in mapped_ahead(pool, self._read, self._parts(order), ahead=_AHEAD):
+                yield pixels.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
     def _read(self, chosen: torch.Tensor) -> Batch:
         """Pixels [N, S, S, 3] and targets [N] in the host's memory, from which a GPU can fetch them by itself."""
@@ -102,10 +97,6 @@ class Batches:
         self.rows.read_into(pixels.numpy(), chosen.tolist())
         targets = self.targets[chosen]
         return pixels, targets.pin_memory() if self._pinned else targets
-
-    def _to_device(self, batch: Future[Batch]) -> Batch:
-        pixels, targets = batch.result()
-        return pixels.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
 
 class _WithOutside:

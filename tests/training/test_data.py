@@ -1,6 +1,7 @@
 """Batches: every picture as identifying sees it, in an order that does not depend on where the pixels lie."""
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,9 @@ def test_two_batches_are_read_while_the_device_works_on_one(lopsided: Dataset) -
     batches._read = lambda chosen: read.append(chosen) or reading(chosen)  # type: ignore[method-assign, func-returns-value]
     iterator = iter(batches)
     next(iterator)
+    until = time.monotonic() + 20
+    while len(read) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
     iterator.close()  # type: ignore[attr-defined]
     assert len(read) == 3
 
