@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fruitcnn import checkpoint
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.dataset.records import group_numbers
 from fruitcnn.dataset.scan import scan
-from fruitcnn.features.backbone import cut_backbone
+from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 
 # Pixels: what the recipe `features` takes.
@@ -28,10 +27,8 @@ class FeatureSet:
 
 def read_features(data: Path) -> FeatureSet:
     """The features of all pictures of a set, whatever split they are in; kept in fruitcnn's cache."""
-    assert checkpoint.SHIPPED is not None
     dataset = scan(data, sizes=[_SIZE])
-    backbone = cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, _SIZE)
-    extractor = Extractor(backbone.SerializeToString(deterministic=True))
+    extractor = Extractor(shipped_backbone(_SIZE))
     pictures = dataset.pictures
     return FeatureSet(
         extractor.features(dataset.rows(pictures, _SIZE)),

@@ -20,12 +20,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fruitcnn import checkpoint
 from fruitcnn.calibration.intervals import Interval
 from fruitcnn.card import METADATA_KEY
 from fruitcnn.evaluation.metrics import calibration_error, calibration_error_if_perfect, outside_auroc, refused_share
 from fruitcnn.evaluation.sample import Sample
-from fruitcnn.features.backbone import cut_backbone
+from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.image import load_pixels
 from fruitcnn.runtime import Session
@@ -87,10 +86,7 @@ def row_of(name: str, others: list[bytes], *, size: int, seed: int, train: int |
     promised = next(output for output in card["outputs"] if output["name"] == "familiarity")["refuses_members"]
     sample = Sample.of(probabilities, wanted, scores=familiarity, outside=outside, refuse_below=0.05)
     right, loss, error, (low, high) = judged(probabilities, wanted)
-    assert checkpoint.SHIPPED is not None
-    extractor = Extractor(
-        cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, size).SerializeToString(deterministic=True)
-    )
+    extractor = Extractor(shipped_backbone(size))
     known = np.stack([load_pixels(file, size) for file in files])
     regressions = (
         by_regression(extractor.features(known), targets, extractor.features(pixels), wanted),

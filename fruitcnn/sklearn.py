@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 
 import fruitcnn
-from fruitcnn import checkpoint
-from fruitcnn.ahead import mapped_ahead
+from fruitcnn.ahead import PICTURES, mapped_ahead
 from fruitcnn.architectures import origin, shipped_architecture
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.fold_heads import calibrate_fold_heads, fit_fold_heads, fold_count
@@ -31,14 +30,12 @@ with naming_extras():
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-    from fruitcnn.features.backbone import cut_backbone
+    from fruitcnn.features.backbone import shipped_backbone
     from fruitcnn.features.extractor import Extractor
     from fruitcnn.features.fit import CalibratedFeatures, FeaturesNetwork
     from fruitcnn.runs.evaluated import refusals_on_card
 
 _KINDS = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, np.ndarray)
-# Pictures that are begun before their turn.
-_AHEAD = 32
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -86,9 +83,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_consistent_length(sources, targets)
         labels = _labels(classes)
         pixels, groups = _read(sources, self.size)
-        assert checkpoint.SHIPPED is not None
-        backbone = cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, self.size)
-        extractor = Extractor(backbone.SerializeToString(deterministic=True))
+        backbone = shipped_backbone(self.size)
+        extractor = Extractor(backbone)
         features = extractor.features(pixels)
         views = extractor.features(pixels, mirrored=True) if self.mirrored else None
         folds = assign_folds(targets, groups, folds=fold_count(len(targets), self.folds), seed=self.seed)
@@ -98,7 +94,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network = FeaturesNetwork(backbone, extractor, fitted.heads).calibrated(calibration)
         self.classes_, self.temperature_ = classes, calibration.temperature
         self.model_ = _with_card(network, labels, size=self.size, pictures=len(pixels))
-        self._session = Session(self.model_, threads=1)
+        self._open()
         return self
 
     def predict_proba(self, X: Iterable[Source]) -> Float32Array:  # noqa: N803
@@ -112,12 +108,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self._session.answers([PROBABILITIES], load_pixels(source, size)[np.newaxis])[0]
 
         with ThreadPoolExecutor(at_once) as pool:
-            return np.concatenate(list(mapped_ahead(pool, answer, _sources(X), ahead=_AHEAD)))
+            return np.concatenate(list(mapped_ahead(pool, answer, _sources(X), ahead=PICTURES)))
 
     def predict(self, X: Iterable[Source]) -> Any:  # noqa: N803
         """The likeliest class of each picture, [N]. Raises as `fit` does."""
         answers = self.predict_proba(X).argmax(axis=1)
         return self.classes_[answers]
+
+    def _open(self) -> None:
+        _, threads = shared_out(os.cpu_count() or 1, self.size)
+        self._session = Session(self.model_, threads=threads)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in super().__getstate__().items() if key != "_session"}
@@ -125,7 +125,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "model_" in state:
-            self._session = Session(self.model_, threads=1)
+            self._open()
 
 
 def _sources(X: Iterable[Source]) -> list[Source]:  # noqa: N803

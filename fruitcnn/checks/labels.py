@@ -16,7 +16,7 @@ from fruitcnn.calibration.softmax import log_softmax
 from fruitcnn.checks.finding import LABEL, ODD, Finding, kept
 from fruitcnn.dataset.records import Record
 from fruitcnn.dataset.store import PixelRows
-from fruitcnn.features.backbone import cut_backbone
+from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.features.shipped import MULTIPLE
 from fruitcnn.progress import part, tracked
@@ -56,9 +56,8 @@ def label_findings(
     labels = sorted({record.label for record in records})
     if len(records) < _FEWEST or len(labels) < 2 or checkpoint.SHIPPED is None:
         return [], []
-    backbone = cut_backbone(checkpoint.SHIPPED / checkpoint.ONNX, pixels.shape[1])
     with part("computing features", share=0.6):
-        rows = _principal(Extractor(backbone.SerializeToString(deterministic=True)).features(pixels))
+        rows = _principal(Extractor(shipped_backbone(pixels.shape[1])).features(pixels))
     index = {label: number for number, label in enumerate(labels)}
     targets = np.array([index[record.label] for record in records])
     with part("looking at labels", share=1.0):

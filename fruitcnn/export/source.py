@@ -48,15 +48,18 @@ class TrainedSource(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class KerasSource:
-    """A network that was trained in Keras. model: what `answer_model` makes."""
+    """A network that was trained in Keras. model: what `answer_model` makes. known: its graph, where there is one."""
 
     model: "keras.Model"
     card: ModelCard
     gate: "Gate"
+    known: "onnx.ModelProto | None" = None
 
     @functools.cached_property
     def graph(self) -> "onnx.ModelProto":
         """The model's graph. Raises ExportError where there is none."""
+        if self.known is not None:
+            return self.known
         from fruitcnn.device import on_cpu
         from fruitcnn.export import onnx_graph
 

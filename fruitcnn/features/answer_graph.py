@@ -63,13 +63,12 @@ def answer_graph(
 ) -> onnx.ModelProto:
     """A whole model.onnx but for its card: the backbone and the outputs that the card's names stand for.
 
-    heads: from pooled features [N, D] to logits [N, C]. temperature: what the logits are divided by, folded into the
-    heads. The probabilities are the mean of those of all heads; the evidence's mean over places is the calibrated
-    logit, the mean of those of all heads.
+    backbone: with the names of `cut_backbone`. heads: from pooled features [N, D] to logits [N, C]. temperature: what
+    the logits are divided by, folded into the heads. The probabilities are the mean of those of all heads; the
+    evidence's mean over places is the calibrated logit, the mean of those of all heads.
     """
     model = onnx.ModelProto()
     model.CopyFrom(backbone)
-    size = backbone.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
     head = heads.mean
     graph, classes = model.graph, len(head.bias)
     write = _Writer(graph)
@@ -84,13 +83,19 @@ def answer_graph(
     _write_probabilities(write, logits, heads, temperature)
     _write_familiarity(write, logits, classes, familiarity)
     del graph.output[:]
-    grid = size // 32
-    shapes = {PROBABILITIES: [classes], FAMILIARITY: [], EVIDENCE: [classes, grid, grid]}
+    shapes = {PROBABILITIES: [classes], FAMILIARITY: [], EVIDENCE: [classes, *_places(backbone)]}
     for name, shape in shapes.items():
         graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", *shape]))
     graph.name = "fruitcnn"
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _places(backbone: onnx.ModelProto) -> list[int]:
+    """Height and width of its feature maps."""
+    inferred = onnx.shape_inference.infer_shapes(backbone).graph.value_info
+    maps = next(value for value in inferred if value.name == MAPS)
+    return [side.dim_value for side in maps.type.tensor_type.shape.dim[2:]]
 
 
 def _write_probabilities(write: _Writer, logits: str, heads: Heads, temperature: float) -> None:

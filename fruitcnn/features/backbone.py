@@ -59,14 +59,33 @@ def cut_backbone(file: Path, size: int) -> onnx.ModelProto:
         [helper.make_tensor_value_info(FEATURES, onnx.TensorProto.FLOAT, ["batch", _channels(nodes[EVIDENCE], model)])],
         [tensor for tensor in model.graph.initializer if tensor.name in kept],
     )
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [MAPS if name == maps else name for name in names]
+    _rename(graph, {maps: MAPS})
     graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), PLACES))
     graph.node.append(helper.make_node("ReduceMean", [MAPS, PLACES], [FEATURES], name="ReduceMean_1", keepdims=0))
     cut = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     cut.producer_name = model.producer_name
     return cut
+
+
+def named_backbone(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """A graph from pixels to features, named as `cut_backbone` does; None unless they are means over places."""
+    named = onnx.ModelProto()
+    named.CopyFrom(model)
+    graph, last = named.graph, named.graph.node[-1]
+    constants = {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in graph.initializer}
+    if last.op_type != "ReduceMean" or constants.get(last.input[1]) != [2, 3]:
+        return None
+    _rename(graph, {last.input[0]: MAPS, last.input[1]: PLACES, last.output[0]: FEATURES})
+    return named
+
+
+def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Give tensors other names, wherever they are."""
+    for node in graph.node:
+        for used in (node.input, node.output):
+            used[:] = [names.get(name, name) for name in used]
+    for item in (*graph.initializer, *graph.output):
+        item.name = names.get(item.name, item.name)
 
 
 def _channels(evidence: onnx.NodeProto, model: onnx.ModelProto) -> int:

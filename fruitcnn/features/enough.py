@@ -80,7 +80,7 @@ def enough(data: Path) -> Enough:
     if few:
         problem = f"fewer than five pictures of {', '.join(few[:5])}"
         raise DatasetError(problem, value=data, remedy="add more: parts of so few say nothing")
-    extractor = Extractor(shipped_backbone(size).SerializeToString(deterministic=True))
+    extractor = Extractor(shipped_backbone(size))
     features = extractor.features(dataset.rows(pictures, size))
     targets = np.array([dataset.labels.index(record.label) for record in pictures])
     groups = group_numbers(pictures)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 
 from fruitcnn import cache
@@ -38,14 +39,14 @@ FirstBatch = Callable[[int, float], object]
 class Extractor:
     """A network from pixels to features, float32 [batch, D]."""
 
-    def __init__(self, graph: bytes, *, on_first_batch: FirstBatch | None = None) -> None:
-        """graph: a whole ONNX model with this one output; the same bytes mean the same features.
+    def __init__(self, graph: onnx.ModelProto, *, on_first_batch: FirstBatch | None = None) -> None:
+        """graph: with this one output; equal graphs mean equal features.
 
         on_first_batch: called once, after the first batch that had to be computed, with how many pictures are done by
         then, those in the cache too, and the seconds that a picture took.
         """
-        self._key = hashlib.sha256(graph)
-        self._graph = graph
+        self._graph = graph.SerializeToString(deterministic=True)
+        self._key = hashlib.sha256(self._graph)
         self._session: Session | None = None
         self._done, self._on_first_batch = 0, on_first_batch
 

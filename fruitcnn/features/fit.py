@@ -38,8 +38,7 @@ def fit_features(run: Run) -> None:
     """Compute features, fit and calibrate a last layer, write the results; for what `fits_shipped_network`."""
     config, size = run.config, run.config.data.size
     backbone = shipped_backbone(size)
-    graph, told = backbone.SerializeToString(deterministic=True), functools.partial(_tell_the_rest, run)
-    extractor = Extractor(graph, on_first_batch=told)
+    extractor = Extractor(backbone, on_first_batch=functools.partial(_tell_the_rest, run))
     run.write_beginning()
     run.print_line(f"fitting the last layer of {config.model.architecture} in {printable(str(run.folder))}")
     if "epochs" in config.train.model_fields_set:

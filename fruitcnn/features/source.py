@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from fruitcnn.architectures import origin, shipped_architecture
 from fruitcnn.card import ModelCard
 from fruitcnn.features.answer_graph import HEAD
 
@@ -41,9 +42,10 @@ class FeaturesSource:
         return output_shapes(self.graph)
 
 
-def has_answer_head(graph: onnx.ModelProto) -> bool:
-    """Whether `answer_graph` has made a graph."""
-    return any(tensor.name == f"{HEAD}/kernel" for tensor in graph.graph.initializer)
+def is_on_shipped_network(graph: onnx.ModelProto, card: ModelCard) -> bool:
+    """Whether `answer_graph` has made a graph, of the network that comes with fruitcnn."""
+    has_head = any(tensor.name == f"{HEAD}/kernel" for tensor in graph.graph.initializer)
+    return has_head and card.provenance.get("weights") == origin(shipped_architecture(), "imagenet")
 
 
 def output_shapes(graph: onnx.ModelProto) -> dict[str, list[int]]:

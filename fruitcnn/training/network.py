@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+import onnx
 import torch
 
 from fruitcnn.arrays import Float32Array
@@ -12,6 +13,7 @@ from fruitcnn.card import ModelCard
 from fruitcnn.device import on_cpu
 from fruitcnn.export.gate import Gate
 from fruitcnn.export.source import KerasSource
+from fruitcnn.features.answer_graph import answer_graph
 from fruitcnn.image import Pixels
 from fruitcnn.model import TorchForward, answer_model, features_model
 from fruitcnn.runtime import network_input
@@ -19,10 +21,14 @@ from fruitcnn.runtime import network_input
 
 @dataclasses.dataclass(frozen=True)
 class KerasNetwork:
-    """See `fruitcnn.runs.trained.Network`. model: from pixels to logits; heads: what answers for its last layer."""
+    """See `fruitcnn.runs.trained.Network`. model: from pixels to logits.
+
+    heads: what answers for its last layer. backbone: the graph below it, where that was made and is a `named_backbone`.
+    """
 
     model: keras.Model
     heads: Heads | None = None
+    backbone: onnx.ModelProto | None = None
 
     @property
     def parameters(self) -> int:
@@ -33,17 +39,24 @@ class KerasNetwork:
         """With the outputs that the exported files have."""
         temperature, familiarity = calibration.temperature, calibration.familiarity
         answers = answer_model(self.model, temperature=temperature, familiarity=familiarity, heads=self.heads)
-        return CalibratedKerasNetwork(self.model, answers, temperature, self.heads)
+        graph = None
+        if self.backbone and self.heads and familiarity:
+            graph = answer_graph(self.backbone, self.heads, temperature=temperature, familiarity=familiarity)
+        return CalibratedKerasNetwork(self.model, answers, temperature, self.heads, graph)
 
 
 @dataclasses.dataclass(frozen=True)
 class CalibratedKerasNetwork:
-    """See `fruitcnn.runs.trained.CalibratedNetwork`. answers: what `answer_model` has made of the model."""
+    """See `fruitcnn.runs.trained.CalibratedNetwork`. answers: what `answer_model` has made of the model.
+
+    graph: the same, where `answer_graph` has made it.
+    """
 
     model: keras.Model
     answers: keras.Model
     temperature: float
     heads: Heads | None = None
+    graph: onnx.ModelProto | None = None
 
     @property
     def outputs(self) -> dict[str, list[int]]:
@@ -63,4 +76,4 @@ class CalibratedKerasNetwork:
 
     def source(self, card: ModelCard, gate: Gate) -> KerasSource:
         """What the formats are made from."""
-        return KerasSource(self.answers, card, gate)
+        return KerasSource(self.answers, card, gate, self.graph)

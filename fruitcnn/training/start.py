@@ -1,6 +1,7 @@
 """The model as it is before the first epoch."""
 
 import numpy as np
+import onnx
 import torch
 
 from fruitcnn.arrays import Float32Array
@@ -12,6 +13,7 @@ from fruitcnn.dataset.records import TRAIN, Dataset
 from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import ConfigError
 from fruitcnn.export.onnx_graph import to_onnx
+from fruitcnn.features.backbone import named_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.model import TorchForward, build_model, features_model, has_features, keras
 from fruitcnn.model.keras_graph import operation_of
@@ -52,10 +54,9 @@ def starting_model(config: Config, dataset: Dataset) -> keras.Model:
     return model
 
 
-def features_extractor(model: keras.Model) -> Extractor:
+def features_graph(model: keras.Model) -> onnx.ModelProto:
     """From pixels to the input of the model's last Dense layer; its weights must not change afterwards."""
-    features = keras.Model(model.inputs[0], features_model(model).outputs[0], name=model.name)
-    return Extractor(to_onnx(features).SerializeToString(deterministic=True))
+    return to_onnx(keras.Model(model.inputs[0], features_model(model).outputs[0], name=model.name))
 
 
 def _check_views(model: keras.Model, config: Config, size: int) -> None:
@@ -70,7 +71,8 @@ def _check_views(model: keras.Model, config: Config, size: int) -> None:
 def fit_head_only(model: keras.Model, run: Run) -> Trained:
     """Fit the last layer alone, in place, and calibrate it out of fold."""
     config, dataset, head = run.config, run.dataset, run.config.head or HeadConfig()
-    extractor = features_extractor(model)
+    graph = features_graph(model)
+    extractor = Extractor(graph)
     features, views = _training_features(extractor, config, dataset)
     pixels = dataset.outside_pixels(config.data.size)
     outside = None if pixels is None else _features(extractor, pixels)
@@ -87,7 +89,7 @@ def fit_head_only(model: keras.Model, run: Run) -> Trained:
         split: Answers(found, last.logits(found), fitted.heads.probabilities(found, temperature))
         for split, found in {TRAIN: features, **by_split}.items()
     }
-    return Trained(KerasNetwork(model, fitted.heads), calibration, answers)
+    return Trained(KerasNetwork(model, fitted.heads, named_backbone(graph)), calibration, answers)
 
 
 def _training_features(
@@ -101,7 +103,7 @@ def _training_features(
 
 def _fit_head_of(model: keras.Model, config: Config, dataset: Dataset) -> None:
     """Fit the last layer (linear probing, then fine-tuning: Kumar et al. 2022)."""
-    features, views = _training_features(features_extractor(model), config, dataset)
+    features, views = _training_features(Extractor(features_graph(model)), config, dataset)
     rows = [features] if views is None else [features, views]
     targets = np.tile(dataset.targets(TRAIN), len(rows))
     head = fit_head(np.concatenate(rows), targets, classes=len(dataset.labels), penalty=PENALTY)

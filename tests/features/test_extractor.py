@@ -14,14 +14,14 @@ from fruitcnn.features.extractor import Extractor
 from fruitcnn.image import Pixels
 from fruitcnn.model import build_model
 from fruitcnn.runtime import Session
-from fruitcnn.training.start import features_extractor
+from fruitcnn.training.start import features_graph
 from tests.conftest import Run
 
 
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
     """A small network's."""
-    return features_extractor(build_model("fruit_net", classes=3, size=16, dropout=0.0))
+    return Extractor(features_graph(build_model("fruit_net", classes=3, size=16, dropout=0.0)))
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_each_core_has_a_batch_of_its_own(
 
 
 def test_the_first_batch_that_is_computed_says_how_long_one_takes(folder: Path) -> None:
-    graph = shipped_backbone(64).SerializeToString(deterministic=True)
+    graph = shipped_backbone(64)
     known, new = np.zeros((2, 9, 64, 64, 3), np.uint8) + np.array([0, 9], np.uint8).reshape(2, 1, 1, 1, 1)
     told = list[tuple[int, float]]()
     extractor = Extractor(graph, on_first_batch=lambda *said: told.append(said))

@@ -5,17 +5,21 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
-from fruitcnn import Identification, Identifier, checkpoint, load_config
+from fruitcnn import Identification, Identifier, checkpoint, export_checkpoint, load_config
 from fruitcnn.calibration.fold_heads import PENALTIES
 from fruitcnn.calibration.held_out import assign_folds
 from fruitcnn.calibration.linear_probe import fit_head
 from fruitcnn.config import TrainConfig
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import ConfigError, ModelError, UsageError
+from fruitcnn.export.keras_model import keras_outputs
+from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.model import TorchForward, build_model, keras
+from fruitcnn.model.archive import load_keras
 from fruitcnn.model.pretrained import blocks_of, depths, freeze_through, with_frozen_statistics
 from fruitcnn.runs.folder import Claim
 from fruitcnn.runs.stages import train_config
@@ -61,6 +65,33 @@ def test_the_features_recipe_ends_in_a_whole_checkpoint(probed: Path, drawn: Pat
     assert isinstance(found, Identification) and found.familiarity is not None
     assert found.familiarity == pytest.approx(float(row["familiarity"]), abs=1e-3)
     assert load_config(probed / checkpoint.CONFIG).head is not None
+
+
+@pytest.mark.parametrize(("architecture", "passes"), [("fruit_net", 1), ("simple_cnn", 2)])
+def test_the_graph_of_the_features_is_that_of_the_answers_too(
+    architecture: str, passes: int, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where features are means over places; one with a layer in between is written again."""
+    made = list[str]()
+
+    def counted(model: keras.Model) -> onnx.ModelProto:
+        made.append(model.name)
+        return to_onnx(model)
+
+    monkeypatch.setattr("fruitcnn.training.start.to_onnx", counted)
+    monkeypatch.setattr("fruitcnn.export.onnx_graph.to_onnx", counted)
+    settings = [f"model.architecture={architecture}", "model.weights=none", "data.size=48"]
+    config = load_config("features", settings, data=drawn)
+    folder = train_config(config, Claim(root=tmp_path), device="cpu", print_line=lambda line: None)
+    assert len(made) == passes
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3), np.uint8)
+    found, expected = Identifier.load(folder).outputs(pixels), keras_outputs(load_keras(folder / "model.keras"), pixels)
+    assert set(found) == set(expected)
+    for name, values in found.items():
+        assert np.abs(values - expected[name]).max() < 1e-4, name
+    # These weights are in no package: the file that has them is asked.
+    again = export_checkpoint(folder, formats=["keras"], to=tmp_path / "again")
+    assert {parity.name for parity in again} == {"model.keras", "model.onnx"}
 
 
 def test_the_training_pictures_are_answered_out_of_fold_too(probed: Path, drawn: Path) -> None:
