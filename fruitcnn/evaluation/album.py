@@ -1,19 +1,23 @@
 """The pictures of a report: small, each with what its answer comes from, as they were when they were answered."""
 
 import io
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from fruitcnn.ahead import PICTURES, mapped_ahead
 from fruitcnn.arrays import FloatArray
+from fruitcnn.errors import ImageError, TransientError
 from fruitcnn.evaluation.predictions import Prediction
 from fruitcnn.identify.explain import evidence_for, shade
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.identify.results import Identification, Rejection
-from fruitcnn.image import Picture
+from fruitcnn.image import SCALED_MARGIN, Picture, opened
 
 # Long side in pixels, and JPEG quality: 3 to 4 KB a picture, so that 300 of them and their maps stay far below 5 MB.
 _SIDE, _QUALITY = 128, 62
@@ -43,7 +47,7 @@ class _Page(NamedTuple):
 class Album:
     """Small JPEGs of pictures, by file and split.
 
-    paths: where those lie that are identified when they are asked for first; all others are added as they are answered.
+    paths: where those lie that are read when they are asked for first; all others are added as they are answered.
     """
 
     def __init__(self, identifier: Identifier, paths: Mapping[Key, Path] | None = None) -> None:
@@ -60,14 +64,33 @@ class Album:
         shaded = self._write(shade(picture, evidence)) if explained and evidence is not None else None
         self._pages[key] = _Page(self._write(picture), evidence, shaded)
 
-    def fill(self, keys: Iterable[Key]) -> None:
-        """Identify those of the pictures that are not there yet; what can't be read any more stays out."""
-        missing = [key for key in keys if key not in self._pages and key in self._paths]
-        paths, evidence = (self._paths[key] for key in missing), self._identifier.has_evidence
+    def fill(self, wanted: Iterable[tuple[Key, bool]]) -> None:
+        """Read those of the pictures that are not there yet; what can't be read any more stays out.
+
+        wanted: each with whether it has to be `explained`, for which it is identified.
+        """
+        missing = {key: explained for key, explained in wanted if key not in self._pages and key in self._paths}
+        plain = [key for key, explained in missing.items() if not explained]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            small = mapped_ahead(pool, self._small, plain, ahead=PICTURES, again=_is_transient)
+            for key, picture in zip(plain, small, strict=True):
+                if not isinstance(picture, ImageError):
+                    self._pages[key] = _Page(self._write(picture), None, None)
+        self._identify([key for key, explained in missing.items() if explained])
+
+    def _identify(self, keys: list[Key]) -> None:
+        paths, evidence = (self._paths[key] for key in keys), self._identifier.has_evidence
         found = self._identifier.observe_many(paths, small_picture, evidence=evidence)
-        for key, (result, picture) in zip(missing, found, strict=True):
+        for key, (result, picture) in zip(keys, found, strict=True):
             if picture is not None and not isinstance(result, Rejection):
                 self.add(key, picture, result, explained=False)
+
+    def _small(self, key: Key) -> Image.Image | ImageError:
+        try:
+            with opened(self._paths[key], at_least=SCALED_MARGIN * self._identifier.card.size) as picture:
+                return picture.thumbnail(_SIDE)
+        except ImageError as error:
+            return error
 
     def picture(self, key: Key) -> bytes | None:
         """A picture as JPEG; None where there is none."""
@@ -99,6 +122,10 @@ class Album:
     def _read(self, place: _Place) -> bytes:
         self._file.seek(place.start)
         return self._file.read(place.length)
+
+
+def _is_transient(picture: Image.Image | ImageError) -> bool:
+    return isinstance(picture, TransientError)
 
 
 def small_picture(data: bytes, picture: Picture) -> Image.Image:

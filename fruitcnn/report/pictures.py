@@ -21,7 +21,7 @@ class Shown:
 
 def picture_pool(shown: list[Shown], predictions: Predictions, album: Album) -> list[dict[str, Any]]:
     """What the page knows of each picture, ready for JSON; `src` and `map` are data URIs, None where there is none."""
-    album.fill(key_of(one.row) for one in shown)
+    album.fill((key_of(one.row), one.explained) for one in shown)
     return [_entry(one, predictions, album) for one in shown]
 
 

@@ -1,6 +1,7 @@
 """Each picture of an evaluation is read once and decoded once, and the report shows what was answered."""
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from PIL import Image
 
 import fruitcnn
 from fruitcnn import Identification, Identifier, checkpoint
+from fruitcnn.errors import TransientError
 from fruitcnn.evaluation.album import Album
 from fruitcnn.identify.explain import overlay
 from fruitcnn.image import opened
@@ -112,6 +114,42 @@ def test_an_album_keeps_its_pictures_in_order_wherever_they_lie(
     assert album.picture(("0", "outside")) is None is album.explained(("0", "outside"))
     assert all(album.explained((str(number), "")) for number in range(40))
     album.close()
+
+
+def test_an_album_identifies_what_it_has_to_explain_and_only_reads_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx"))
+    colours = {("plain", ""): (200, 0, 0), ("explained", ""): (0, 200, 0), ("another", ""): (0, 0, 200)}
+    paths = {key: tmp_path / f"{key[0]}.png" for key in colours}
+    for key, colour in colours.items():
+        Image.new("RGB", (300, 200), colour).save(paths[key])
+    paths["broken", ""] = tmp_path / "broken.png"
+    paths["broken", ""].write_bytes(b"no picture")
+    answered, failures = list[int](), [TransientError("no memory", value="", remedy="wait")]
+    answering = identifier._network.answers_and_features
+    monkeypatch.setattr(
+        identifier._network,
+        "answers_and_features",
+        lambda names, pixels: answered.append(len(pixels)) or answering(names, pixels),  # type: ignore[func-returns-value]
+    )
+
+    def failing_once(*arguments: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr("fruitcnn.evaluation.album.opened", failing_once)
+    with contextlib.closing(Album(identifier, paths)) as album:
+        album.fill((key, key[0] == "explained") for key in [*paths, ("nowhere", "")])
+        assert answered == [1] and not failures
+        for key, path in paths.items():
+            if key[0] == "broken":
+                assert album.picture(key) is None
+                continue
+            with opened(path) as picture:
+                assert album.picture(key) == _jpeg(picture.thumbnail(128))
+            assert (album.explained(key) is not None) == (key[0] == "explained")
 
 
 def _jpeg(image: Image.Image) -> bytes:
