@@ -1,6 +1,7 @@
 """The `fruitcnn` command: each subcommand parses, imports its stage, calls one function and prints."""
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Iterable
@@ -62,6 +63,9 @@ def main() -> None:
     named = [word for word in sys.argv[1:2] if word in MODULES]
     open_standard_streams()
     end_inside_libraries()
+    # numpy's threads, not there yet, would spin 2^26 cycles after each product: fitting would take twice the processor
+    # time for the same seconds.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "12")
     # Pillow warns of pictures that are odd but readable; here a picture is either identified or rejected.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:

@@ -303,3 +303,20 @@ def test_the_shell_is_taught_in_the_home_of_who_asks(tmp_path: Path) -> None:
     written = tmp_path / ".bash_completions" / "fruitcnn.sh"
     assert "_FRUITCNN_COMPLETE=complete_bash" in written.read_text()
     assert str(written) in (tmp_path / ".bashrc").read_text() and str(written) in done.stdout
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "12"), ({"OPENBLAS_THREAD_TIMEOUT": "20"}, "20")])
+def test_the_threads_of_numpy_are_told_to_sleep_before_it_is_imported(given: dict[str, str], expected: str) -> None:
+    script = """
+import os, sys
+sys.argv = ["fruitcnn", "--version"]
+from fruitcnn.cli import main
+assert "numpy" not in sys.modules
+try:
+    main()
+finally:
+    print(os.environ["OPENBLAS_THREAD_TIMEOUT"])
+"""
+    place = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    done = subprocess.run([sys.executable, "-c", script], env=place | given, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == expected, done.stderr
