@@ -2,7 +2,7 @@
 
 import collections
 from collections.abc import Callable, Generator
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ def minimize_all(losses: LossesAndGradients, starts: Float64Array, *, steps: int
 
 def _search(point: Float64Array, steps: int) -> _Search[Float64Array]:
     value, gradient = yield point
-    pairs: collections.deque[tuple[Float64Array, Float64Array]] = collections.deque(maxlen=_MEMORY)
+    pairs: collections.deque[_Pair] = collections.deque(maxlen=_MEMORY)
     for _ in range(steps):
         if np.abs(gradient).max() <= _FLAT:
             break
@@ -72,23 +72,34 @@ def _search(point: Float64Array, steps: int) -> _Search[Float64Array]:
         if found is None:
             break
         moved, value, slope = found
-        pairs.append((moved - point, slope - gradient))
+        pairs.append(_Pair.of(moved - point, slope - gradient))
         point, gradient = moved, slope
     return point
 
 
-def _direction(gradient: Float64Array, pairs: collections.deque[tuple[Float64Array, Float64Array]]) -> Float64Array:
+class _Pair(NamedTuple):
+    """A step, by how much it changed the gradient, and the product of the two."""
+
+    step: Float64Array
+    change: Float64Array
+    curvature: float
+
+    @classmethod
+    def of(cls, step: Float64Array, change: Float64Array) -> "_Pair":
+        return cls(step, change, float(step @ change))
+
+
+def _direction(gradient: Float64Array, pairs: collections.deque[_Pair]) -> Float64Array:
     """Minus the inverse Hessian, as the last steps and changes of the gradient show it, times the gradient."""
     if not pairs:
         return -gradient / max(1.0, float(np.linalg.norm(gradient)))
     direction, factors = -gradient, []
-    for step, change in reversed(pairs):
-        factors.append((step @ direction) / (step @ change))
-        direction = direction - factors[-1] * change
-    step, change = pairs[-1]
-    direction = direction * ((step @ change) / (change @ change))
-    for (step, change), factor in zip(pairs, reversed(factors), strict=True):
-        direction = direction + step * (factor - (change @ direction) / (step @ change))
+    for step, change, curvature in reversed(pairs):
+        factors.append((step @ direction) / curvature)
+        direction -= factors[-1] * change
+    direction *= pairs[-1].curvature / (pairs[-1].change @ pairs[-1].change)
+    for (step, change, curvature), factor in zip(pairs, reversed(factors), strict=True):
+        direction += step * (factor - (change @ direction) / curvature)
     return direction
 
 
