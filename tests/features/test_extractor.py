@@ -5,10 +5,12 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from fruitcnn import cache
 from fruitcnn.arrays import Float32Array
+from fruitcnn.dataset.store import PixelRows
 from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.image import Pixels
@@ -18,10 +20,18 @@ from fruitcnn.training.start import features_graph
 from tests.conftest import Run
 
 
+class Forgetful(Extractor):
+    """It knows what is in the cache alone, as in a process that has just begun."""
+
+    def features(self, pixels: Pixels | PixelRows, *, mirrored: bool = False) -> Float32Array:
+        self._known.clear()
+        return super().features(pixels, mirrored=mirrored)
+
+
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
     """A small network's."""
-    return Extractor(features_graph(build_model("fruit_net", classes=3, size=16, dropout=0.0)))
+    return Forgetful(features_graph(build_model("fruit_net", classes=3, size=16, dropout=0.0)))
 
 
 @pytest.fixture
@@ -59,6 +69,21 @@ def test_the_cache_command_counts_and_clears_features(
     assert left != entry, "features keep the limit, too; the newest stay"
     assert cli("cache", "--clear").stdout.startswith(f"{folder}: removed 0.0 MB")
     assert list(folder.iterdir()) == []
+
+
+def test_pictures_that_were_seen_before_need_neither_the_network_nor_the_cache(
+    folder: Path, extractor: Extractor, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembering = Extractor(onnx.load_from_string(extractor._graph))
+    whole, turned = remembering.features(pixels), remembering.features(pixels, mirrored=True)
+    assert not np.array_equal(whole, turned)
+    cache.describe_cache(clear=True)
+    monkeypatch.setattr(Session, "answers", lambda *asked: pytest.fail("asked"))
+    assert np.array_equal(remembering.features(pixels[[7, 0, 7]]), whole[[7, 0, 7]])
+    assert np.array_equal(remembering.features(pixels[4:5], mirrored=True), turned[4:5])
+    assert list(folder.iterdir()) == []
+    with pytest.raises(pytest.fail.Exception, match="asked"):
+        remembering.features(pixels[::-1, ::-1])
 
 
 def test_each_core_has_a_batch_of_its_own(
