@@ -73,7 +73,7 @@ def named_backbone(model: onnx.ModelProto) -> onnx.ModelProto | None:
     named.CopyFrom(model)
     graph, last = named.graph, named.graph.node[-1]
     constants = {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in graph.initializer}
-    if last.op_type != "ReduceMean" or constants.get(last.input[1]) != [2, 3]:
+    if last.op_type != "ReduceMean" or [constants.get(axes) for axes in last.input[1:]] != [[2, 3]]:
         return None
     _rename(graph, {last.input[0]: MAPS, last.input[1]: PLACES, last.output[0]: FEATURES})
     return named
