@@ -44,6 +44,13 @@ def read_photographs(folder: Path) -> Photographs:
             value=folder / checkpoint.CONFIG,
             remedy="start the command where that path leads to them",
         )
+    if data.extend is not None:
+        raise DatasetError(
+            f"the pictures of {data.extend} are known by their features alone, and a smaller file must be shown to "
+            "hold on pictures of all classes",
+            value=folder / checkpoint.CONFIG,
+            remedy=f"use {checkpoint.ONNX}, or train with all pictures",
+        )
     # The run's own split takes the place of this one.
     dataset = scan(Path(data.path), sizes=[data.size])
     dataset = apply_split(dataset, folder / checkpoint.SPLIT)

@@ -28,11 +28,15 @@ def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
     return lines
 
 
-def next_commands(folder: Path) -> list[str]:
-    """To look at the report, to identify, to export: to a page too where there is what builds it."""
+def next_commands(folder: Path, *, has_all_pictures: bool = True) -> list[str]:
+    """To look at the report, to identify, to export: to a page where there is what builds it, and to a smaller file
+    where there are pictures to judge it on."""
+    formats = ["page"] if shutil.which("npm") else ["image"]
+    if has_all_pictures:
+        formats = sorted(["int8", *formats])
     report, model = shlex.quote(str(folder / checkpoint.REPORT)), shlex.quote(str(folder))
     return [
         f"python -m webbrowser {report}",
         f"fruitcnn identify PHOTO --model {model}",
-        f"fruitcnn export {model} --format {'int8,page' if shutil.which('npm') else 'image,int8'}",
+        f"fruitcnn export {model} --format {','.join(formats)}",
     ]

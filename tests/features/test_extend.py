@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fruitcnn import Identifier, checkpoint, load_config
-from fruitcnn.errors import ConfigError, UsageError
+from fruitcnn import Identifier, checkpoint, export_checkpoint, load_config
+from fruitcnn.errors import ConfigError, DatasetError, UsageError
 from fruitcnn.features.kept import KeptFeatures
 from fruitcnn.labelling.label_next import Request, label_next
 from fruitcnn.runs.folder import Claim
@@ -71,6 +71,17 @@ def test_an_extended_run_is_what_all_pictures_would_have_made(
     # And it can be extended in turn.
     again = KeptFeatures.load(folder)
     assert len(again.features) == 48 and sorted(set(again.labels.tolist())) == list(card.labels)
+
+
+def test_a_smaller_file_is_neither_proposed_nor_made_where_old_pictures_are_missing(
+    kept: Path, parts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, said = train(parts[1], tmp_path, "wider", extend=kept)
+    (line,) = (line for line in said.splitlines() if line.startswith("  fruitcnn export "))
+    assert line.split()[-1] in ("page", "image")
+    problem = "are known by their features alone, and a smaller file must be shown to hold on pictures of all classes"
+    with pytest.raises(DatasetError, match=problem):
+        export_checkpoint(folder, formats=["int8"])
 
 
 def test_what_is_kept_is_features_and_no_pictures(kept: Path, parts: tuple[Path, Path]) -> None:
