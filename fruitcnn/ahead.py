@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 # Pictures that are begun before their turn, so that a large one keeps nobody waiting.
-PICTURES = 32
+AHEAD = 32
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 
 import fruitcnn
-from fruitcnn.ahead import PICTURES, mapped_ahead
+from fruitcnn.ahead import AHEAD, mapped_ahead
 from fruitcnn.architectures import origin, shipped_architecture
 from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.calibration.fold_heads import calibrate_fold_heads, fit_fold_heads, fold_count
 from fruitcnn.calibration.held_out import Features, Known, assign_folds
-from fruitcnn.card import EVIDENCE, FAMILIARITY, INPUT, METADATA_KEY, PROBABILITIES, ModelCard
+from fruitcnn.card import EVIDENCE, FAMILIARITY, METADATA_KEY, PROBABILITIES, ModelCard
 from fruitcnn.dataset.duplicates import duplicate_groups
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.labels import check_distinct, check_not_reserved, clean_label
@@ -94,21 +94,20 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network = FeaturesNetwork(backbone, extractor, fitted.heads).calibrated(calibration)
         self.classes_, self.temperature_ = classes, calibration.temperature
         self.model_ = _with_card(network, labels, size=self.size, pictures=len(pixels))
+        self._size = self.size
         self._open()
         return self
 
     def predict_proba(self, X: Iterable[Source]) -> Float32Array:  # noqa: N803
         """Calibrated probabilities float32 [N, C] of pictures; the columns are `classes_`. Raises as `fit` does."""
         check_is_fitted(self)
-        # What was fitted, whatever the parameters have been set to since.
-        size = self._session.inputs[INPUT][-1]
-        at_once, _ = shared_out(os.cpu_count() or 1, size)
+        at_once, _ = shared_out(os.cpu_count() or 1, self._size)
 
         def answer(source: Source) -> Float32Array:
-            return self._session.answers([PROBABILITIES], load_pixels(source, size)[np.newaxis])[0]
+            return self._session.answers([PROBABILITIES], load_pixels(source, self._size)[np.newaxis])[0]
 
         with ThreadPoolExecutor(at_once) as pool:
-            return np.concatenate(list(mapped_ahead(pool, answer, _sources(X), ahead=PICTURES)))
+            return np.concatenate(list(mapped_ahead(pool, answer, _sources(X), ahead=AHEAD)))
 
     def predict(self, X: Iterable[Source]) -> Any:  # noqa: N803
         """The likeliest class of each picture, [N]. Raises as `fit` does."""
@@ -116,7 +115,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.classes_[answers]
 
     def _open(self) -> None:
-        _, threads = shared_out(os.cpu_count() or 1, self.size)
+        # Of what was fitted, whatever the parameters have been set to since.
+        _, threads = shared_out(os.cpu_count() or 1, self._size)
         self._session = Session(self.model_, threads=threads)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -168,3 +168,17 @@ def pooled_colours(pixels: Tensor, classes: int, dropout: float, *, filters: int
     x = layers.Conv2D(filters, 3, activation="relu", name="colours")(pixels)
     x = layers.Dropout(dropout, name="dropout")(layers.GlobalAveragePooling2D(name="pool")(x))
     return layers.Dense(classes, name="logits")(x)
+
+
+def mean_colour(classes: int, size: int) -> keras.Model:
+    """What is pooled are the pixels themselves."""
+    pixels = keras.Input((size, size, 3))
+    return keras.Model(pixels, layers.Dense(classes)(layers.GlobalAveragePooling2D()(pixels)))
+
+
+def pooled_inside(classes: int, size: int) -> keras.Model:
+    """A network in a network, whose pooling is within the inner one."""
+    pixels, inner = keras.Input((size, size, 3)), keras.Input((size, size, 3))
+    maps = layers.Conv2D(8, 3, activation="relu", name="inner_maps")(inner)
+    base = keras.Model(inner, layers.GlobalAveragePooling2D(name="inner_pool")(maps), name="base")
+    return keras.Model(pixels, layers.Dense(classes, name="outer_logits")(base(pixels)))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from fruitcnn.ahead import PICTURES, mapped_ahead
+from fruitcnn.ahead import AHEAD, mapped_ahead
 from fruitcnn.arrays import FloatArray
 from fruitcnn.errors import ImageError, TransientError
 from fruitcnn.evaluation.predictions import Prediction
@@ -72,7 +72,7 @@ class Album:
         missing = {key: explained for key, explained in wanted if key not in self._pages and key in self._paths}
         plain = [key for key, explained in missing.items() if not explained]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            small = mapped_ahead(pool, self._small, plain, ahead=PICTURES, again=_is_transient)
+            small = mapped_ahead(pool, self._small, plain, ahead=AHEAD, again=_is_transient)
             for key, picture in zip(plain, small, strict=True):
                 if not isinstance(picture, ImageError):
                     self._pages[key] = _Page(self._write(picture), None, None)

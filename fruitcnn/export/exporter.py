@@ -111,10 +111,10 @@ def _read_card(file: Path) -> ModelCard:
 
 def _source_of(folder: Path, card: ModelCard, gate: Gate) -> TrainedSource:
     """A last layer on the network that comes with fruitcnn has all in model.onnx; of the others model.keras has it."""
-    from fruitcnn.features.source import FeaturesSource, is_on_shipped_network
+    from fruitcnn.features.source import FeaturesSource, has_keras_twin
 
     onnx_file, keras_file = folder / checkpoint.ONNX, folder / checkpoint.KERAS
-    if onnx_file.is_file() and is_on_shipped_network(graph := read_graph(onnx_file), card):
+    if onnx_file.is_file() and has_keras_twin(graph := read_graph(onnx_file), card):
         return FeaturesSource(graph, card, gate)
     if not keras_file.is_file():
         raise ModelError(f"has no {checkpoint.KERAS}", value=folder, remedy="give the folder of a finished run")

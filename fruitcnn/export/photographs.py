@@ -44,16 +44,18 @@ def read_photographs(folder: Path) -> Photographs:
             value=folder / checkpoint.CONFIG,
             remedy="start the command where that path leads to them",
         )
-    if data.extend is not None:
+    try:
+        # The run's own split takes the place of this one.
+        dataset = apply_split(scan(Path(data.path), sizes=[data.size]), folder / checkpoint.SPLIT)
+    except DatasetError as error:
+        if data.extend is None:
+            raise
         raise DatasetError(
-            f"the pictures of {data.extend} are known by their features alone, and a smaller file must be shown to "
-            "hold on pictures of all classes",
-            value=folder / checkpoint.CONFIG,
+            f"a smaller file must be shown to hold on all pictures of the run, and of those of {data.extend} it may "
+            f"have the features alone ({error.problem})",
+            value=error.value,
             remedy=f"use {checkpoint.ONNX}, or train with all pictures",
-        )
-    # The run's own split takes the place of this one.
-    dataset = scan(Path(data.path), sizes=[data.size])
-    dataset = apply_split(dataset, folder / checkpoint.SPLIT)
+        ) from error
     training = dataset.in_split(TRAIN)
     judged = [record for split in (TEST, VALIDATION) for record in dataset.in_split(split)]
     name, most = ("held-back", len(training)) if judged else ("training", len(training) // 2)

@@ -72,8 +72,8 @@ def named_backbone(model: onnx.ModelProto) -> onnx.ModelProto | None:
     named = onnx.ModelProto()
     named.CopyFrom(model)
     graph, last = named.graph, named.graph.node[-1]
-    constants = {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in graph.initializer}
-    if last.op_type != "ReduceMean" or [constants.get(axes) for axes in last.input[1:]] != [[2, 3]]:
+    axes = [numpy_helper.to_array(tensor).tolist() for tensor in graph.initializer if tensor.name in last.input[1:]]
+    if last.op_type != "ReduceMean" or axes != [[2, 3]] or last.input[0] == INPUT:
         return None
     _rename(graph, {last.input[0]: MAPS, last.input[1]: PLACES, last.output[0]: FEATURES})
     return named

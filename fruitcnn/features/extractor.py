@@ -60,6 +60,7 @@ class Extractor:
         kind = f"{_VERSION} {onnxruntime.__version__} {mirrored} {pixels.shape[1:]}".encode()
         names = [hashlib.sha256(kind + row.tobytes()).digest() for batch in batches(pixels, _BATCH) for row in batch]
         if all(name in self._known for name in names):
+            self._done += len(pixels)
             return np.stack([self._known[name] for name in names])
         key = self._key.copy()
         key.update(b"".join(names))
@@ -72,6 +73,7 @@ class Extractor:
             _write(entry, found)
         else:
             self._done += len(pixels)
+        found.flags.writeable = False
         self._known |= zip(names, found, strict=True)
         return found
 

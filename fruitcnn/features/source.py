@@ -42,8 +42,8 @@ class FeaturesSource:
         return output_shapes(self.graph)
 
 
-def is_on_shipped_network(graph: onnx.ModelProto, card: ModelCard) -> bool:
-    """Whether `answer_graph` has made a graph, of the network that comes with fruitcnn."""
+def has_keras_twin(graph: onnx.ModelProto, card: ModelCard) -> bool:
+    """Whether `answer_graph` has made a graph of a network whose weights are those of the shipped one's package."""
     has_head = any(tensor.name == f"{HEAD}/kernel" for tensor in graph.graph.initializer)
     return has_head and card.provenance.get("weights") == origin(shipped_architecture(), "imagenet")
 

@@ -157,7 +157,7 @@ class Identifier:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        from fruitcnn.ahead import PICTURES, mapped_ahead
+        from fruitcnn.ahead import AHEAD, mapped_ahead
 
         with ThreadPoolExecutor(self._threads) as pool:
             # What failed for want of memory or file handles is tried again while no other picture is decoded.
@@ -165,7 +165,7 @@ class Identifier:
                 pool,
                 answered,
                 itertools.chain(first, sources),
-                ahead=max(PICTURES, self._threads),
+                ahead=max(AHEAD, self._threads),
                 again=lambda answer: isinstance(answer[1], TransientError),
             )
 

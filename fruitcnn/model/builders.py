@@ -53,12 +53,14 @@ def _logits(
     if architecture not in ARCHITECTURES:
         raise ConfigError("no such network", value=architecture, remedy=f"use {choices()}")
     row, size = ARCHITECTURES[architecture], pixels.shape[1]
+    build = resolve(row.builder)
     try:
-        return resolve(row.builder)(pixels, classes, dropout, **row.settings)
+        return build(pixels, classes, dropout, **row.settings)
     except ValueError as error:
         # Keras': the paths through a residual block differ in size, or nothing is left to pool.
+        problem = f"can't be built for pictures of {size} px ({str(error).splitlines()[0]})"
         remedy = f"set data.size={(size // _SURE + 1) * _SURE}"
-        raise ConfigError(f"takes no pictures of {size} px", value=architecture, remedy=remedy) from error
+        raise ConfigError(problem, value=architecture, remedy=remedy) from error
 
 
 def _foreign(architecture: str, *, classes: int, size: int) -> object:

@@ -143,7 +143,7 @@ def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity
         run.print_line(str(parity))
     run.print_line("")
     judgement = verdict(evaluated.metrics, chose_epoch=trained.epoch is not None and best != "last")
-    following = next_commands(run.folder, has_all_pictures=run.config.data.extend is None)
+    following = next_commands(run.folder, has_all_pictures=not run.dataset.kept)
     commands = ["next:", *(f"  {line}" for line in following)] if run.hooks.export else []
     for line in [f"finished: {run.folder}", *judgement, *commands]:
         run.print_line(printable(line))

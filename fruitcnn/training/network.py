@@ -9,7 +9,7 @@ import torch
 from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.held_out import Calibration
 from fruitcnn.calibration.linear_probe import Heads
-from fruitcnn.card import ModelCard
+from fruitcnn.card import EVIDENCE, ModelCard
 from fruitcnn.device import on_cpu
 from fruitcnn.export.gate import Gate
 from fruitcnn.export.source import KerasSource
@@ -40,7 +40,7 @@ class KerasNetwork:
         temperature, familiarity = calibration.temperature, calibration.familiarity
         answers = answer_model(self.model, temperature=temperature, familiarity=familiarity, heads=self.heads)
         graph = None
-        if self.backbone and self.heads and familiarity:
+        if self.backbone and self.heads and familiarity and EVIDENCE in answers.output_names:
             graph = answer_graph(self.backbone, self.heads, temperature=temperature, familiarity=familiarity)
         return CalibratedKerasNetwork(self.model, answers, temperature, self.heads, graph)
 

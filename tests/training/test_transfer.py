@@ -67,11 +67,14 @@ def test_the_features_recipe_ends_in_a_whole_checkpoint(probed: Path, drawn: Pat
     assert load_config(probed / checkpoint.CONFIG).head is not None
 
 
-@pytest.mark.parametrize(("architecture", "passes"), [("fruit_net", 1), ("simple_cnn", 2)])
+@pytest.mark.parametrize(
+    ("architecture", "passes"),
+    [("fruit_net", 1), ("simple_cnn", 2), ("tests.networks:mean_colour", 2), ("tests.networks:pooled_inside", 2)],
+)
 def test_the_graph_of_the_features_is_that_of_the_answers_too(
     architecture: str, passes: int, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where features are means over places; one with a layer in between is written again."""
+    """Where features are means over places, and the model can say so in Keras too; others are written again."""
     made = list[str]()
 
     def counted(model: keras.Model) -> onnx.ModelProto:
@@ -86,7 +89,8 @@ def test_the_graph_of_the_features_is_that_of_the_answers_too(
     assert len(made) == passes
     pixels = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3), np.uint8)
     found, expected = Identifier.load(folder).outputs(pixels), keras_outputs(load_keras(folder / "model.keras"), pixels)
-    assert set(found) == set(expected)
+    graph = onnx.load(folder / "model.onnx").graph
+    assert set(found) == set(expected) == {output.name for output in graph.output}
     for name, values in found.items():
         assert np.abs(values - expected[name]).max() < 1e-4, name
     # These weights are in no package: the file that has them is asked.
