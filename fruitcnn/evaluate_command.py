@@ -44,7 +44,7 @@ def evaluate(
     from fruitcnn.models import choose_model
 
     choice = choose_model(model)
-    choice.tell("evaluating")
+    choice.tell("evaluating", by_option=False)
     evaluation = judge(choice.file, data, split, outside, report, priors)
     print_wrapped(summary(evaluation))
     if report is not None:

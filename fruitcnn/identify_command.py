@@ -15,7 +15,7 @@ app = typer.Typer()
 def identify(
     paths: options.Paths = None,
     model: options.ChosenModel = None,
-    format: options.RowFormat = options.Format.table,
+    format: options.RowFormat = None,
     top: options.Top = None,
     output: options.OutputOrParts = None,
     force: options.ReplaceOutput = False,
@@ -45,7 +45,7 @@ def identify(
 
     request = Request(
         model=model,
-        format=format.value,
+        format=(format or options.format_of(output)).value,
         top=top,
         output=None if output is None else Path(output),
         force=force,

@@ -31,10 +31,13 @@ class ModelChoice:
     name: str
     why: str = ""
 
-    def tell(self, role: str, *, verbose: bool = False) -> None:
-        """Say on standard error which model it is, where that was not plain, or verbose. role: as `identified by`."""
+    def tell(self, role: str, *, verbose: bool = False, by_option: bool = True) -> None:
+        """Say on standard error which model it is, where that was not plain, or verbose. role: as `identified by`.
+
+        by_option: whether the command takes another one by `--model`, not as an argument.
+        """
         if self.why or verbose:
-            why = f" ({self.why})" if self.why else ""
+            why = f" ({self.why if by_option else self.why.replace('--model ', '')})" if self.why else ""
             line = f"fruitcnn: {role} {printable(f'{self.file if verbose else self.name}{why}')}"
             print(wrapped(line, sys.stderr), file=sys.stderr)
 

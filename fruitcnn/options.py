@@ -81,12 +81,13 @@ ChosenRecipe: TypeAlias = Annotated[
     ),
 ]
 RowFormat: TypeAlias = Annotated[
-    Format,
+    Format | None,
     typer.Option(
         "--format",
         "-f",
         metavar="FORMAT",
-        help="table; json: one object a line; csv; spreadsheet: csv without formulas.",
+        help="table; json: one object a line; csv; spreadsheet: csv without formulas; parquet.",
+        show_default="by the ending of --output, else table",
     ),
 ]
 Top: TypeAlias = Annotated[
@@ -153,6 +154,13 @@ PerPart: TypeAlias = Annotated[int, typer.Option("--per-part", min=1, metavar="N
 Threads: TypeAlias = Annotated[
     int, typer.Option("--threads", min=0, metavar="N", help="So many threads.", show_default="one for each core")
 ]
+
+
+def format_of(output: str | None) -> Format:
+    """The format that the name of an output asks for."""
+    ending = "" if output is None else Path(output).suffix.lower()
+    formats = {".csv": Format.csv, ".json": Format.json, ".jsonl": Format.json, ".ndjson": Format.json}
+    return {**formats, ".parquet": Format.parquet}.get(ending, Format.table)
 
 
 def is_folder(output: str | None) -> bool:

@@ -162,10 +162,11 @@ def check_inputs_stay(outputs: Iterable[Path], inputs: Iterable[str | os.PathLik
                 raise UsageError(f"is read by this command (as {name})", value=output, remedy="name another file")
 
 
-def check_output(path: Path, *, force: bool, inputs: Iterable[str | os.PathLike[str] | int] = ()) -> None:
+def check_output(path: Path, *, force: bool | None, inputs: Iterable[str | os.PathLike[str] | int] = ()) -> None:
     """Refuse an output that would cost a file: one that exists (unless `force`) or is an input, by whatever name.
 
-    inputs: what is read, 0 for standard input; only looked at when the output exists. Raises UsageError.
+    force: None where the command replaces nothing. inputs: what is read, 0 for standard input; only looked at when the
+    output exists. Raises UsageError.
     """
     try:
         there = path.stat()
@@ -180,7 +181,8 @@ def check_output(path: Path, *, force: bool, inputs: Iterable[str | os.PathLike[
     if stat.S_ISBLK(there.st_mode):
         raise UsageError("is a disk", value=path, remedy="name a file to write")
     if not is_stream(path) and not force:
-        raise UsageError("exists already", value=path, remedy="name another file, or replace it with --force")
+        remedy = "name another file" if force is None else "name another file, or replace it with --force"
+        raise UsageError("exists already", value=path, remedy=remedy)
     check_inputs_stay([path], inputs)
 
 

@@ -120,9 +120,12 @@ def test_what_answers_is_said_once(cli: Run, tmp_path: Path) -> None:
     red = write_picture(tmp_path / "red.png", (255, 0, 0))
     assert cli("identify", red).stderr == "fruitcnn: identified by fruits (the shipped model)\n"
     make_run(tmp_path, "mine")
-    for command, role in {"identify red.png": "identified by", "info": "showing"}.items():
+    for command, role, other in (
+        ("identify red.png", "identified by", "--model fruits"),
+        ("info", "showing", "fruits"),
+    ):
         done = cli(*command.split())
-        why = "checkpoints/mine (newest run in ./checkpoints; --model fruits for the shipped one)"
+        why = f"checkpoints/mine (newest run in ./checkpoints; {other} for the shipped one)"
         assert (done.returncode, done.stderr) == (0, f"fruitcnn: {role} {why}\n")
     assert "by hand" in cli("info").stdout, "of the default model"
     assert cli("identify", red, "--model", "mine").stderr == ""
@@ -137,7 +140,7 @@ def test_commands_take_names(cli: Run, tmp_path: Path) -> None:
     done = cli("evaluate", "fruits", "--data", "data")
     assert done.stdout.startswith("fruits on 3 labelled pictures\n"), done.stderr
     assert done.stderr.startswith(
-        "fruitcnn: evaluating checkpoints/fruits (run in ./checkpoints of that name; --model "
+        f"fruitcnn: evaluating checkpoints/fruits (run in ./checkpoints of that name; {SHIPPED} for the shipped model)"
     )
     done = cli("export", "fruits", "--format", "image")
     assert done.returncode == 0 and (tmp_path / "checkpoints/fruits/image.onnx").is_file(), done.stderr

@@ -32,7 +32,7 @@ def test_from_nothing_to_an_identified_picture(cli: Run, tmp_path: Path) -> None
         "next:",
         "  python -m webbrowser checkpoints/mine/report.html",
         "  fruitcnn identify PHOTO --model checkpoints/mine",
-        "  fruitcnn export checkpoints/mine --format int8,page",
+        "  fruitcnn export checkpoints/mine --format page",
     ]
 
     again = cli("export", "checkpoints/mine", "--to", "elsewhere")

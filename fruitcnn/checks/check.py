@@ -58,7 +58,7 @@ def check(
         require_extras("report")
         _check_report(Path(report))
     if fixes is not None:
-        check_output(Path(fixes), force=False)
+        check_output(Path(fixes), force=None)
     listing = read_listing(Path(data), distinct=False)
     checked, records = _checked(Path(data), listing)
     if report is not None:

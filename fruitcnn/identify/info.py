@@ -22,7 +22,7 @@ def describe(model: str | None = None, screen: Screen | None = None) -> str:
     Which model it is, is said on standard error where that was not plain. screen: the terminal that shows it, if any.
     """
     choice = choose_model(model)
-    choice.tell("showing")
+    choice.tell("showing", by_option=False)
     file = choice.file
     card = Identifier.load(file, once=True).card
     outputs = {output["name"] for output in card.outputs}

@@ -26,7 +26,7 @@ from fruitcnn.labelling.pool import Pool, read_pool
 from fruitcnn.listing import find_pictures
 from fruitcnn.models import choose_model, model_name
 from fruitcnn.outputs import check_output, opened_output
-from fruitcnn.terminal import printable, standard_output
+from fruitcnn.terminal import printable, standard_output, wrapped
 from fruitcnn.wording import counted
 
 FINE, SOME_REJECTED = 0, 3
@@ -60,12 +60,12 @@ def label_next(pool: list[Path], request: Request) -> int:
     for path in outputs:
         check_output(path, force=request.force, inputs=read)
     identifier = Identifier(choice.file, many=True, features=True)
-    choice.tell("asked is")
+    choice.tell("asked is", by_option=False)
     found = read_pool(identifier, files, labelled=_labelled(choice.file))
     if not found.answers:
         raise _nothing_left(found, pool[0])
     chosen = choose_pictures(found, request.count)
-    print(_summary(found, chosen), file=sys.stderr)
+    print(wrapped(_summary(found, chosen), sys.stderr), file=sys.stderr)
     if request.page is not None:
         asked = f"Chosen of {len(found.answers):,}: {_counted(chosen, model_name(choice.file))}."
         extends = choice.file.parent if choice.file.with_name(checkpoint.KEPT).is_file() else None

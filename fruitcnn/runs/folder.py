@@ -86,7 +86,8 @@ def _take(folder: Path, held: contextlib.ExitStack) -> Path:
             if all(path.name in _BEGINNING and not path.is_symlink() for path in there):
                 held.push(taken.pop_all())
                 return folder
-    raise UsageError("exists already", value=folder, remedy="choose another --name, or go on with --resume")
+    more = "" if (folder / checkpoint.METRICS).exists() else ", or go on with --resume"
+    raise UsageError("exists already", value=folder, remedy=f"choose another --name{more}")
 
 
 def _unfinished(config: Config, name: str | None, root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def _export(trained: Trained, evaluated: Evaluated, run: Run) -> list[Parity]:
     reference = measure_reference(network.logits, dataset.labels, rows, size=size)
     source = network.source(card, Gate(reference))
     for name in (format.name for format in left_out()):
-        run.print_line(f"{name}: not installed here; once it is, `fruitcnn export --format {name}` adds its file")
+        command = f"fruitcnn export {shlex.quote(str(run.folder))} --format {name}"
+        run.print_line(printable(f"{name}: not installed here; once it is, `{command}` adds its file"))
     return export_run(source, run.folder)
 
 
@@ -143,7 +145,6 @@ def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity
         run.print_line(str(parity))
     run.print_line("")
     judgement = verdict(evaluated.metrics, chose_epoch=trained.epoch is not None and best != "last")
-    following = next_commands(run.folder, has_all_pictures=not run.dataset.kept)
-    commands = ["next:", *(f"  {line}" for line in following)] if run.hooks.export else []
+    commands = ["next:", *(f"  {line}" for line in next_commands(run.folder))] if run.hooks.export else []
     for line in [f"finished: {run.folder}", *judgement, *commands]:
         run.print_line(printable(line))

@@ -57,6 +57,8 @@ def train_config(
         check_inputs_stay(run.outputs(), [*inputs, *run.inputs()])
         for line in describe_beginning(config, run.dataset):
             print_line(printable(line))
+        if device == "gpu" and fits_shipped_network(config):
+            print_line("this recipe has no use for a GPU: its network's answers come from the CPU")
         learn(run)
     return folder
 

@@ -17,9 +17,14 @@ def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
     fair = next(split for split in (TEST, HELD_OUT, VALIDATION) if split in metrics)
     judged = metrics[fair]
     accuracy = judged.figures["accuracy"]
-    unseen = "that it did not learn from"
-    shown = counted(judged.images, f"picture {unseen} is", f"pictures {unseen} are")
-    lines = [f"{accuracy.value:.1%} of {shown} right (95 %: {shares_text(accuracy.interval)})"]
+    if fair == HELD_OUT:
+        shown = counted(judged.images, "picture", "pictures")
+        right = "right, each by a model without it"
+    else:
+        unseen = "that it did not learn from"
+        shown = counted(judged.images, f"picture {unseen} is", f"pictures {unseen} are")
+        right = "right"
+    lines = [f"{accuracy.value:.1%} of {shown} {right} (95 %: {shares_text(accuracy.interval)})"]
     if fair == VALIDATION and chose_epoch:
         lines.append("which flatters it a little: these pictures chose the epoch")
     if worst := confusions(judged):
@@ -28,15 +33,12 @@ def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
     return lines
 
 
-def next_commands(folder: Path, *, has_all_pictures: bool = True) -> list[str]:
-    """To look at the report, to identify, to export: to a page where there is what builds it, and to a smaller file
-    where there are pictures to judge it on."""
-    formats = ["page"] if shutil.which("npm") else ["image"]
-    if has_all_pictures:
-        formats = sorted(["int8", *formats])
+def next_commands(folder: Path) -> list[str]:
+    """To look at the report, to identify, to export: to a page where there is what builds it."""
     report, model = shlex.quote(str(folder / checkpoint.REPORT)), shlex.quote(str(folder))
     return [
         f"python -m webbrowser {report}",
         f"fruitcnn identify PHOTO --model {model}",
-        f"fruitcnn export {model} --format {','.join(formats)}",
+        # Any model can be had in these; a smaller file has to be shown to be worth as much.
+        f"fruitcnn export {model} --format {'page' if shutil.which('npm') else 'image'}",
     ]

@@ -38,7 +38,7 @@ def serve(model: str | None, *, host: str, port: int, workers: int, log: str) ->
     """
     token = read_token()
     choice = choose_model(model)
-    choice.tell("serving")
+    choice.tell("serving", by_option=False)
     loaded = ServedModel(choice.file)
     listening = listen(host, port, token)
     settings = Settings(choice.file.absolute(), max(1, cpus() // workers), token, log)

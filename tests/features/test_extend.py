@@ -74,12 +74,10 @@ def test_an_extended_run_is_what_all_pictures_would_have_made(
     assert len(again.features) == 48 and sorted(set(again.labels.tolist())) == list(card.labels)
 
 
-def test_a_smaller_file_is_neither_proposed_nor_made_where_old_pictures_are_missing(
+def test_a_smaller_file_is_not_made_where_old_pictures_are_missing(
     kept: Path, parts: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    folder, said = train(parts[1], tmp_path, "wider", extend=kept)
-    (line,) = (line for line in said.splitlines() if line.startswith("  fruitcnn export "))
-    assert line.split()[-1] in ("page", "image")
+    folder, _ = train(parts[1], tmp_path, "wider", extend=kept)
     problem = r"must be shown to hold on all pictures of the run, and of those of .*kept it may have the features alone"
     with pytest.raises(DatasetError, match=problem + r" \(\d+ files are not as in the run: "):
         export_checkpoint(folder, formats=["int8"])
@@ -88,9 +86,7 @@ def test_a_smaller_file_is_neither_proposed_nor_made_where_old_pictures_are_miss
 def test_a_run_that_extends_another_with_all_its_pictures_is_like_any_other(
     kept: Path, parts: tuple[Path, Path], drawn: Path, tmp_path: Path
 ) -> None:
-    folder, said = train(drawn, tmp_path, "grown", extend=kept)
-    (line,) = (line for line in said.splitlines() if line.startswith("  fruitcnn export "))
-    assert "int8" in line.split()[-1]
+    folder, _ = train(drawn, tmp_path, "grown", extend=kept)
     assert len(read_photographs(folder).pixels) > 0
 
 

@@ -47,7 +47,7 @@ def test_the_folder_has_all_but_the_keras_model_which_an_export_adds(said: tuple
     names = set(checkpoint.FILES) - set(checkpoint.OF_EPOCHS) - {checkpoint.KERAS}
     assert {path.name for path in folder.iterdir()} == names
     assert "this recipe has no epochs: its last layer is fitted to the end at once" in text
-    assert "keras: not installed here; once it is, `fruitcnn export --format keras` adds its file" in text
+    assert f"keras: not installed here; once it is, `fruitcnn export {folder} --format keras` adds its file" in text
     keras, onnx = export_checkpoint(folder, to=tmp_path / "new")
     assert (keras.name, onnx.name) == (checkpoint.KERAS, checkpoint.ONNX)
     assert keras.logit is not None and keras.logit < 1e-5 and keras.images == 6

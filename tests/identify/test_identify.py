@@ -180,6 +180,28 @@ def test_command_with_bad_inputs_among_good_ones(cli: Run, finished: Path, drawn
     assert "no pictures in this folder" in rows[4]["error"] and "matches no file" in rows[3]["error"]
 
 
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.csv", b"file,"),
+        ("a.JSON", b"{"),
+        ("a.jsonl", b"{"),
+        ("a.parquet", b"PAR1"),
+        ("a.txt", b" "),
+        ("a", b" "),
+    ],
+)
+def test_the_ending_of_an_output_chooses_its_format(
+    name: str, begins: bytes, cli: Run, finished: Path, drawn: Path, tmp_path: Path
+) -> None:
+    photo, out = drawn / "grape" / "grape_000.jpg", tmp_path / name
+    done = cli("identify", photo, "--model", finished, "--output", out)
+    assert done.returncode == 0 and out.read_bytes().startswith(begins), done.stderr
+    if begins != b"{":
+        assert cli("identify", photo, "--model", finished, "--output", out, "--force", "-f", "json").returncode == 0
+        assert json.loads(out.read_text())["file"] == str(photo), "unless one is named"
+
+
 def test_command_csv_table_top_and_output(cli: Run, finished: Path, drawn: Path, tmp_path: Path) -> None:
     strange = tmp_path / 'a "b", c\n\x1b[31m.jpg'
     shutil.copy(drawn / "grape" / "grape_000.jpg", strange)

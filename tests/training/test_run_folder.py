@@ -63,8 +63,11 @@ def test_a_taken_name_is_numbered_and_a_chosen_one_refused(tmp_path: Path) -> No
     (tmp_path / "quick-3" / "notes.txt").write_text("a file of the user")
     assert claim(tmp_path) == "quick-4"
     for name in ("quick", "quick-2", "quick-3"):
-        with pytest.raises(UsageError, match="exists already; choose another --name"):
+        with pytest.raises(UsageError, match="exists already; choose another --name, or go on with --resume"):
             claim(tmp_path, name)
+    (tmp_path / "quick-3" / "metrics.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"exists already; choose another --name$"):
+        claim(tmp_path, "quick-3")
     assert (tmp_path / "quick-3" / "notes.txt").read_text() == "a file of the user"
 
 
