@@ -249,7 +249,9 @@ def _readable(error: pydantic.ValidationError, path: Path, said: dict[str, str])
     wrong = wrong_setting(key, said) if key else _wrong_together(message, path, said)
     value = wrong or path
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"unknown key {key!r}", value=value, remedy=f"did you mean {nearest(key, _keys(Config))!r}?")
+        # A key below a section stands for no section.
+        known = [name for name in _keys(Config) if "." in name or "." not in key]
+        return ConfigError(f"unknown key {key!r}", value=value, remedy=f"did you mean {nearest(key, known)!r}?")
     # What was said has its key before it already.
     problem = message if not key or key in said else f"{key}: {message}"
     return ConfigError(problem, value=value, remedy="mend the value")

@@ -35,6 +35,7 @@ def test_overrides_and_data() -> None:
     [
         ("train.epoch=3", "did you mean 'train.epochs'"),
         ("trian.epochs=3", "did you mean 'train"),
+        ("train.foo=3", r"did you mean 'train\.\w+'"),
         ("learning_rate=3", "did you mean 'train.learning_rate'"),
         ("train.epochs=0", "train.epochs"),
         ("train.epochs=many", "train.epochs"),

@@ -76,8 +76,8 @@ def _hint(known: list[Record], extends: Path | None) -> str:
     else:
         then = "It holds these alone: with --data, label-next puts those before them that have a label already."
     return (
-        "Keys: 1 to 9 for the classes, N for another one, 0 or the blank to skip, U to undo, arrows to look around. "
-        f"The list names pictures by their full paths, so it may lie anywhere on this machine. {then}"
+        "Keys: 1 to 9 for the classes, N for another one, 0 or the space bar to skip, U to undo, arrows to look "
+        f"around. The list names pictures by their full paths, so it may lie anywhere on this machine. {then}"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fruitcnn import __version__
+from fruitcnn.card import ModelCard
 from fruitcnn.dataset.records import TRAIN, Record
 from fruitcnn.evaluation.album import Album
 from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence
@@ -18,6 +19,7 @@ from fruitcnn.evaluation.refusal import risk_coverage
 from fruitcnn.evaluation.suspects import suspicious_labels
 from fruitcnn.evaluation.text import METHODS, confusions
 from fruitcnn.outputs import write_text
+from fruitcnn.recipes import DEFAULT, recipe_names
 from fruitcnn.report.charts import heat_map, reliability_diagram, risk_coverage_chart
 from fruitcnn.report.pictures import LIMIT, Shown, picture_pool
 from fruitcnn.report.relabel import relabel_table
@@ -70,6 +72,7 @@ def write_report(
         "charts": _charts(evaluation),
         # Last: by now all pictures have been asked for.
         "pictures": picture_pool(page.shown, evaluation.predictions, album),
+        "recipe": _recipe_words(evaluation.card),
         "relabel": relabel_table(data, listing, list(page.labels), [row.file for row in suspects.rows]),
     }
     text = environment.get_template("page.html").render(content)
@@ -166,6 +169,14 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         *((key, made[key]) for key in ("architecture", "parameters", "recipe", "created") if key in made),
     ]
     return [(key, f"{value:,}" if isinstance(value, int) else str(value)) for key, value in facts]
+
+
+def _recipe_words(card: ModelCard) -> str:
+    """What names a model's recipe on the command line, where it is not the one that is meant without a word."""
+    recipe = card.provenance.get("recipe")
+    if recipe == DEFAULT:
+        return ""
+    return f" -r {recipe if recipe in recipe_names() else 'RECIPE'}"
 
 
 def _charts(evaluation: Evaluation) -> dict[str, Markup]:

@@ -298,6 +298,40 @@ def test_names_of_runs_and_classes_are_shown_and_not_obeyed(count: int, tmp_path
     assert "<img src=x" not in text and text.count("&lt;img src=x") > count
 
 
+def test_damaged_and_unreadable_pictures_are_listed(tmp_path: Path) -> None:
+    identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx"))
+    answers = [Prediction(f"{number}.png", "test", CARD.labels[number % 2], (0.6, 0.3, 0.1)) for number in range(4)]
+    others = [
+        Prediction("half.jpg", "test", CARD.labels[0], (0.6, 0.3, 0.1), warning="ends in the middle"),
+        Prediction("none.jpg", "test", CARD.labels[0], error="is no picture"),
+    ]
+    pages = []
+    for rows in (answers, answers + others):
+        known = Predictions(CARD.labels, tuple(rows))
+        nobody = Predictions(CARD.labels, ())
+        evaluation = Evaluation.of("tiny", CARD, "test", known, outside=nobody)
+        _write_report(tmp_path / "report.html", evaluation, identifier, [], data=tmp_path, listing=[])
+        pages.append(re.sub(r"\s+", " ", (tmp_path / "report.html").read_text()))
+    assert "half.jpg" not in pages[0] and "Could not be read" not in pages[0]
+    for title, row in (
+        ("Decoded with damage", "half.jpg: ends in the middle"),
+        ("Could not be read", "none.jpg: is no picture"),
+    ):
+        assert re.search(f"{title} <span class=.count.>1</span></h2> <p>[^<]+</p> <ul> <li>{row}</li> </ul>", pages[1])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"), [("features", ""), ("small", " -r small"), ("mine", " -r RECIPE"), (None, " -r RECIPE")]
+)
+def test_the_line_that_trains_again_names_the_recipe(recipe: str | None, words: str, tmp_path: Path) -> None:
+    identifier = Identifier.load(write_tiny_model(tmp_path / "model.onnx"))
+    card = dataclasses.replace(CARD, provenance={} if recipe is None else {"recipe": recipe})
+    known = Predictions(CARD.labels, (Prediction("a.png", "test", CARD.labels[0], (0.6, 0.3, 0.1)),))
+    evaluation = Evaluation.of("tiny", card, "test", known, outside=Predictions(CARD.labels, ()))
+    _write_report(tmp_path / "report.html", evaluation, identifier, [], data=tmp_path, listing=[])
+    assert f"/relabelled.csv{words}</code>" in (tmp_path / "report.html").read_text()
+
+
 def test_a_list_finds_its_pictures_from_the_folder_of_the_set(tmp_path: Path) -> None:
     photos = [
         Record("a/1.png", tmp_path / "set" / "a" / "1.png", "a"),
