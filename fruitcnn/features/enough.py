@@ -60,8 +60,9 @@ class Enough:
             return ""
         if self.count < FEWEST:
             return f"of {self.count:,} pictures no forecast can be made: of fewer than {FEWEST} it would be a guess"
-        wrong = counted(self.curve.mistakes(), "picture was", "pictures were")
-        return f"only {wrong} ever wrong: too few to see how their number falls"
+        few = counted(self.curve.mistakes(), "picture", "pictures")
+        most = f"{self.curve.sizes[-1]:,} pictures"
+        return f"what had learned from {most} was wrong on {few} alone: too few to see how their number falls"
 
     @property
     def most_helped(self) -> str:
@@ -92,9 +93,10 @@ def enough(data: Path) -> Enough:
 
 def describe(found: Enough) -> Iterator[str]:
     """The lines for people."""
-    yield f"{found.count:,} pictures of {len(found.labels)} classes; wrong answers of a last layer that learned from"
+    yield f"{found.count:,} pictures of {len(found.labels)} classes"
+    yield f"  {'learned from':>12}  wrong answers to the others"
     yield from (
-        f"  {size:>7,}  {error:6.1%}"
+        f"  {size:>12,}  {error:6.1%}"
         for size, error in zip(found.curve.sizes.tolist(), found.curve.errors().tolist(), strict=True)
     )
     if found.reason:
@@ -102,7 +104,7 @@ def describe(found: Enough) -> Iterator[str]:
         return
     yield "forecast, with the range that four of five such forecasts keep:"
     yield from (
-        f"  {times * found.count:>7,}  {_shown(one)}{'' if times > 1 else '  as many as there are'}"
+        f"  {times * found.count:>12,}  {_shown(one)}{'' if times > 1 else '  as many as there are'}"
         for times, one in zip(_TIMES, found.overall, strict=True)
     )
     yield f"  of more than {REACH * found.count:,} nobody knows: beyond {REACH} times the pictures such forecasts fail"

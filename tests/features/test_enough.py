@@ -27,7 +27,7 @@ def test_forecasts_go_to_three_times_the_pictures_and_name_the_class_that_gains_
 
 
 @pytest.mark.parametrize(
-    ("count", "right", "reason"), [(150, 0, "of 150 pictures"), (400, 396, "only 3 pictures were")]
+    ("count", "right", "reason"), [(150, 0, "of 150 pictures"), (400, 396, " was wrong on 3 pictures alone")]
 )
 def test_no_forecast_is_made_of_too_few(count: int, right: int, reason: str) -> None:
     curve = drawn_curve(-0.5, seed=4, count=count)
@@ -36,7 +36,7 @@ def test_no_forecast_is_made_of_too_few(count: int, right: int, reason: str) -> 
     if right:
         wrong[:, -1] |= curve.tested[:, -1] & (np.arange(count) >= right)
     found = Enough.of(LABELS, LearningCurve(curve.sizes, curve.tested, wrong, curve.targets, curve.groups))
-    assert found.overall == [] and found.by_label == {} and found.reason.startswith(reason)
+    assert found.overall == [] and found.by_label == {} and reason in found.reason
     *_, last = describe(found)
     assert last == found.reason
 
