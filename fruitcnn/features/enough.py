@@ -61,7 +61,7 @@ class Enough:
         if self.count < FEWEST:
             return f"of {self.count:,} pictures no forecast can be made: of fewer than {FEWEST} it would be a guess"
         few = counted(self.curve.mistakes(), "picture", "pictures")
-        most = f"{self.curve.sizes[-1]:,} pictures"
+        most = f"{self.curve.sizes[-1]:,} of them"
         return f"what had learned from {most} was wrong on {few} alone: too few to see how their number falls"
 
     @property
