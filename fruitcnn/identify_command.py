@@ -41,11 +41,12 @@ def identify(
     if not paths and camera is None:
         raise UsageError("nothing to identify", remedy="give a PATH (a picture, a folder, ...), or --camera N")
     from fruitcnn.identify.identify_paths import identify_paths
-    from fruitcnn.identify.request import Request
+    from fruitcnn.identify.request import FORMATS, Request
 
+    ending = Path(output or "").suffix.lower()
     request = Request(
         model=model,
-        format=(format or options.format_of(output)).value,
+        format=format.value if format else FORMATS.get(ending, options.Format.table.value),
         top=top,
         output=None if output is None else Path(output),
         force=force,

@@ -156,13 +156,6 @@ Threads: TypeAlias = Annotated[
 ]
 
 
-def format_of(output: str | None) -> Format:
-    """The format that the name of an output asks for."""
-    ending = "" if output is None else Path(output).suffix.lower()
-    formats = {".csv": Format.csv, ".json": Format.json, ".jsonl": Format.json, ".ndjson": Format.json}
-    return {**formats, ".parquet": Format.parquet}.get(ending, Format.table)
-
-
 def is_folder(output: str | None) -> bool:
     """Whether an output is meant as a folder: it is one, or ends as one."""
     return output is not None and (output.endswith(("/", os.sep)) or Path(output).is_dir())

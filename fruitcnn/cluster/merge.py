@@ -8,6 +8,7 @@ from fruitcnn.cluster.manifest import MODEL, Manifest
 from fruitcnn.cluster.parquet_rows import ParquetRows, binary
 from fruitcnn.cluster.parts import is_own, opened_part, part_counts, part_file, parts_there
 from fruitcnn.errors import UsageError
+from fruitcnn.identify.request import FORMATS
 from fruitcnn.identify.results import Identification, Rejection
 from fruitcnn.identify.rows import write_rows
 from fruitcnn.identify.writers import ROW_FORMATS
@@ -17,7 +18,6 @@ from fruitcnn.progress import Progress
 from fruitcnn.wording import counted
 
 # What an output's ending asks for.
-_FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 
 
 def merge(folder: Path, output: Path, *, force: bool = False) -> int:
@@ -27,9 +27,9 @@ def merge(folder: Path, output: Path, *, force: bool = False) -> int:
     .ndjson and .parquet, for an output that exists, unless `force`, and for one that is a file of the folder's own;
     DatasetError for a damaged part.
     """
-    format = _FORMATS.get(output.suffix.lower())
+    format = FORMATS.get(output.suffix.lower())
     if format is None:
-        raise UsageError("does not say a format", value=output, remedy=f"end it in one of {', '.join(_FORMATS)}")
+        raise UsageError("does not say a format", value=output, remedy=f"end it in one of {', '.join(FORMATS)}")
     manifest = Manifest.read(folder)
     ranges = list(manifest.names.ranges())
     there = parts_there(folder)

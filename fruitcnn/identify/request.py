@@ -5,6 +5,8 @@ from pathlib import Path
 
 # The format of --format that is no text.
 PARQUET = "parquet"
+# What the ending of an output's name asks for.
+FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": PARQUET}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
