@@ -64,7 +64,7 @@ def _check_views(model: keras.Model, config: Config, size: int) -> None:
     try:
         TorchForward(model).eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, ValueError) as error:
-        problem = f"{config.model.architecture} takes pictures of {config.data.size} px and no others"
+        problem = f"{config.model.architecture} of {config.data.size} px takes no views of {size} px"
         raise ConfigError(problem, value="train.view_size", remedy="leave it out") from error
 
 

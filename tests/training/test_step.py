@@ -190,7 +190,7 @@ def test_a_network_learns_from_views_of_the_size_that_the_recipe_names(drawn: Pa
 
 def test_views_of_a_size_that_the_network_can_t_take_are_refused(drawn: Path) -> None:
     config = load_config("simple_cnn", [*SETTINGS, "train.view_size=24"], data=drawn)
-    with pytest.raises(ConfigError, match=r"train\.view_size: simple_cnn takes pictures of 32 px and no others"):
+    with pytest.raises(ConfigError, match=r"train\.view_size: simple_cnn of 32 px takes no views of 24 px"):
         starting_model(config, dataset_of(config))
 
 
