@@ -88,7 +88,7 @@ class Album:
     def _small(self, key: Key) -> Image.Image | ImageError:
         try:
             with opened(self._paths[key], at_least=SCALED_MARGIN * self._identifier.card.size) as picture:
-                return picture.thumbnail(_SIDE)
+                return small_picture(b"", picture)
         except ImageError as error:
             return error
 
