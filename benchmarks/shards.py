@@ -1,6 +1,6 @@
 """What parts cost: pictures a second of CPU, against a plain identify; and the time to the first part.
 
-    python benchmarks/shards.py [--pictures 600] [--rounds 3] [--model fruits-small]
+    python benchmarks/shards.py [--pictures 2048] [--rounds 3] [--model fruits-small]
 
 Both identify the same pictures of 160 pixels: a plain `identify` to CSV, and Dask's workers to parts. Others use the
 machine, so what is compared is CPU time, of the command and all its workers, without what starting takes: the same
@@ -21,7 +21,8 @@ import numpy as np
 from compare import in_turn, show_ratio
 from PIL import Image
 
-PER_PART = 64
+# The default is 4,096, and would take minutes: so many are enough for what a task costs not to count.
+PER_PART = 256
 
 
 def draw(folder: Path, count: int) -> Path:
@@ -63,7 +64,7 @@ def first_part(words: list[str], folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=600)
+    parser.add_argument("--pictures", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="fruits-small")
     arguments = parser.parse_args()

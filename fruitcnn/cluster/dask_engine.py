@@ -27,6 +27,12 @@ from fruitcnn.errors import FruitcnnError, UsageError, system_error
 _TASKS_A_THREAD = 2
 # How many times a task's worker may die before the task is looked into.
 _FAILURES = 1
+# Nobody looks at what Dask's own watching would find of these processes, which takes a tenth of the workers' time.
+_UNWATCHED = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "2s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
 _PIECES = 16
 # How many times a part is looked into that goes on ending its worker.
 _ROUNDS = 3
@@ -83,7 +89,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
         },
     }
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": _FAILURES}),
+        dask.config.set({"distributed.scheduler.allowed-failures": _FAILURES, **_UNWATCHED}),
         SpecCluster(
             scheduler={"cls": QuietScheduler, "options": {**node, "port": 0, "dashboard": False}},
             workers=dict.fromkeys(range(workers), worker),
