@@ -85,7 +85,7 @@ def enough(
 
     check_kind(data)
     require_extras("features")
-    from fruitcnn.features.enough import describe
+    from fruitcnn.evaluation.enough import describe
     from fruitcnn.features.enough import enough as measure
 
     for line in describe(measure(data)):

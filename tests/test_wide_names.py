@@ -9,10 +9,10 @@ import pytest
 
 from fruitcnn import cells, load_config
 from fruitcnn.dataset.records import TEST, TRAIN, Dataset, Record
+from fruitcnn.evaluation.enough import Enough, describe
 from fruitcnn.evaluation.measured import measure
 from fruitcnn.evaluation.sample import Sample
 from fruitcnn.evaluation.text import metrics_lines
-from fruitcnn.features.enough import Enough, describe
 from fruitcnn.identify.catalogue import list_models
 from fruitcnn.runs.summary import describe_beginning
 from fruitcnn.terminal import wrapped

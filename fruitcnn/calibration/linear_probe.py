@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fruitcnn.arrays import BoolArray, Float32Array, IntArray
-from fruitcnn.calibration.minimize import Float64Array, minimize_all
+from fruitcnn.calibration.minimize import FLAT, Float64Array, minimize_all
 from fruitcnn.calibration.softmax import log_softmax
 
 
@@ -70,10 +70,13 @@ class Part(NamedTuple):
     penalty: float
 
 
-def fit_heads(features: Float32Array, targets: IntArray, parts: Sequence[Part], *, classes: int) -> list[Head]:
+def fit_heads(
+    features: Float32Array, targets: IntArray, parts: Sequence[Part], *, classes: int, flat: float = FLAT
+) -> list[Head]:
     """A layer for each part of the pictures, as `fit_head` fits one to it. The parts' features are of one scale.
 
-    Several at once: the features are then read once a step for all of them, which takes more time than the rest.
+    Several at once: the features are then read once a step for all of them, which takes more time than the rest. flat:
+    the slope of the loss at which a layer is fitted.
     """
     rows = features.astype(np.float64)
     centre, scale = rows.mean(0), float(rows.std(ddof=1)) or 1.0
@@ -85,7 +88,7 @@ def fit_heads(features: Float32Array, targets: IntArray, parts: Sequence[Part], 
     for first in range(0, len(parts), at_once):
         some = parts[first : first + at_once]
         starts = np.zeros((len(some), rows.shape[1] + 1, classes))
-        for weights in minimize_all(_Losses.of(features, rows, targets, some, scale), starts):
+        for weights in minimize_all(_Losses.of(features, rows, targets, some, scale), starts, flat=flat):
             kernel = (weights[:-1] if basis is None else basis @ weights[:-1]) / scale
             heads.append(Head(kernel.astype(np.float32), (weights[-1] - centre @ kernel).astype(np.float32)))
     return heads

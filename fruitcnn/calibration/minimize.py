@@ -23,7 +23,7 @@ _DESCENT, _SLOPE = 1e-4, 0.9
 # Steps whose curvature is remembered.
 _MEMORY = 20
 # A gradient that is smaller than this is the optimum: of 1,300 pictures' logits 2e-5 from where it vanishes.
-_FLAT = 3e-8
+FLAT = 3e-8
 
 
 def minimize(loss: LossAndGradient, start: Float64Array, *, steps: int = 500) -> Float64Array:
@@ -39,12 +39,15 @@ def minimize(loss: LossAndGradient, start: Float64Array, *, steps: int = 500) ->
     return minimize_all(losses, start[np.newaxis], steps=steps)[0]
 
 
-def minimize_all(losses: LossesAndGradients, starts: Float64Array, *, steps: int = 500) -> list[Float64Array]:
+def minimize_all(
+    losses: LossesAndGradients, starts: Float64Array, *, steps: int = 500, flat: float = FLAT
+) -> list[Float64Array]:
     """The same for K functions, which are asked together: each from one of `starts` [K, ...].
 
-    losses: values [L] and gradients [L, ...] of the functions with the numbers [L], at points [L, ...].
+    losses: values [L] and gradients [L, ...] of the functions with the numbers [L], at points [L, ...]. flat: the
+    slope, in any direction, at which a search has arrived.
     """
-    searches = [_search(start.astype(np.float64).ravel(), steps) for start in starts]
+    searches = [_search(start.astype(np.float64).ravel(), steps, flat) for start in starts]
     points = {number: next(search) for number, search in enumerate(searches)}
     found: dict[int, Float64Array] = {}
     while points:
@@ -61,11 +64,11 @@ def minimize_all(losses: LossesAndGradients, starts: Float64Array, *, steps: int
     return [found[number].reshape(starts.shape[1:]) for number in range(len(starts))]
 
 
-def _search(point: Float64Array, steps: int) -> _Search[Float64Array]:
+def _search(point: Float64Array, steps: int, flat: float) -> _Search[Float64Array]:
     value, gradient = yield point
     pairs: collections.deque[_Pair] = collections.deque(maxlen=_MEMORY)
     for _ in range(steps):
-        if np.abs(gradient).max() <= _FLAT:
+        if np.abs(gradient).max() <= flat:
             break
         direction = _direction(gradient, pairs)
         found = yield from _search_line(point, value, gradient, direction)

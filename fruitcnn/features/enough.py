@@ -1,74 +1,26 @@
-"""The whole of `fruitcnn dataset enough`: how much more pictures would help, and of which class."""
+"""The learning curve of a last layer on the shipped network's features: of a data set, or of a run that has them."""
 
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from fruitcnn import cells
-from fruitcnn.arrays import FloatArray
+from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.fold_heads import PENALTY
-from fruitcnn.calibration.learning_curve import REACH, Forecast, LearningCurve, measure_curve
+from fruitcnn.calibration.learning_curve import measure_curve
 from fruitcnn.config import HeadConfig, load_config
 from fruitcnn.dataset.records import group_numbers
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
+from fruitcnn.evaluation.enough import FEWEST, Enough
 from fruitcnn.features.backbone import shipped_backbone
 from fruitcnn.features.extractor import Extractor
+from fruitcnn.progress import part
 from fruitcnn.recipes import DEFAULT
-from fruitcnn.terminal import printable
-from fruitcnn.wording import counted
+from fruitcnn.runs.run import Run
 
-# Forecasts from fewer pictures, or fewer mistakes, were wrong as often as right.
-FEWEST, FEWEST_MISTAKES = 200, 5
-_TIMES = (1, 2, REACH)
-
-
-@dataclasses.dataclass(frozen=True)
-class Enough:
-    """What is known of a set.
-
-    count: its pictures. curve: its measured learning curve. overall: forecasts of the error with as many pictures as
-    there are, twice and three times as many; by_label: the same of each class that has mistakes enough. Both are empty
-    where there are too few pictures to say.
-    """
-
-    labels: list[str]
-    count: int
-    curve: LearningCurve
-    overall: list[Forecast]
-    by_label: dict[str, list[Forecast]]
-
-    @classmethod
-    def of(cls, labels: list[str], curve: LearningCurve) -> "Enough":
-        """Make the forecasts."""
-        count = len(curve.targets)
-        pictures: FloatArray = count * np.array(_TIMES, np.float64)
-        known = count >= FEWEST and curve.mistakes() >= FEWEST_MISTAKES
-        by_label = {
-            label: curve.forecasts(pictures, number)
-            for number, label in enumerate(labels)
-            if known and curve.mistakes(number) >= FEWEST_MISTAKES
-        }
-        return cls(labels, count, curve, curve.forecasts(pictures) if known else [], by_label)
-
-    @property
-    def reason(self) -> str:
-        """Why there is no forecast; "" where there is one."""
-        if self.overall:
-            return ""
-        if self.count < FEWEST:
-            return f"of {self.count:,} pictures no forecast can be made: of fewer than {FEWEST} it would be a guess"
-        few = counted(self.curve.mistakes(), "picture", "pictures")
-        most = f"{self.curve.sizes[-1]:,} of them"
-        return f"what had learned from {most} was wrong on {few} alone: too few to see how their number falls"
-
-    @property
-    def most_helped(self) -> str:
-        """The class whose error would fall most with twice the pictures; "" where that is not known."""
-        gains = {label: found[0].value - found[1].value for label, found in self.by_label.items()}
-        return max(gains, key=gains.__getitem__) if gains else ""
+# Of a run, whose report shows the curve beside all else: its range is a third wider than that of ten.
+_REPETITIONS = 3
 
 
 def enough(data: Path) -> Enough:
@@ -84,40 +36,34 @@ def enough(data: Path) -> Enough:
     extractor = Extractor(shipped_backbone(size))
     features = extractor.features(dataset.rows(pictures, size))
     targets = np.array([dataset.labels.index(record.label) for record in pictures])
-    groups = group_numbers(pictures)
     curve = measure_curve(
-        features, targets, groups, classes=len(dataset.labels), penalty=head.penalty or PENALTY, seed=config.seed
+        features,
+        targets,
+        group_numbers(pictures),
+        classes=len(dataset.labels),
+        penalty=head.penalty or PENALTY,
+        seed=config.seed,
     )
     return Enough.of(dataset.labels, curve)
 
 
-def describe(found: Enough) -> Iterator[str]:
-    """The lines for people."""
-    yield f"{found.count:,} pictures of {len(found.labels)} classes"
-    yield f"  {'learned from':>12}  wrong answers to the others"
-    yield from (
-        f"  {size:>12,}  {error:6.1%}"
-        for size, error in zip(found.curve.sizes.tolist(), found.curve.errors().tolist(), strict=True)
-    )
-    if found.reason:
-        yield found.reason
-        return
-    yield "forecast, with the range that four of five such forecasts keep:"
-    yield from (
-        f"  {times * found.count:>12,}  {_shown(one)}{'' if times > 1 else '  as many as there are'}"
-        for times, one in zip(_TIMES, found.overall, strict=True)
-    )
-    yield f"  of more than {REACH * found.count:,} nobody knows: beyond {REACH} times the pictures such forecasts fail"
-    yield "by class, now and with twice the pictures:"
-    width = max(cells.width(printable(label)) for label in found.labels)
-    for label in found.labels:
-        of_it = found.by_label.get(label)
-        yield f"  {cells.padded(printable(label), width)}  " + (
-            f"{_shown(of_it[0])}  ->  {_shown(of_it[1])}" if of_it else "too few mistakes to say"
+def run_enough(run: Run, features: Mapping[str, Float32Array], *, penalty: float) -> Enough | None:
+    """The same of all pictures of a run, for its report; None without one, and of too few pictures for a forecast.
+
+    features: [M, D] by split, in the order of the data set.
+    """
+    dataset = run.dataset
+    pictures = [record for split in dataset.splits for record in dataset.in_split(split)]
+    if not run.hooks.export or len(pictures) < FEWEST:
+        return None
+    with part("measuring the learning curve", share=0.3):
+        curve = measure_curve(
+            np.concatenate([features[split] for split in dataset.splits]),
+            np.concatenate([dataset.targets(split) for split in dataset.splits]),
+            group_numbers(pictures),
+            classes=len(dataset.labels),
+            penalty=penalty,
+            repetitions=_REPETITIONS,
+            seed=run.config.seed,
         )
-    if found.most_helped:
-        yield f"more pictures would help {found.most_helped} most"
-
-
-def _shown(one: Forecast) -> str:
-    return f"{one.value:6.1%} ({one.low:.1%} to {one.high:.1%})"
+        return Enough.of(dataset.labels, curve)

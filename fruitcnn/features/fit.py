@@ -17,6 +17,7 @@ from fruitcnn.dataset.store import PixelRows
 from fruitcnn.export.gate import Gate
 from fruitcnn.features.answer_graph import answer_graph
 from fruitcnn.features.backbone import backbone_id, shipped_backbone
+from fruitcnn.features.enough import run_enough
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.features.kept import KeptFeatures
 from fruitcnn.features.source import FeaturesSource, output_shapes
@@ -64,7 +65,7 @@ def _fit(backbone: onnx.ModelProto, extractor: Extractor, run: Run) -> None:
         fitted, calibration = calibrate_head(known, views, dataset, folds, settings, seed=config.seed)
     network = FeaturesNetwork(backbone, extractor, fitted.heads)
     answers = {split: network.answers(found, calibration.temperature) for split, found in features.items()}
-    write_results(Trained(network, calibration, answers), run)
+    write_results(Trained(network, calibration, answers, enough=run_enough(run, features, penalty=fitted.penalty)), run)
 
 
 def passes(run: Run) -> int:

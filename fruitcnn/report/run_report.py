@@ -9,6 +9,7 @@ from pathlib import Path
 from fruitcnn import checkpoint
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION, Record
 from fruitcnn.evaluation.album import Album, key_of
+from fruitcnn.evaluation.enough import Enough
 from fruitcnn.evaluation.evaluation import Evaluation, few_training_pictures, one_answer, promised_refusals
 from fruitcnn.evaluation.measured import Metrics
 from fruitcnn.evaluation.predictions import HELD_OUT, Predictions
@@ -24,13 +25,14 @@ def write_run_report(
     data: Path,
     listing: list[Record],
     chose_epoch: bool,
+    enough: Enough | None = None,
 ) -> None:
     """Write report.html of a run whose model.onnx is in `folder`; only pictures that the page shows are opened.
 
     predictions: of all splits. metrics: by split; the page shows those of the test split, or of the validation split
     where there is none, or else the training pictures by models that had not met them. data, listing: the whole set.
     Labels of all pictures are looked at that have an answer by a model which has not learned from them. chose_epoch:
-    whether the validation split did.
+    whether the validation split did. enough: what more pictures would bring, where that was measured.
     """
     identifier = Identifier.load(folder, many=True)
     split = next(name for name in (TEST, VALIDATION, HELD_OUT) if name in metrics)
@@ -60,6 +62,7 @@ def write_run_report(
             data=data,
             listing=listing,
             unseen=not_learned_from(predictions),
+            enough=enough,
         )
 
 

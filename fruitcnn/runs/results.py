@@ -105,7 +105,9 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
     if config.data.path is not None and run.hooks.export:
         chose = config.head is None and config.train.best != "last"
         data, listing = Path(config.data.path), run.dataset.listed
-        write_run_report(folder, predictions, evaluated.metrics, data=data, listing=listing, chose_epoch=chose)
+        write_run_report(
+            folder, predictions, evaluated.metrics, data=data, listing=listing, chose_epoch=chose, enough=trained.enough
+        )
     summary = {"temperature": evaluated.calibration.temperature}
     if trained.epoch is not None:
         _write_epochs(trained.rows, trained.epoch, evaluated, run)

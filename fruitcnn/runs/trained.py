@@ -6,6 +6,7 @@ from typing import Protocol
 from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.held_out import Answers, Calibration
 from fruitcnn.card import ModelCard
+from fruitcnn.evaluation.enough import Enough
 from fruitcnn.export.gate import Gate
 from fruitcnn.export.source import TrainedSource
 from fruitcnn.image import Pixels
@@ -41,6 +42,7 @@ class Trained:
     """A network that has learned, its calibration, and its answers to every split.
 
     epoch: that its weights are of; None where the last layer was fitted at once. rows: of metrics.csv, none then.
+    enough: what more pictures would bring, where that was measured.
     """
 
     network: Network
@@ -48,3 +50,4 @@ class Trained:
     answers: dict[str, Answers]
     epoch: int | None = None
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    enough: Enough | None = None

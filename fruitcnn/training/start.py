@@ -14,6 +14,7 @@ from fruitcnn.dataset.store import PixelRows
 from fruitcnn.errors import ConfigError
 from fruitcnn.export.onnx_graph import to_onnx
 from fruitcnn.features.backbone import named_backbone
+from fruitcnn.features.enough import run_enough
 from fruitcnn.features.extractor import Extractor
 from fruitcnn.model import TorchForward, build_model, features_model, has_features, keras
 from fruitcnn.model.keras_graph import operation_of
@@ -83,13 +84,15 @@ def fit_head_only(model: keras.Model, run: Run) -> Trained:
     last = fitted.heads.mean
     operation_of(model.outputs[0]).set_weights([last.kernel, last.bias])
     others = [split for split in dataset.splits if split != TRAIN]
-    by_split = {split: _features(extractor, dataset.pixels(split, config.data.size)) for split in others}
+    by_split = {TRAIN: features}
+    by_split |= {split: _features(extractor, dataset.pixels(split, config.data.size)) for split in others}
     temperature = calibration.temperature
     answers = {
         split: Answers(found, last.logits(found), fitted.heads.probabilities(found, temperature))
-        for split, found in {TRAIN: features, **by_split}.items()
+        for split, found in by_split.items()
     }
-    return Trained(KerasNetwork(model, fitted.heads, named_backbone(graph)), calibration, answers)
+    network = KerasNetwork(model, fitted.heads, named_backbone(graph))
+    return Trained(network, calibration, answers, enough=run_enough(run, by_split, penalty=fitted.penalty))
 
 
 def _training_features(

@@ -1,53 +1,15 @@
-"""What `fruitcnn dataset enough` says: forecasts where there is something to go by, and why there is none elsewhere."""
+"""The learning curve of a data set, by its command, and of a run, in its report."""
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from fruitcnn.calibration.learning_curve import LearningCurve
-from fruitcnn.features.enough import Enough, describe
-from tests.calibration.test_learning_curve import drawn_curve
+import fruitcnn
+from dataset.drawing.draw import draw_dataset
+from fruitcnn.calibration.learning_curve import measure_curve
+from fruitcnn.evaluation.enough import Enough
+from fruitcnn.features.kept import KeptFeatures
 from tests.conftest import Run
-
-LABELS = ["plum", "pear"]
-
-
-def test_forecasts_go_to_three_times_the_pictures_and_name_the_class_that_gains_most() -> None:
-    curve = drawn_curve(-0.5, seed=4)
-    # Half of what is wrong of the first class is taken back.
-    fewer = curve.wrong & ((curve.targets == 1) | (np.arange(400) % 4 == 0))
-    found = Enough.of(LABELS, LearningCurve(curve.sizes, curve.tested, fewer, curve.targets, curve.groups))
-    assert found.most_helped == "pear" and found.reason == "" and set(found.by_label) == set(LABELS)
-    now, twice, thrice = found.overall
-    assert now.value > twice.value > thrice.value
-    text = "\n".join(describe(found))
-    assert "    1,200  " in text and "of more than 1,200 nobody knows" in text
-    assert "more pictures would help pear most" in text and text.count("->") == 2
-
-
-@pytest.mark.parametrize(
-    ("count", "right", "reason"), [(150, 0, "of 150 pictures"), (400, 396, " was wrong on 3 pictures alone")]
-)
-def test_no_forecast_is_made_of_too_few(count: int, right: int, reason: str) -> None:
-    curve = drawn_curve(-0.5, seed=4, count=count)
-    # Each of the others is wrong once.
-    wrong = curve.wrong & (np.arange(count) >= right)
-    if right:
-        wrong[:, -1] |= curve.tested[:, -1] & (np.arange(count) >= right)
-    found = Enough.of(LABELS, LearningCurve(curve.sizes, curve.tested, wrong, curve.targets, curve.groups))
-    assert found.overall == [] and found.by_label == {} and reason in found.reason
-    *_, last = describe(found)
-    assert last == found.reason
-
-
-def test_a_class_of_few_mistakes_is_not_forecast() -> None:
-    curve = drawn_curve(-0.5, seed=6)
-    found = Enough.of(
-        LABELS,
-        LearningCurve(curve.sizes, curve.tested, curve.wrong & (curve.targets == 0), curve.targets, curve.groups),
-    )
-    assert set(found.by_label) == {"plum"} and "pear  too few mistakes to say" in "\n".join(describe(found))
 
 
 def test_the_command_measures_a_folder(cli: Run, drawn: Path, tmp_path: Path) -> None:
@@ -62,3 +24,41 @@ def test_the_command_measures_a_folder(cli: Run, drawn: Path, tmp_path: Path) ->
     done = cli("dataset", "enough", few)
     assert done.returncode == 1 and "fewer than five pictures of grape" in done.stderr
     assert cli("dataset", "enough", "nowhere").returncode == 1
+
+
+def test_a_report_says_what_more_pictures_would_bring(drawn: Path, tmp_path: Path) -> None:
+    # Labels by chance: whatever is learned from is wrong often enough.
+    draw_dataset(tmp_path / "set", per_class=67, size=32, seed=3)
+    listed = [f"{path},{'plum' if number % 2 else 'pear'}" for number, path in enumerate(_pictures(tmp_path / "set"))]
+    assert len(listed) == 201
+    data = tmp_path / "chance.csv"
+    data.write_text("\n".join(["file,label", *listed]) + "\n")
+    settings = {"size": 32, "penalty": 5.0, "keep_features": True, "near_duplicates": "off"}
+    run = fruitcnn.train(data, name=tmp_path / "chance", **settings)
+    kept = KeptFeatures.load(run.folder)
+    targets = np.array([["pear", "plum"].index(label) for label in kept.labels.tolist()])
+    curve = measure_curve(
+        kept.features,
+        targets,
+        kept.groups,
+        classes=2,
+        penalty=5.0,
+        repetitions=3,
+        seed=run.identifier.card.provenance["seed"],
+    )
+    expected = Enough.of(["pear", "plum"], curve)
+    page = run.report.read_text(encoding="utf-8")
+    section = page[page.index('<section id="more"') :].partition("</section>")[0]
+    assert "parts of all 201 pictures" in section and "<code>fruitcnn dataset enough chance.csv</code>" in section
+    assert all(f"{error:.1%} from {size:,}" in section for size, error in expected.measured)
+    rows = [expected.overall, *expected.by_label.values()]
+    assert len(rows) == 3 and all(
+        f"{one.value:.1%} <small>{one.low * 100:.1f} to {one.high:.1%}" in section for row in rows for one in row
+    )
+    assert f"More pictures would help {expected.most_helped} most. Of more than 603 nobody knows" in section
+    few = fruitcnn.train(drawn, name=tmp_path / "few", size=32)
+    assert 'id="more"' not in few.report.read_text(encoding="utf-8")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/*.jpg"))
