@@ -181,8 +181,11 @@ def unit(features: Float32Array) -> Float32Array:
 
 def _k_means(rows: Float32Array, count: int, rng: np.random.Generator) -> Float32Array:
     centres = rows[rng.choice(len(rows), count, replace=False)]
+    nearest = np.full(len(rows), -1)
     for _ in range(25):
-        nearest = (rows @ centres.T).argmax(axis=1)
+        before, nearest = nearest, (rows @ centres.T).argmax(axis=1)
+        if np.array_equal(nearest, before):
+            break
         # A centre that lost all its rows stays where it was.
         sums = np.stack([rows[nearest == k].sum(0) if (nearest == k).any() else centres[k] for k in range(count)])
         centres = unit(sums)
