@@ -10,12 +10,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fruitcnn.dataset.duplicates import NEAR
 from fruitcnn.dataset.hashes import perceptual_hashes
+from fruitcnn.dataset.known import KnownPictures
 from fruitcnn.dataset.records import TRAIN
 from fruitcnn.dataset.saved_split import NAMES
+from fruitcnn.dataset.second_look import LOOK_SIZE
 from fruitcnn.errors import DatasetError
 from fruitcnn.image import Picture
 from fruitcnn.regular_files import open_regular
@@ -26,11 +26,11 @@ SAME, NEARLY = "training pictures of the model", "near-duplicates of its trainin
 
 @dataclasses.dataclass(frozen=True)
 class TrainingPictures:
-    """Pictures that a run has used: how many of each label, the sha256 of their files, their perceptual hashes [M]."""
+    """Pictures that a run has used: how many of each label, the sha256 of their files, and those that have a hash."""
 
     counts: collections.Counter[str]
     sha256: frozenset[str]
-    hashes: NDArray[np.uint64]
+    hashed: KnownPictures
 
 
 def training_pictures(split_csv: Path, *, splits: Collection[str] = (TRAIN,)) -> TrainingPictures | None:
@@ -42,11 +42,11 @@ def training_pictures(split_csv: Path, *, splits: Collection[str] = (TRAIN,)) ->
         with open_regular(split_csv) as file:
             text = io.TextIOWrapper(file, encoding="utf-8", errors=NAMES, newline="")
             rows = [row for row in csv.DictReader(text, strict=True) if row["split"] in splits]
-            hashes = [_hash(row["hash"]) for row in rows if row.get("hash")]
+            hashed = [(_hash(row["hash"]), row["sha256"]) for row in rows if row.get("hash")]
             return TrainingPictures(
                 collections.Counter(row["label"] for row in rows),
                 frozenset(row["sha256"] for row in rows),
-                np.array(hashes, np.uint64),
+                KnownPictures(np.array([one for one, _ in hashed], np.uint64), [name for _, name in hashed]),
             )
     except FileNotFoundError:
         return None
@@ -68,12 +68,10 @@ def likeness(data: bytes, picture: Picture, training: TrainingPictures) -> str:
     """
     if hashlib.sha256(data).hexdigest() in training.sha256:
         return SAME
-    if not len(training.hashes):
+    if not len(training.hashed.hashes):
         return ""
-    # A picture, or its mirror image.
-    hashes = np.array(perceptual_hashes(picture.rgb()), np.uint64)
-    bits = np.bitwise_count(training.hashes[:, None] ^ hashes)
-    return NEARLY if bits.min() <= NEAR else ""
+    found = training.hashed.nearly(perceptual_hashes(picture.rgb()), lambda: picture.pixels(LOOK_SIZE))
+    return "" if found is None else NEARLY
 
 
 def leak_warnings(found: collections.Counter[str]) -> tuple[str, ...]:

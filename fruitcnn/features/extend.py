@@ -1,13 +1,15 @@
 """Adding the pictures of an earlier run, of which only features are kept, to a data set of new ones."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from fruitcnn.config import Config
-from fruitcnn.dataset.duplicates import duplicate_groups
+from fruitcnn.dataset.known import KnownPictures
 from fruitcnn.dataset.labels import check_distinct
 from fruitcnn.dataset.records import Dataset, Record
+from fruitcnn.dataset.second_look import LOOK_SIZE
 from fruitcnn.errors import ConfigError
 from fruitcnn.features.kept import KeptFeatures
 from fruitcnn.listing import natural_key
@@ -38,7 +40,7 @@ def extended(dataset: Dataset, kept: KeptFeatures, name: str) -> Dataset:
     labels = sorted({*dataset.labels, *(str(kept.labels[row]) for row in rows)}, key=natural_key)
     check_distinct(labels, value=name)
     old = _records(kept, rows, taken={record.file for record in dataset.records}, name=name)
-    records = [*_beside(dataset.records, old), *old]
+    records = [*_beside(dataset, old), *old]
     twice = len(kept.sha256) - len(rows)
     known = "is known by its" if len(rows) == 1 else "are known by their"
     report = f"{counted(len(rows), 'picture', 'pictures')} of {name} {known} features alone"
@@ -75,16 +77,19 @@ def _records(kept: KeptFeatures, rows: list[int], *, taken: set[str], name: str)
     return found
 
 
-def _beside(records: list[Record], old: list[Record]) -> list[Record]:
-    """The new records, those that are nearly kept ones in their group and on their side of the split."""
-    good = [index for index, record in enumerate(records) if not record.error]
-    together = [*(records[index] for index in good), *old]
-    groups = duplicate_groups(np.array([record.hashes for record in together], np.uint64))
-    first_old: dict[tuple[int, str], Record] = {}
-    for record, group in zip(old, groups[len(good) :].tolist(), strict=True):
-        first_old.setdefault((group, record.label), record)
-    found = list(records)
-    for index, group in zip(good, groups.tolist(), strict=False):
-        if (like := first_old.get((group, records[index].label))) is not None:
-            found[index] = dataclasses.replace(records[index], split=like.split, group=like.group)
-    return found
+def _beside(dataset: Dataset, old: list[Record]) -> list[Record]:
+    """The new records, those that are nearly kept ones, with their groups, in theirs and on their side of the split."""
+    known = KnownPictures(np.array([record.hashes[0] for record in old], np.uint64), [one.sha256 for one in old])
+    labels = np.array([record.label for record in old])
+    like: dict[tuple[str | None, str], Record] = {}
+    pictures = dataset.pictures
+    looks = dataset.rows(pictures, LOOK_SIZE)
+    for index, record in enumerate(pictures):
+        found = known.nearly(record.hashes, functools.partial(looks.__getitem__, index), labels == record.label)
+        if found is not None:
+            like.setdefault((record.group, record.label), old[found])
+    sides = ((record, like.get((record.group, record.label))) for record in dataset.records)
+    return [
+        record if one is None or record.error else dataclasses.replace(record, split=one.split, group=one.group)
+        for record, one in sides
+    ]

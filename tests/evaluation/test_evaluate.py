@@ -152,7 +152,7 @@ def test_what_was_trained_on_is_said(cli: Run, model: Path, data: Path) -> None:
 
 def test_near_duplicates_of_training_pictures_are_found(finished: Path, drawn: Path, tmp_path: Path) -> None:
     training = training_pictures(finished / checkpoint.SPLIT)
-    assert training is not None and len(training.hashes) == len(training.sha256) == training.counts.total()
+    assert training is not None and len(training.hashed.hashes) == len(training.sha256) == training.counts.total()
     with (finished / checkpoint.SPLIT).open() as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
     assert training.counts.total() == len(rows)
