@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fruitcnn.arrays import FloatArray, IntArray
-from fruitcnn.calibration.intervals import Interval, percentile_interval, resamples, wilson_interval
+from fruitcnn.calibration.intervals import Interval, f1_interval, percentile_interval, resamples, wilson_interval
 from fruitcnn.evaluation.metrics import METRICS, Metric
 from fruitcnn.evaluation.sample import Sample
 
@@ -90,11 +90,10 @@ def measure(sample: Sample, labels: Sequence[str]) -> Metrics:
     """Compute every metric of METRICS, with one bootstrap for all of them. labels: the names of the C classes."""
     values = {metric.key: metric.compute(sample) for metric in METRICS}
     drawn = [metric for metric in METRICS if metric.interval.interval is None and values[metric.key] is not None]
-    resampled, f1 = [], []
+    resampled = []
     for chosen in resamples(len(sample)):
         part = sample.resampled(chosen)
         resampled.append([metric.compute(part) for metric in drawn])
-        f1.append(part.f1)
     by_key = dict(zip((metric.key for metric in drawn), np.array(resampled, np.float64).T, strict=True))
     figures = {
         metric.key: Figure(metric, value, _interval(metric, sample, value, by_key.get(metric.key)))
@@ -105,7 +104,7 @@ def measure(sample: Sample, labels: Sequence[str]) -> Metrics:
     return Metrics(
         images=len(sample),
         figures=figures,
-        classes=_class_metrics(sample, labels, np.array(f1)),
+        classes=_class_metrics(sample, labels),
         confusion=confusion_matrix(sample).tolist(),
         refuse_below=below,
         refused=None if below is None else int((~(sample.scores >= below)).sum()),
@@ -128,12 +127,15 @@ def _interval(metric: Metric, sample: Sample, value: float, drawn: FloatArray | 
     method = metric.interval.interval
     if method is not None:
         return method(sample, value)
-    return percentile_interval(np.empty(0) if drawn is None else drawn)
+    low, high = percentile_interval(np.empty(0) if drawn is None else drawn)
+    if metric.interval.within is not None:
+        least, most = metric.interval.within(sample, value)
+        return min(low, least), max(high, most)
+    return low, high
 
 
-def _class_metrics(sample: Sample, labels: Sequence[str], drawn_f1: FloatArray) -> dict[str, ClassMetrics]:
-    """drawn_f1: of the resampled sets, [R, C]."""
-    counts = zip(labels, *(count.tolist() for count in sample.counts), drawn_f1.T, strict=True)
+def _class_metrics(sample: Sample, labels: Sequence[str]) -> dict[str, ClassMetrics]:
+    counts = zip(labels, *(count.tolist() for count in sample.counts), strict=True)
     return {
         label: ClassMetrics(
             precision=right / answered if answered else 0.0,
@@ -141,8 +143,8 @@ def _class_metrics(sample: Sample, labels: Sequence[str], drawn_f1: FloatArray) 
             recall=right / support if support else 0.0,
             recall_95=wilson_interval(right, support),
             f1=2 * right / (support + answered) if support + answered else 0.0,
-            f1_95=percentile_interval(drawn),
+            f1_95=f1_interval(right, support, answered),
             support=support,
         )
-        for label, right, support, answered, drawn in counts
+        for label, right, support, answered in counts
     }

@@ -10,7 +10,14 @@ from typing import Literal
 import numpy as np
 
 from fruitcnn.arrays import BoolArray, FloatArray, IntArray
-from fruitcnn.calibration.intervals import Interval, percentile_interval, resamples, wilson_interval
+from fruitcnn.calibration.intervals import (
+    Interval,
+    f1_interval,
+    mean_interval,
+    percentile_interval,
+    resamples,
+    wilson_interval,
+)
 from fruitcnn.evaluation.refusal import auroc
 from fruitcnn.evaluation.sample import Sample
 
@@ -23,12 +30,14 @@ class IntervalMethod:
     """How the range of a figure is made.
 
     interval: from the sample and the figure; None for the bootstrap over pictures. suffix: of its key in metrics.json.
-    words: what people read before it.
+    words: what people read before it. within: what the bootstrap's interval holds at least: of a sample without a
+    mistake all resamples are without one.
     """
 
     interval: Callable[[Sample, float], Interval] | None
     suffix: str = "95"
     words: str = ""
+    within: Callable[[Sample, float], Interval] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +139,24 @@ def outside_refused_at_95(sample: Sample) -> float | None:
     return float((sample.outside < np.quantile(sample.scores, 0.05)).mean())
 
 
+def _balanced_interval(sample: Sample, value: float) -> Interval:
+    """By the intervals of the recalls."""
+    right, support, _ = (count.tolist() for count in sample.counts)
+    there = [(one / all_, wilson_interval(one, all_)) for one, all_ in zip(right, support, strict=True) if all_]
+    return mean_interval(*zip(*there, strict=True))
+
+
+def _macro_f1_interval(sample: Sample, value: float) -> Interval:
+    """By the intervals of the classes, which it takes for independent: one mistake is of two classes."""
+    counts = (count.tolist() for count in sample.counts)
+    there = [
+        (2 * right / (support + answered), f1_interval(right, support, answered))
+        for right, support, answered in zip(*counts, strict=True)
+        if support + answered
+    ]
+    return mean_interval(*zip(*there, strict=True))
+
+
 def _auroc_interval(sample: Sample, value: float) -> Interval:
     """By resampling the labelled pictures and those of other things."""
     both = zip(resamples(len(sample)), resamples(len(sample.outside), seed=1), strict=True)
@@ -155,12 +182,14 @@ BOOTSTRAP = IntervalMethod(None)
 OF_ALL = proportion_of(len)
 _OF_ACCEPTED = proportion_of(lambda sample: int(_accepted(sample).sum()))
 _OF_OUTSIDE = proportion_of(lambda sample: len(sample.outside))
+_OF_RECALLS = IntervalMethod(_balanced_interval)
+_OF_F1 = IntervalMethod(None, within=_macro_f1_interval)
 _IF_PERFECT = IntervalMethod(calibration_error_if_perfect, "if_perfect", "if perfect: ")
 
 METRICS: list[Metric] = [
     Metric("accuracy", "accuracy", accuracy, OF_ALL, "higher", format=".2%"),
-    Metric("balanced_accuracy", "balanced accuracy", balanced_accuracy, BOOTSTRAP, "higher", format=".2%"),
-    Metric("macro_f1", "macro F1", macro_f1, BOOTSTRAP, "higher"),
+    Metric("balanced_accuracy", "balanced accuracy", balanced_accuracy, _OF_RECALLS, "higher", format=".2%"),
+    Metric("macro_f1", "macro F1", macro_f1, _OF_F1, "higher"),
     Metric("loss", "loss (NLL)", loss, BOOTSTRAP, "lower", (0.0, float("inf"))),
     Metric("calibration_error", "calibration error", calibration_error, _IF_PERFECT, "lower"),
     Metric("refusal.refused_share", "refused as unknown", refused_share, OF_ALL, "lower", format=".1%"),

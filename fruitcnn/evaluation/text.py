@@ -4,6 +4,7 @@ import collections
 from collections.abc import Iterator
 
 from fruitcnn import cells
+from fruitcnn.calibration.intervals import UNKNOWN
 from fruitcnn.dataset.remarks import damaged
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.measured import Metrics, shares_text
@@ -18,7 +19,8 @@ _CONFUSIONS = 10
 # Reasons why pictures could not be read, the most frequent first: all have their line on standard error.
 _ERRORS = 5
 METHODS = (
-    "Ranges are 95 % intervals: Wilson's for shares, the bootstrap (1,000 resamples, a fixed seed) for the rest; for "
+    "Ranges are 95 % intervals: Wilson's for shares and what is made of them, the bootstrap (1,000 resamples, a fixed "
+    "seed) for the rest; for "
     "the calibration error, what a perfectly calibrated model shows on as many pictures (1,000 simulations)."
 )
 
@@ -70,10 +72,11 @@ def _class_table(metrics: Metrics) -> Iterator[str]:
     yield f"{'':<{width}}  {'precision':<21}  {'recall':<21}  {'F1':<5}  support"
     for label, one in metrics.classes.items():
         shares = (
-            f"{value:>6.1%} {shares_text(interval):<14}"
+            f"{'-':>6} {'':<14}" if interval == UNKNOWN else f"{value:>6.1%} {shares_text(interval):<14}"
             for value, interval in ((one.precision, one.precision_95), (one.recall, one.recall_95))
         )
-        yield f"{cells.padded(printable(label), width)}  {'  '.join(shares)}  {one.f1:.3f}  {one.support:>7,}"
+        f1 = "-" if one.f1_95 == UNKNOWN else f"{one.f1:.3f}"
+        yield f"{cells.padded(printable(label), width)}  {'  '.join(shares)}  {f1:>5}  {one.support:>7,}"
 
 
 def _confusions(metrics: Metrics) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fruitcnn import __version__
+from fruitcnn.calibration.intervals import UNKNOWN
 from fruitcnn.card import ModelCard
 from fruitcnn.dataset.records import TRAIN, Record
 from fruitcnn.evaluation.album import Album
@@ -76,6 +77,7 @@ def write_report(
         "pictures": picture_pool(page.shown, evaluation.predictions, album),
         "recipe": _recipe_words(evaluation.card),
         "enough": enough,
+        "unknown": UNKNOWN,
         "data": data.name,
         "relabel": relabel_table(data, listing, list(page.labels), [row.file for row in suspects.rows]),
     }

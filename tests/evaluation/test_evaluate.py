@@ -91,7 +91,7 @@ def test_figures_and_files(cli: Run, model: Path, data: Path, outside: Path, tmp
         "true, answered: red green blue",
         "blue 0 1 2",
         "accuracy 87.50% 52.9 to 97.8%",
-        "balanced accuracy 88.89% 66.7 to 100.0%",
+        "balanced accuracy 88.89% 56.3 to 98.0%",
         f"macro F1 0.867 {ranges['macro_f1']}",
         f"loss (NLL) {found['loss']:.3f} {ranges['loss']}",
         "calibration error {:.3f} if perfect: {:.3f} to {:.3f}".format(
@@ -269,7 +269,17 @@ def test_many_classes_are_listed_by_their_confusions() -> None:
     rows += [Prediction(f"x{n}", "", labels[7], tuple(probabilities[3])) for n in range(2)]
     text = summary(Evaluation.of("m", card, "", Predictions(labels, tuple(rows))))
     assert "most confused (1 pair):\n     2  class 7" in text and "\x1b" not in text
-    assert measure(Sample.of(np.eye(2), np.array([0, 1])), ["a", "b"]).to_dict()["macro_f1_95"] == (1.0, 1.0)
+
+
+def test_a_few_pictures_without_a_mistake_are_no_certainty_and_a_class_without_any_has_no_figures() -> None:
+    found = measure(Sample.of(np.eye(3)[[0, 0, 0, 1, 1]], np.array([0, 0, 0, 1, 1])), ["a", "b", "none"])
+    # Of three pictures without a mistake a share of 0.44 is possible, of two one of 0.34 (Wilson).
+    for key in ("balanced_accuracy", "macro_f1"):
+        low, high = found.figures[key].interval
+        assert found[key] == high == 1 and 0.4 < low < 0.7, key
+    assert found.classes["a"].f1_95 == pytest.approx((2 * 0.4385 / 1.4385, 1.0), abs=1e-4)
+    table = list(metrics_lines(found))[:4]
+    assert table[3].split() == ["none", "-", "-", "-", "0"] and {len(line) for line in table} == {66}
 
 
 def test_a_label_that_the_model_does_not_know_is_named_with_those_that_it_knows() -> None:
