@@ -67,7 +67,13 @@ class Interruption(Callback):
             )
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Count the epochs before a resume."""
+        """Count the epochs before a resume, and take the signal back from Lightning.
+
+        Its handler talks to the other processes, wherever this one is just then: where some of them wait for each other
+        elsewhere, all wait for ever.
+        """
+        if signal.SIGTERM in self._before:
+            signal.signal(signal.SIGTERM, self._remember)
         self.done = self.before + trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:

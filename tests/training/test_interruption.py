@@ -82,6 +82,17 @@ def test_handlers_come_back_and_an_ignored_signal_stays_ignored() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
 
 
+def test_a_handler_that_the_trainer_brings_is_replaced_when_training_starts() -> None:
+    told: list[int] = []
+    with interruption() as stop:
+        signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+        stop.on_train_start(at(0), lightning.LightningModule())
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(InterruptedTrainingError):
+            stop.check()
+    assert told == []
+
+
 def test_another_thread_leaves_the_handlers_alone() -> None:
     found = []
 

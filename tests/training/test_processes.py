@@ -134,7 +134,7 @@ def test_a_stopped_training_by_several_says_it_once_and_one_goes_on(count: int, 
 def test_a_killed_process_ends_all_with_one_line(drawn: Path, tmp_path: Path) -> None:
     process = torchrun(2, "fruitcnn", "train", drawn, "-r", "quick", *SETTINGS, "--epochs", "200", cwd=tmp_path)
     run = tmp_path / "checkpoints" / "quick"
-    wait_for(lambda: len(epochs(run)) >= 1, process)
+    wait_for((run / LAST).exists, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     second = next(pid for pid in children if b"\0RANK=1\0" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes())
     os.kill(int(second), signal.SIGKILL)
