@@ -12,6 +12,7 @@ from fruitcnn.architectures import ARCHITECTURES, choices, is_choice
 from fruitcnn.errors import ConfigError
 from fruitcnn.overrides import apply_overrides, nearest, read_yaml, set_value, wrong_setting
 from fruitcnn.recipes import RECIPES, find_recipe
+from fruitcnn.setting_errors import words_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -245,7 +246,7 @@ def setting_keys() -> list[str]:
 def _readable(error: pydantic.ValidationError, path: Path, said: dict[str, str]) -> ConfigError:
     """The first mistake. said: settings over the file, by their keys."""
     first = error.errors()[0]
-    key, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+    key, message = ".".join(str(part) for part in first["loc"]), words_of(first)
     wrong = wrong_setting(key, said) if key else _wrong_together(message, path, said)
     value = wrong or path
     if first["type"] == "extra_forbidden":

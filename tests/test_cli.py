@@ -193,9 +193,9 @@ def test_mistakes_are_one_line(
         (("train", "one", "--recip", "quick"), 2, "--recip: no such option; did you mean --recipe?"),
         (("train", "one", "--learning-rate=0.1"), 2, "did you mean --set train.learning_rate=...?"),
         (("train", "one", "--train.ema", "0.9"), 2, "did you mean --set train.ema=...?"),
-        ((*train, str(drawn), "--size", "8"), 2, "fruitcnn: --size 8: Input should be greater than or equal to 16; "),
-        (("train", str(drawn), "--epochs", "0"), 2, "fruitcnn: --epochs 0: Input should be greater than or equal to 1"),
-        ((*train, str(drawn), "--set", "seed=-1"), 2, "fruitcnn: seed=-1: Input should be greater than or equal to 0"),
+        ((*train, str(drawn), "--size", "8"), 2, "fruitcnn: --size 8: must be at least 16; "),
+        (("train", str(drawn), "--epochs", "0"), 2, "fruitcnn: --epochs 0: must be at least 1"),
+        ((*train, str(drawn), "--set", "seed=-1"), 2, "fruitcnn: seed=-1: must be at least 0"),
         (
             ("train", str(drawn), "--set", "train.ema=0.9"),
             2,

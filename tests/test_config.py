@@ -71,15 +71,15 @@ def test_a_mistake_is_blamed_on_who_made_it(tmp_path: Path) -> None:
     both.write_text("data: {size: 32}\nmodel: {architecture: efficientnet_lite0}\nhead: {}\ntrain: {ema: 0.9}\n")
     together = "train and augment have no meaning"
     for recipe, overrides, told in [
-        ("features", {"epochs": 0}, "epochs=0: Input should be greater than or equal to 1; mend the value"),
-        ("features", {"train__epochs": "many"}, "train__epochs='many': Input should be a valid integer"),
-        ("features", ["train.epochs=0"], "train.epochs=0: Input should be greater than or equal to 1; mend the value"),
-        ("features", ["train={epochs: 0}"], "train={epochs: 0}: train.epochs: Input should be greater"),
+        ("features", {"epochs": 0}, "epochs=0: must be at least 1; mend the value"),
+        ("features", {"train__epochs": "many"}, "train__epochs='many': must be a whole number"),
+        ("features", ["train.epochs=0"], "train.epochs=0: must be at least 1; mend the value"),
+        ("features", ["train={epochs: 0}"], "train={epochs: 0}: train.epochs: must be at least 1"),
         ("features", ["train.epoch=0"], "train.epoch=0: unknown key 'train.epoch'; did you mean 'train.epochs'?"),
-        ("features", ["seed.deep=1"], "seed.deep=1: seed: Input should be a valid integer"),
+        ("features", ["seed.deep=1"], "seed.deep=1: seed: must be a whole number"),
         ("features", ["seed=1", "train.ema=0.5"], f"seed=1, train.ema=0.5: {together}"),
-        (own, ["seed=1"], f"{own}: train.epochs: Input should be greater than or equal to 1; mend the value"),
-        (own, ["train.epochs=-1"], "train.epochs=-1: Input should be greater"),
+        (own, ["seed=1"], f"{own}: train.epochs: must be at least 1; mend the value"),
+        (own, ["train.epochs=-1"], "train.epochs=-1: must be at least 1"),
         (both, ["seed=1"], f"{both}: {together}"),
     ]:
         with pytest.raises(ConfigError) as caught:
