@@ -29,7 +29,7 @@ _LOOKS = 64
 # often a picture is looked at in vain. Without that 20,000 drawings of one form would be 200 million pairs.
 _ALIKE, _PATIENCE = 64, 24
 # Correlation of the colours at 8 x 8, below which two pictures need no closer look.
-_COARSE, _LEAST_LIKENESS = 8, 0.85
+_COARSE, LEAST_LIKENESS = 8, 0.85
 
 
 class Looks(Protocol):
@@ -66,7 +66,7 @@ def _by_looks(hashes: NDArray[np.uint64], looks: Looks) -> IntArray:
     for one, other, mirrored in _worth_a_look(hashes, looks):
         alike = coarse.likeness(one, other, mirrored)
         # The likeliest first: what they join need not be looked at.
-        order = np.argsort(-alike, kind="stable")[: (alike >= _LEAST_LIKENESS).sum()]
+        order = np.argsort(-alike, kind="stable")[: (alike >= LEAST_LIKENESS).sum()]
         for part in np.split(order, range(_LOOKS, len(order), _LOOKS)):
             open_ = groups[one[part]] != groups[other[part]]
             open_ &= (vain[one[part]] < _PATIENCE) | (vain[other[part]] < _PATIENCE)
@@ -103,14 +103,17 @@ class _Coarse:
     def _read(self, wanted: IntArray) -> None:
         new = wanted[~self._is_known[wanted]]
         for part in np.split(new, range(_LOOKS, len(new), _LOOKS)) if len(new) else []:
-            pictures = self._looks[part]
-            cell = pictures.shape[1] // _COARSE
-            small = pictures.reshape(len(part), _COARSE, cell, _COARSE, cell, 3).mean((2, 4), dtype=np.float32)
-            small -= small.mean((1, 2, 3), keepdims=True)
-            length = np.sqrt((small**2).sum((1, 2, 3), keepdims=True))
-            # Of a picture without contrast nothing is known.
-            self._vectors[part] = np.where(length > 8 * _COARSE, small / np.maximum(length, 1), 0)
+            self._vectors[part] = coarse_vectors(self._looks[part])
         self._is_known[new] = True
+
+
+def coarse_vectors(pictures: Pixels) -> NDArray[np.float16]:
+    """Small pictures [K, S, S, 3] at 8 x 8, as unit vectors [K, 8, 8, 3]; 0 where there is no contrast to go by."""
+    cell = pictures.shape[1] // _COARSE
+    small = pictures.reshape(len(pictures), _COARSE, cell, _COARSE, cell, 3).mean((2, 4), dtype=np.float32)
+    small -= small.mean((1, 2, 3), keepdims=True)
+    length = np.sqrt((small**2).sum((1, 2, 3), keepdims=True))
+    return np.where(length > 8 * _COARSE, small / np.maximum(length, 1), 0).astype(np.float16)
 
 
 def _worth_a_look(hashes: NDArray[np.uint64], looks: Looks) -> Iterator[tuple[IntArray, IntArray, bool]]:

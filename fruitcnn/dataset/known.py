@@ -1,19 +1,20 @@
 """Pictures of which only hashes are at hand: whether a new one is nearly one of them."""
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.arrays import BoolArray
-from fruitcnn.dataset.duplicates import NEAR, WORTH_A_LOOK
+from fruitcnn.arrays import IntArray
+from fruitcnn.dataset.duplicates import LEAST_LIKENESS, NEAR, WORTH_A_LOOK, coarse_vectors
 from fruitcnn.dataset.second_look import LOOK_SIZE, are_same
 from fruitcnn.dataset.store import PixelStore
 from fruitcnn.image import Pixels
 
-# So many of the nearest hashes are looked at: of a fixed camera all are near.
-_LOOKS = 24
+# So many of the likeliest are looked at: of a fixed camera all are near.
+_LOOKS = 8
 
 
 class KnownPictures:
@@ -25,32 +26,51 @@ class KnownPictures:
 
     def __init__(self, hashes: NDArray[np.uint64], sha256: Sequence[str]) -> None:
         self.hashes, self._sha256 = hashes, sha256
+        # What is known of each: float16 [8, 8, 3], None where the cache has no picture; read once, when it is near.
+        self._coarse: dict[int, NDArray[np.float16] | None] = {}
+        self._lock = threading.Lock()
+
+    def nearly(self, hashes: tuple[int, int], look: Callable[[], Pixels]) -> int | None:
+        """The number of a known picture that a new one, or its mirror image, is nearly; None where there is none.
+
+        hashes: of the new picture and its mirror image; look: gives it at 64 x 64, uint8 [64, 64, 3].
+        """
+        bits = np.bitwise_count(self.hashes[:, np.newaxis] ^ np.array(hashes, np.uint64))  # [M, 2]
+        numbers, mirrored = np.nonzero(bits <= WORTH_A_LOOK)
+        if not len(numbers):
+            return None
+        coarse = [self._coarse_of(number) for number in numbers.tolist()]
+        has_look = np.array([one is not None for one in coarse])
+        once = look()
+        new = np.stack([once, once[:, ::-1]])
+        found = self._same(numbers[has_look], [one for one in coarse if one is not None], new[mirrored[has_look]])
+        if found is not None:
+            return found
+        by_hash = numbers[~has_look & (bits[numbers, mirrored] <= NEAR)]
+        return int(by_hash[0]) if len(by_hash) else None
+
+    def _same(self, numbers: IntArray, coarse: list[NDArray[np.float16]], new: Pixels) -> int | None:
+        """The first of known pictures [K] that is the new one, uint8 [K, 64, 64, 3] as it is or mirrored."""
+        if not len(numbers):
+            return None
+        alike = (np.stack(coarse).astype(np.float32) * coarse_vectors(new)).sum((1, 2, 3))
+        likeliest = np.argsort(-alike, kind="stable")[: min(_LOOKS, int((alike >= LEAST_LIKENESS).sum()))]
+        looks = {place: one for place in likeliest.tolist() if (one := self._look(int(numbers[place]))) is not None}
+        if not looks:
+            return None
+        same = are_same(np.stack(list(looks.values())), new[list(looks)])
+        return int(numbers[list(looks)[int(same.argmax())]]) if same.any() else None
+
+    def _coarse_of(self, number: int) -> NDArray[np.float16] | None:
+        with self._lock:
+            if number not in self._coarse:
+                look = self._look(number)
+                self._coarse[number] = None if look is None else coarse_vectors(look[np.newaxis])[0]
+            return self._coarse[number]
 
     @functools.cached_property
     def _store(self) -> PixelStore:
         return PixelStore([LOOK_SIZE])
-
-    def nearly(self, hashes: tuple[int, int], look: Callable[[], Pixels], among: BoolArray | None = None) -> int | None:
-        """The number of a known picture that a new one, or its mirror image, is nearly; None where there is none.
-
-        hashes: of the new picture and its mirror image; look: gives it at 64 x 64, uint8 [64, 64, 3]. among: bool [M],
-        those to compare it with.
-        """
-        bits = np.bitwise_count(self.hashes[:, np.newaxis] ^ np.array(hashes, np.uint64))  # [M, 2]
-        if among is not None:
-            bits[~among] = 64
-        numbers, mirrored = np.nonzero(bits <= WORTH_A_LOOK)
-        order = np.argsort(bits[numbers, mirrored], kind="stable")[:_LOOKS]
-        for number, side in zip(numbers[order].tolist(), mirrored[order].tolist(), strict=True):
-            known = self._look(number)
-            if known is None:
-                is_same = bool(bits[number, side] <= NEAR)
-            else:
-                new = look()[:, ::-1] if side else look()
-                is_same = bool(are_same(known[np.newaxis], new[np.newaxis])[0])
-            if is_same:
-                return int(number)
-        return None
 
     def _look(self, number: int) -> Pixels | None:
         """A known picture at 64 x 64, where the cache has it."""
@@ -58,6 +78,6 @@ class KnownPictures:
         try:
             _, missing = self._store.find(bytes.fromhex(sha256))
             return None if missing else self._store.rows([sha256], LOOK_SIZE)[0]
-        except (KeyError, OSError, ValueError):
-            # It is no sha256, or another thread or process has found the cache damaged meanwhile.
+        except (KeyError, OSError, RuntimeError, ValueError):
+            # It is no sha256, there is no home folder, or somebody has found the cache damaged meanwhile.
             return None

@@ -42,7 +42,7 @@ def training_pictures(split_csv: Path, *, splits: Collection[str] = (TRAIN,)) ->
         with open_regular(split_csv) as file:
             text = io.TextIOWrapper(file, encoding="utf-8", errors=NAMES, newline="")
             rows = [row for row in csv.DictReader(text, strict=True) if row["split"] in splits]
-            hashed = [(_hash(row["hash"]), row["sha256"]) for row in rows if row.get("hash")]
+            hashed = [(_hash(row["hash"]), row["sha256"] or "") for row in rows if row.get("hash")]
             return TrainingPictures(
                 collections.Counter(row["label"] for row in rows),
                 frozenset(row["sha256"] for row in rows),

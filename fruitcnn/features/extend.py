@@ -1,5 +1,6 @@
 """Adding the pictures of an earlier run, of which only features are kept, to a data set of new ones."""
 
+import collections
 import dataclasses
 import functools
 
@@ -79,15 +80,22 @@ def _records(kept: KeptFeatures, rows: list[int], *, taken: set[str], name: str)
 
 def _beside(dataset: Dataset, old: list[Record]) -> list[Record]:
     """The new records, those that are nearly kept ones, with their groups, in theirs and on their side of the split."""
-    known = KnownPictures(np.array([record.hashes[0] for record in old], np.uint64), [one.sha256 for one in old])
-    labels = np.array([record.label for record in old])
+    of_label: dict[str, list[Record]] = collections.defaultdict(list)
+    for record in old:
+        of_label[record.label].append(record)
+    known = {
+        label: KnownPictures(np.array([one.hashes[0] for one in some], np.uint64), [one.sha256 for one in some])
+        for label, some in of_label.items()
+    }
     like: dict[tuple[str | None, str], Record] = {}
     pictures = dataset.pictures
     looks = dataset.rows(pictures, LOOK_SIZE)
     for index, record in enumerate(pictures):
-        found = known.nearly(record.hashes, functools.partial(looks.__getitem__, index), labels == record.label)
+        if record.label not in known:
+            continue
+        found = known[record.label].nearly(record.hashes, functools.partial(looks.__getitem__, index))
         if found is not None:
-            like.setdefault((record.group, record.label), old[found])
+            like.setdefault((record.group, record.label), of_label[record.label][found])
     sides = ((record, like.get((record.group, record.label))) for record in dataset.records)
     return [
         record if one is None or record.error else dataclasses.replace(record, split=one.split, group=one.group)
