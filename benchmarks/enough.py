@@ -56,7 +56,7 @@ def main() -> None:
         part = drawn(data, seed)[:count]
         rows = data.features[part], data.targets[part], data.groups[part]
         curve = measure_curve(*rows, classes=len(data.labels), penalty=PENALTY, seed=seed)
-        (found,) = curve.forecasts(np.array([float(REACH * count)]))
+        ((found,),) = curve.forecasts(np.array([float(REACH * count)]))
         holds = found.low <= came <= found.high
         held += holds
         cells = [f"{curve.errors()[-1]:.2%}", f"{found.value:.2%}", f"{found.low:.2%} to {found.high:.2%}"]

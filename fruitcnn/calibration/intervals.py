@@ -36,7 +36,11 @@ def f1_interval(right: int, support: int, answered: int) -> Interval:
 
 
 def mean_interval(values: Sequence[float], intervals: Sequence[Interval]) -> Interval:
-    """95 % interval of the mean of independent figures, by theirs (MOVER, Zou and Donner 2008)."""
+    """95 % interval of the mean of independent figures, by theirs (MOVER, Zou and Donner 2008).
+
+    Of many that are all 1, or most of them, it ends too low: of ten with a true mean of 0.95 it holds that in 0.86 of
+    all cases. So it says how narrow an interval may be at most, where resampling shows too little.
+    """
     mean = math.fsum(values) / len(values)
     below = math.hypot(*(value - low for value, (low, _) in zip(values, intervals, strict=True)))
     above = math.hypot(*(high - value for value, (_, high) in zip(values, intervals, strict=True)))

@@ -6,6 +6,7 @@ anew (Efron 1979). Beyond three times the pictures at hand such forecasts fail, 
 """
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -58,19 +59,34 @@ class LearningCurve:
         """How many pictures were answered wrongly at least once by what had learned from most."""
         return int((self.wrong[:, -1].any(axis=0) & (self._members(label) > 0)).sum())
 
-    def forecasts(self, pictures: FloatArray, label: int | None = None, *, seed: int = 0) -> list[Forecast]:
-        """The error of all pictures, or of those of a class, with so many to learn from, [K]."""
-        rng, members = np.random.default_rng(seed), self._members(label)
+    def forecasts(
+        self, pictures: FloatArray, labels: Sequence[int | None] = (None,), *, seed: int = 0
+    ) -> list[list[Forecast]]:
+        """The error of all pictures, or of those of a class, for each of `labels`, with so many to learn from, [K]."""
+        drawn = np.array([_power_law(self.sizes, errors, pictures) for errors in self._resampled(labels, seed)])
+        low, high = np.quantile(drawn, _QUANTILES, axis=0)  # [L, K]
+        values = _power_law(self.sizes, np.stack([self.errors(label) for label in labels]), pictures)
+        return [
+            [Forecast(*map(float, one)) for one in zip(*of_label, strict=True)]
+            for of_label in zip(values, low, high, strict=True)
+        ]
+
+    def _resampled(self, labels: Sequence[int | None], seed: int) -> Iterator[FloatArray]:
+        """Errors [L, S] of samples of the pictures, near-duplicates together, and of the repetitions."""
+        rng, repetitions = np.random.default_rng(seed), len(self.wrong)
         names, which = np.unique(self.groups, return_inverse=True)
-        drawn = []
+        # By class, and the sum of all classes last.
+        columns = [-1 if label is None else label for label in labels]
+        by_repetition = [flags.reshape(repetitions, -1).astype(np.float32) for flags in (self.wrong, self.tested)]
         for _ in range(_RESAMPLES):
             weights = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))[which]
-            chosen = rng.integers(len(self.wrong), size=len(self.wrong))
-            errors = _errors(self.wrong[chosen], self.tested[chosen], weights * members)
-            drawn.append(_power_law(self.sizes, errors, pictures))
-        low, high = np.quantile(np.array(drawn), _QUANTILES, axis=0)
-        values = _power_law(self.sizes, self.errors(label), pictures)
-        return [Forecast(*map(float, row)) for row in zip(values, low, high, strict=True)]
+            times = np.bincount(rng.integers(repetitions, size=repetitions), minlength=repetitions) / repetitions
+            sums = []
+            for flags in by_repetition:
+                counts = (times.astype(np.float32) @ flags).reshape(len(self.sizes), -1) * weights  # [S, N]
+                by_class = np.stack([np.bincount(self.targets, weights=row) for row in counts], axis=1)  # [C, S]
+                sums.append(np.concatenate([by_class, by_class.sum(0, keepdims=True)])[columns])
+            yield _smoothed(*sums)
 
     def _members(self, label: int | None) -> FloatArray:
         return np.ones(len(self.targets)) if label is None else (self.targets == label).astype(np.float64)
@@ -111,19 +127,25 @@ def _by_chance(groups: IntArray, rng: np.random.Generator) -> IntArray:
 
 
 def _errors(wrong: BoolArray, tested: BoolArray, weights: FloatArray) -> FloatArray:
-    """The weighed error [S] over repetitions. Half a mistake more of one picture more: no mistake is not no error."""
-    mistakes, judged = (found.sum(axis=0) @ weights / len(found) for found in (wrong, tested))
+    """The weighed error [S] over repetitions."""
+    return _smoothed(*(found.sum(axis=0) @ weights / len(found) for found in (wrong, tested)))
+
+
+def _smoothed(mistakes: FloatArray, judged: FloatArray) -> FloatArray:
+    """Errors. Half a mistake more of one picture more: no mistake is not no error."""
     errors: FloatArray = (mistakes + 0.5) / (judged + 1)
     return errors
 
 
 def _power_law(sizes: IntArray, errors: FloatArray, pictures: FloatArray) -> FloatArray:
-    """The straight line through the logarithms of errors [S] over sizes [S], at `pictures` [K].
+    """The straight line through the logarithms of errors [L, S] over sizes [S], at `pictures` [K]: [L, K].
 
     Errors count by their size: of more mistakes more is known.
     """
+    shares = errors / errors.sum(1, keepdims=True)
     logs, values = np.log(sizes), np.log(errors)
-    at, value = (float(np.average(numbers, weights=errors)) for numbers in (logs, values))
-    slope = (errors * (logs - at)) @ (values - value) / (errors @ (logs - at) ** 2)
-    found: FloatArray = np.exp(value + np.clip(slope, _STEEPEST, _FLATTEST) * (np.log(pictures) - at))
+    at, value = shares @ logs[:, np.newaxis], (shares * values).sum(1, keepdims=True)  # [L, 1]
+    slope = (shares * (logs - at) * (values - value)).sum(1) / (shares * (logs - at) ** 2).sum(1)
+    steps = np.clip(slope, _STEEPEST, _FLATTEST)[:, np.newaxis]
+    found: FloatArray = np.exp(value + steps * (np.log(pictures) - at))
     return found

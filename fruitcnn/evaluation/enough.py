@@ -13,6 +13,8 @@ from fruitcnn.wording import counted
 
 # Forecasts from fewer pictures, or fewer mistakes, were wrong as often as right.
 FEWEST, FEWEST_MISTAKES = 200, 5
+# Of an error, below which nobody sees one in a tenth of a percent.
+_LEAST_GAIN = 0.0005
 # How many times as many pictures as there are forecasts are made of.
 TIMES = (1, 2, REACH)
 
@@ -37,13 +39,12 @@ class Enough:
         """Make the forecasts."""
         count = len(curve.targets)
         pictures: FloatArray = count * np.array(TIMES, np.float64)
-        known = count >= FEWEST and curve.mistakes() >= FEWEST_MISTAKES
-        by_label = {
-            label: curve.forecasts(pictures, number)
-            for number, label in enumerate(labels)
-            if known and curve.mistakes(number) >= FEWEST_MISTAKES
-        }
-        return cls(labels, count, curve, curve.forecasts(pictures) if known else [], by_label)
+        if count < FEWEST or curve.mistakes() < FEWEST_MISTAKES:
+            return cls(labels, count, curve, [], {})
+        numbers = [number for number in range(len(labels)) if curve.mistakes(number) >= FEWEST_MISTAKES]
+        overall, *others = curve.forecasts(pictures, [None, *numbers])
+        by_label = {labels[number]: found for number, found in zip(numbers, others, strict=True)}
+        return cls(labels, count, curve, overall, by_label)
 
     @property
     def measured(self) -> list[tuple[int, float]]:
@@ -70,9 +71,10 @@ class Enough:
 
     @property
     def most_helped(self) -> str:
-        """The class whose error would fall most with twice the pictures; "" where that is not known."""
+        """The class whose error would fall most with twice the pictures; "" where none's would, or nobody knows."""
         gains = {label: found[0].value - found[1].value for label, found in self.by_label.items()}
-        return max(gains, key=gains.__getitem__) if gains else ""
+        most = max(gains, key=gains.__getitem__, default="")
+        return most if most and gains[most] >= _LEAST_GAIN else ""
 
 
 def describe(found: Enough) -> Iterator[str]:

@@ -30,7 +30,7 @@ class IntervalMethod:
     """How the range of a figure is made.
 
     interval: from the sample and the figure; None for the bootstrap over pictures. suffix: of its key in metrics.json.
-    words: what people read before it. within: what the bootstrap's interval holds at least: of a sample without a
+    words: what people read before it. within: what the bootstrap's interval holds at least: of classes without a
     mistake all resamples are without one.
     """
 
@@ -182,7 +182,7 @@ BOOTSTRAP = IntervalMethod(None)
 OF_ALL = proportion_of(len)
 _OF_ACCEPTED = proportion_of(lambda sample: int(_accepted(sample).sum()))
 _OF_OUTSIDE = proportion_of(lambda sample: len(sample.outside))
-_OF_RECALLS = IntervalMethod(_balanced_interval)
+_OF_RECALLS = IntervalMethod(None, within=_balanced_interval)
 _OF_F1 = IntervalMethod(None, within=_macro_f1_interval)
 _IF_PERFECT = IntervalMethod(calibration_error_if_perfect, "if_perfect", "if perfect: ")
 

@@ -19,8 +19,8 @@ _CONFUSIONS = 10
 # Reasons why pictures could not be read, the most frequent first: all have their line on standard error.
 _ERRORS = 5
 METHODS = (
-    "Ranges are 95 % intervals: Wilson's for shares and what is made of them, the bootstrap (1,000 resamples, a fixed "
-    "seed) for the rest; for "
+    "Ranges are 95 % intervals: Wilson's for shares, the bootstrap (1,000 resamples, a fixed seed) for the rest, for "
+    "balanced accuracy and macro F1 at least as wide as the classes' own ranges make it (MOVER); for "
     "the calibration error, what a perfectly calibrated model shows on as many pictures (1,000 simulations)."
 )
 

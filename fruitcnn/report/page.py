@@ -78,7 +78,6 @@ def write_report(
         "recipe": _recipe_words(evaluation.card),
         "enough": enough,
         "unknown": UNKNOWN,
-        "data": data.name,
         "relabel": relabel_table(data, listing, list(page.labels), [row.file for row in suspects.rows]),
     }
     text = environment.get_template("page.html").render(content)

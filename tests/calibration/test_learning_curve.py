@@ -22,7 +22,7 @@ def drawn_curve(exponent: float, *, seed: int, count: int = 400) -> LearningCurv
 def test_the_law_that_the_errors_follow_is_found_and_its_range_holds_the_truth() -> None:
     held, values = 0, []
     for seed in range(10):
-        (found,) = drawn_curve(-0.5, seed=seed).forecasts(np.array([1200.0]))
+        ((found,),) = drawn_curve(-0.5, seed=seed).forecasts(np.array([1200.0]))
         truth = 0.2 * (1200 / 80) ** -0.5
         held += found.low <= truth <= found.high
         assert found.low < found.value < found.high
@@ -31,7 +31,7 @@ def test_the_law_that_the_errors_follow_is_found_and_its_range_holds_the_truth()
 
 
 def test_errors_that_do_not_fall_are_not_forecast_to() -> None:
-    flat, rising = (drawn_curve(exponent, seed=3).forecasts(np.array([400.0, 1200.0])) for exponent in (0.0, 0.4))
+    flat, rising = (drawn_curve(exponent, seed=3).forecasts(np.array([400.0, 1200.0]))[0] for exponent in (0.0, 0.4))
     for now, later in (flat, rising):
         assert later.value <= now.value and later.value > 0.8 * now.value
     assert rising[0].value == pytest.approx(rising[1].value), "more pictures make nothing worse"
@@ -40,7 +40,17 @@ def test_errors_that_do_not_fall_are_not_forecast_to() -> None:
 def test_no_mistake_is_not_taken_for_no_error() -> None:
     curve = drawn_curve(-0.5, seed=1)
     sure = LearningCurve(curve.sizes, curve.tested, np.zeros_like(curve.wrong), curve.targets, curve.groups)
-    assert sure.mistakes() == 0 and (sure.errors() > 0).all() and sure.forecasts(np.array([400.0]))[0].value > 0
+    assert sure.mistakes() == 0 and (sure.errors() > 0).all() and sure.forecasts(np.array([400.0]))[0][0].value > 0
+
+
+def test_forecasts_of_classes_are_those_of_their_pictures_alone() -> None:
+    curve = drawn_curve(-0.5, seed=8)
+    at = np.array([400.0, 1200.0])
+    together, first, second = curve.forecasts(at, [None, 0, 1])
+    assert [together, second] == curve.forecasts(at, [None, 1]) and first != second
+    # Both classes with one another's answers.
+    swapped = LearningCurve(curve.sizes, curve.tested, curve.wrong, 1 - curve.targets, curve.groups)
+    assert swapped.forecasts(at, [1, 0]) == [first, second]
 
 
 def test_classes_are_judged_by_their_own_pictures() -> None:

@@ -23,6 +23,12 @@ def test_forecasts_go_to_three_times_the_pictures_and_name_the_class_that_gains_
     assert "more pictures would help pear most" in text and text.count("->") == 2
 
 
+def test_no_class_is_named_where_more_pictures_help_none() -> None:
+    found = Enough.of(LABELS, drawn_curve(0.4, seed=3))
+    assert set(found.by_label) == set(LABELS) and found.most_helped == ""
+    assert "would help" not in "\n".join(describe(found))
+
+
 @pytest.mark.parametrize(
     ("count", "right", "reason"), [(150, 0, "of 150 pictures"), (400, 396, " was wrong on 3 pictures alone")]
 )
