@@ -55,7 +55,7 @@ def main() -> None:
     for seed in range(options.repetitions):
         part = drawn(data, seed)[:count]
         rows = data.features[part], data.targets[part], data.groups[part]
-        curve = measure_curve(*rows, classes=len(data.labels), penalty=PENALTY, seed=seed)
+        curve = measure_curve(*rows, penalty=PENALTY, seed=seed)
         ((found,),) = curve.forecasts(np.array([float(REACH * count)]))
         holds = found.low <= came <= found.high
         held += holds

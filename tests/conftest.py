@@ -55,7 +55,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
 
 def skip_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on trainings write no model and no report: only what they answer, without most of a short one's time."""
-    for name in ("export_run", "write_run_report"):
+    for name in ("export_run", "_write_report"):
         monkeypatch.setattr(f"fruitcnn.runs.results.{name}", lambda *_, **__: [])
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 # Of a proportion of nothing.
-UNKNOWN: Interval = (0.0, 1.0)
+OF_NOTHING: Interval = (0.0, 1.0)
 
 # Standard normal quantile of a two-sided 95 % interval.
 _Z95 = 1.959963984540054
@@ -19,7 +19,7 @@ _RESAMPLES = 1000
 def wilson_interval(right: int, total: int) -> Interval:
     """95 % confidence interval of a proportion (Wilson 1927): honest for small sets and near 100 %."""
     if not total:
-        return UNKNOWN
+        return OF_NOTHING
     share, z2 = right / total, _Z95**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = _Z95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))

@@ -18,9 +18,9 @@ from fruitcnn.progress import tracked
 REACH = 3
 # Parts of the set that are learned from, as shares: less follows another law, and a fifth is left to judge by.
 _SHARES = (0.2, 0.27, 0.35, 0.46, 0.61, 0.8)
-_RESAMPLES = 400
-# The slope at which a layer is fitted: of 1,704 photographs four answers in ten thousand are others than at the
-# optimum, in two fifths of the time.
+REPETITIONS, _RESAMPLES = 10, 400
+# The slope at which a layer is fitted: of 1,704 photographs no error is 0.0003 off the optimum's, in two fifths of
+# the time.
 _FLAT = 1e-4
 # Of an 80 % interval.
 _QUANTILES = (0.1, 0.9)
@@ -97,13 +97,12 @@ def measure_curve(
     targets: IntArray,
     groups: IntArray,
     *,
-    classes: int,
     penalty: float,
-    repetitions: int = 10,
+    repetitions: int = REPETITIONS,
     seed: int = 0,
 ) -> LearningCurve:
     """Fit a last layer to parts of a set: features [N, D], class indices [N], near-duplicates' numbers [N]."""
-    rng, count = np.random.default_rng(seed), len(targets)
+    rng, count, classes = np.random.default_rng(seed), len(targets), int(targets.max()) + 1
     sizes = np.unique([round(share * count) for share in _SHARES])
     tested = np.zeros((repetitions, len(sizes), count), bool)
     wrong = np.zeros_like(tested)

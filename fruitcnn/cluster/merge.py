@@ -17,8 +17,6 @@ from fruitcnn.outputs import check_output, opened_output
 from fruitcnn.progress import Progress
 from fruitcnn.wording import counted
 
-# What an output's ending asks for.
-
 
 def merge(folder: Path, output: Path, *, force: bool = False) -> int:
     """Write the rows of all parts, in the order of the list, as one file by its ending; how many there are.

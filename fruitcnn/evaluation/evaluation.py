@@ -8,6 +8,7 @@ import numpy as np
 
 from fruitcnn.arrays import FloatArray
 from fruitcnn.card import ModelCard
+from fruitcnn.evaluation.enough import Enough
 from fruitcnn.evaluation.measured import Metrics, measure
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.sample import Sample
@@ -23,7 +24,8 @@ class Evaluation:
 
     name: of the model. split: "" where the set is not split. predictions: every labelled picture, those that could
     not be read too. outside: pictures of other things. warnings: what else has to be known to read the figures right.
-    metrics: the figures; `evaluation["accuracy"]` is one of them.
+    metrics: the figures; `evaluation["accuracy"]` is one of them. enough: what more pictures would bring, where that
+    was measured.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Evaluation:
     outside: Predictions
     warnings: tuple[str, ...]
     metrics: Metrics
+    enough: Enough | None = None
 
     @classmethod
     def of(

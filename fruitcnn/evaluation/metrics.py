@@ -4,7 +4,8 @@ A metric that is added to the list is everywhere: a function of a `Sample`, its 
 """
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -142,19 +143,18 @@ def outside_refused_at_95(sample: Sample) -> float | None:
 def _balanced_interval(sample: Sample, value: float) -> Interval:
     """By the intervals of the recalls."""
     right, support, _ = (count.tolist() for count in sample.counts)
-    there = [(one / all_, wilson_interval(one, all_)) for one, all_ in zip(right, support, strict=True) if all_]
-    return mean_interval(*zip(*there, strict=True))
+    return _interval_of_mean(sample.recall, map(wilson_interval, right, support))
 
 
 def _macro_f1_interval(sample: Sample, value: float) -> Interval:
     """By the intervals of the classes, which it takes for independent: one mistake is of two classes."""
-    counts = (count.tolist() for count in sample.counts)
-    there = [
-        (2 * right / (support + answered), f1_interval(right, support, answered))
-        for right, support, answered in zip(*counts, strict=True)
-        if support + answered
-    ]
-    return mean_interval(*zip(*there, strict=True))
+    return _interval_of_mean(sample.f1, map(f1_interval, *(count.tolist() for count in sample.counts)))
+
+
+def _interval_of_mean(values: FloatArray, intervals: Iterable[Interval]) -> Interval:
+    """Of the figures of classes [C], NaN for one that has none, and their intervals."""
+    known = [(value, one) for value, one in zip(values.tolist(), intervals, strict=True) if not math.isnan(value)]
+    return mean_interval(*zip(*known, strict=True))
 
 
 def _auroc_interval(sample: Sample, value: float) -> Interval:

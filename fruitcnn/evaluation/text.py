@@ -4,7 +4,7 @@ import collections
 from collections.abc import Iterator
 
 from fruitcnn import cells
-from fruitcnn.calibration.intervals import UNKNOWN
+from fruitcnn.calibration.intervals import OF_NOTHING
 from fruitcnn.dataset.remarks import damaged
 from fruitcnn.evaluation.evaluation import Evaluation
 from fruitcnn.evaluation.measured import Metrics, shares_text
@@ -72,10 +72,10 @@ def _class_table(metrics: Metrics) -> Iterator[str]:
     yield f"{'':<{width}}  {'precision':<21}  {'recall':<21}  {'F1':<5}  support"
     for label, one in metrics.classes.items():
         shares = (
-            f"{'-':>6} {'':<14}" if interval == UNKNOWN else f"{value:>6.1%} {shares_text(interval):<14}"
+            f"{'-':>6} {'':<14}" if interval == OF_NOTHING else f"{value:>6.1%} {shares_text(interval):<14}"
             for value, interval in ((one.precision, one.precision_95), (one.recall, one.recall_95))
         )
-        f1 = "-" if one.f1_95 == UNKNOWN else f"{one.f1:.3f}"
+        f1 = "-" if one.f1_95 == OF_NOTHING else f"{one.f1:.3f}"
         yield f"{cells.padded(printable(label), width)}  {'  '.join(shares)}  {f1:>5}  {one.support:>7,}"
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from fruitcnn.arrays import Float32Array
 from fruitcnn.calibration.fold_heads import PENALTY
-from fruitcnn.calibration.learning_curve import measure_curve
+from fruitcnn.calibration.learning_curve import REPETITIONS, measure_curve
 from fruitcnn.config import HeadConfig, load_config
-from fruitcnn.dataset.records import group_numbers
+from fruitcnn.dataset.records import Dataset, Record, group_numbers
 from fruitcnn.dataset.scan import scan
 from fruitcnn.errors import DatasetError
 from fruitcnn.evaluation.enough import FEWEST, Enough
@@ -19,8 +19,8 @@ from fruitcnn.progress import part
 from fruitcnn.recipes import DEFAULT
 from fruitcnn.runs.run import Run
 
-# Of a run, whose report shows the curve beside all else: its range is a third wider than that of ten.
-_REPETITIONS = 3
+# Of a run, whose report shows the curve beside all else, its range is a third wider.
+_FEWER_REPETITIONS = 3
 
 
 def enough(data: Path) -> Enough:
@@ -33,18 +33,9 @@ def enough(data: Path) -> Enough:
     if few:
         problem = f"fewer than five pictures of {', '.join(few[:5])}"
         raise DatasetError(problem, value=data, remedy="add more: parts of so few say nothing")
-    extractor = Extractor(shipped_backbone(size))
-    features = extractor.features(dataset.rows(pictures, size))
-    targets = np.array([dataset.labels.index(record.label) for record in pictures])
-    curve = measure_curve(
-        features,
-        targets,
-        group_numbers(pictures),
-        classes=len(dataset.labels),
-        penalty=head.penalty or PENALTY,
-        seed=config.seed,
-    )
-    return Enough.of(dataset.labels, curve)
+    penalty = head.penalty or PENALTY
+    features = Extractor(shipped_backbone(size)).features(dataset.rows(pictures, size))
+    return _measured(dataset, pictures, features, penalty=penalty, repetitions=REPETITIONS, seed=config.seed)
 
 
 def run_enough(run: Run, features: Mapping[str, Float32Array], *, penalty: float) -> Enough | None:
@@ -57,13 +48,16 @@ def run_enough(run: Run, features: Mapping[str, Float32Array], *, penalty: float
     if not run.hooks.export or len(pictures) < FEWEST:
         return None
     with part("measuring the learning curve", share=0.3):
-        curve = measure_curve(
-            np.concatenate([features[split] for split in dataset.splits]),
-            np.concatenate([dataset.targets(split) for split in dataset.splits]),
-            group_numbers(pictures),
-            classes=len(dataset.labels),
-            penalty=penalty,
-            repetitions=_REPETITIONS,
-            seed=run.config.seed,
-        )
-        return Enough.of(dataset.labels, curve)
+        rows = np.concatenate([features[split] for split in dataset.splits])
+        return _measured(dataset, pictures, rows, penalty=penalty, repetitions=_FEWER_REPETITIONS, seed=run.config.seed)
+
+
+def _measured(
+    dataset: Dataset, pictures: list[Record], features: Float32Array, *, penalty: float, repetitions: int, seed: int
+) -> Enough:
+    """Of pictures of a data set, by their features [N, D]."""
+    targets = np.array([dataset.labels.index(record.label) for record in pictures])
+    curve = measure_curve(
+        features, targets, group_numbers(pictures), penalty=penalty, repetitions=repetitions, seed=seed
+    )
+    return Enough.of(dataset.labels, curve)

@@ -10,11 +10,10 @@ import numpy as np
 from markupsafe import Markup
 
 from fruitcnn import __version__
-from fruitcnn.calibration.intervals import UNKNOWN
+from fruitcnn.calibration.intervals import OF_NOTHING
 from fruitcnn.card import ModelCard
 from fruitcnn.dataset.records import TRAIN, Record
 from fruitcnn.evaluation.album import Album
-from fruitcnn.evaluation.enough import Enough
 from fruitcnn.evaluation.evaluation import Evaluation, familiarity_or_confidence
 from fruitcnn.evaluation.predictions import Prediction, Predictions
 from fruitcnn.evaluation.refusal import risk_coverage
@@ -41,13 +40,12 @@ def write_report(
     data: Path,
     listing: list[Record],
     unseen: Predictions | None = None,
-    enough: Enough | None = None,
 ) -> None:
     """Write the page.
 
     album: the pictures of the predictions. data, listing: the whole set, for a corrected list of it. unseen: the
     answers by which labels are looked at, each by a model that has not learned from the picture; by default those of
-    the evaluation. enough: what more pictures would bring; without it nothing is said of that.
+    the evaluation.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fruitcnn.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -76,8 +74,8 @@ def write_report(
         # Last: by now all pictures have been asked for.
         "pictures": picture_pool(page.shown, evaluation.predictions, album),
         "recipe": _recipe_words(evaluation.card),
-        "enough": enough,
-        "unknown": UNKNOWN,
+        "enough": evaluation.enough,
+        "of_nothing": OF_NOTHING,
         "relabel": relabel_table(data, listing, list(page.labels), [row.file for row in suspects.rows]),
     }
     text = environment.get_template("page.html").render(content)

@@ -17,24 +17,19 @@ from fruitcnn.identify.identifier import Identifier
 from fruitcnn.report.page import not_learned_from, write_report
 
 
-def write_run_report(
-    folder: Path,
+def run_evaluation(
+    identifier: Identifier,
     predictions: Predictions,
     metrics: Mapping[str, Metrics],
     *,
-    data: Path,
-    listing: list[Record],
     chose_epoch: bool,
     enough: Enough | None = None,
-) -> None:
-    """Write report.html of a run whose model.onnx is in `folder`; only pictures that the page shows are opened.
+) -> Evaluation:
+    """A run on the split that says what it is worth: test, or validation, or training pictures out of fold.
 
-    predictions: of all splits. metrics: by split; the page shows those of the test split, or of the validation split
-    where there is none, or else the training pictures by models that had not met them. data, listing: the whole set.
-    Labels of all pictures are looked at that have an answer by a model which has not learned from them. chose_epoch:
-    whether the validation split did. enough: what more pictures would bring, where that was measured.
+    identifier: of its model.onnx. predictions: of all splits. metrics: by split. chose_epoch: whether the validation
+    split did.
     """
-    identifier = Identifier.load(folder, many=True)
     split = next(name for name in (TEST, VALIDATION, HELD_OUT) if name in metrics)
     training = collections.Counter(row.label for row in predictions.rows if row.split == TRAIN)
     warnings = few_training_pictures(predictions.labels, training)
@@ -43,26 +38,36 @@ def write_run_report(
     if split == HELD_OUT:
         warnings += ("these pictures were learned from; each is answered by a model that has not met it (out of fold)",)
     shown = _shown(predictions, split)
-    evaluation = Evaluation(
-        name=folder.name,
+    return Evaluation(
+        name=identifier.file.parent.name,
         card=identifier.card,
         split=split,
         predictions=shown,
         outside=Predictions(predictions.labels, ()),
         warnings=(*one_answer(shown), *promised_refusals(identifier.card), *warnings),
         metrics=metrics[split],
+        enough=enough,
     )
+
+
+def write_run_report(
+    identifier: Identifier, evaluation: Evaluation, predictions: Predictions, *, data: Path, listing: list[Record]
+) -> None:
+    """Write report.html beside a run's model.onnx; only pictures that the page shows are opened.
+
+    evaluation: see `run_evaluation`. predictions: of all splits; labels of all pictures are looked at that have an
+    answer by a model which has not learned from them. data, listing: the whole set.
+    """
     by_file = {record.file: record.path for record in listing}
     paths = {key_of(row): by_file[row.file] for row in predictions.rows if row.file in by_file}
     with contextlib.closing(Album(identifier, paths)) as album:
         write_report(
-            folder / checkpoint.REPORT,
+            identifier.file.with_name(checkpoint.REPORT),
             evaluation,
             album,
             data=data,
             listing=listing,
             unseen=not_learned_from(predictions),
-            enough=enough,
         )
 
 

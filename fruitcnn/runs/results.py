@@ -12,17 +12,18 @@ from fruitcnn.architectures import origin
 from fruitcnn.card import EVIDENCE, FAMILIARITY, ModelCard
 from fruitcnn.dataset.embedded import are_embedded
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION
-from fruitcnn.evaluation.predictions import HELD_OUT, write_predictions
+from fruitcnn.evaluation.predictions import HELD_OUT, Predictions, write_predictions
 from fruitcnn.evaluation.priors import CLASS_BALANCE
 from fruitcnn.evaluation.text import metrics_lines
 from fruitcnn.export.exporter import export_run
 from fruitcnn.export.formats import left_out
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import measure_reference
+from fruitcnn.identify.identifier import Identifier
 from fruitcnn.models import DATA, EMBEDDED
 from fruitcnn.outputs import write_text
 from fruitcnn.progress import part
-from fruitcnn.report.run_report import write_run_report
+from fruitcnn.report.run_report import run_evaluation, write_run_report
 from fruitcnn.runs.evaluated import Evaluated, evaluate_splits, refusals_on_card
 from fruitcnn.runs.run import Run
 from fruitcnn.runs.trained import Trained
@@ -103,17 +104,20 @@ def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:
     predictions = evaluated.predictions(run.dataset)
     write_predictions(predictions, folder / checkpoint.PREDICTIONS)
     if config.data.path is not None and run.hooks.export:
-        chose = config.head is None and config.train.best != "last"
-        data, listing = Path(config.data.path), run.dataset.listed
-        write_run_report(
-            folder, predictions, evaluated.metrics, data=data, listing=listing, chose_epoch=chose, enough=trained.enough
-        )
+        _write_report(Path(config.data.path), predictions, evaluated, trained, run)
     summary = {"temperature": evaluated.calibration.temperature}
     if trained.epoch is not None:
         _write_epochs(trained.rows, trained.epoch, evaluated, run)
         summary = {"best_epoch": trained.epoch, **summary}
     by_split = {split: metrics.to_dict() for split, metrics in evaluated.metrics.items()}
     write_text(folder / checkpoint.METRICS, json.dumps({**summary, **by_split}, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_report(data: Path, predictions: Predictions, evaluated: Evaluated, trained: Trained, run: Run) -> None:
+    config, identifier = run.config, Identifier.load(run.folder, many=True)
+    chose = config.head is None and config.train.best != "last"
+    evaluation = run_evaluation(identifier, predictions, evaluated.metrics, chose_epoch=chose, enough=trained.enough)
+    write_run_report(identifier, evaluation, predictions, data=data, listing=run.dataset.listed)
 
 
 def _write_epochs(rows: list[dict[str, float]], best_epoch: int, evaluated: Evaluated, run: Run) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fruitcnn.calibration.intervals import UNKNOWN, f1_interval, mean_interval, percentile_interval, wilson_interval
+from fruitcnn.calibration.intervals import OF_NOTHING, f1_interval, mean_interval, percentile_interval, wilson_interval
 
 
 def test_wilson_interval_against_published_values() -> None:
@@ -42,4 +42,4 @@ def test_the_f1_of_a_class_lies_where_it_is_said_to() -> None:
 
 
 def test_nothing_is_known_of_nothing() -> None:
-    assert wilson_interval(0, 0) == f1_interval(0, 0, 0) == UNKNOWN == (0.0, 1.0)
+    assert wilson_interval(0, 0) == f1_interval(0, 0, 0) == OF_NOTHING == (0.0, 1.0)

@@ -41,7 +41,6 @@ def test_a_report_says_what_more_pictures_would_bring(drawn: Path, tmp_path: Pat
         kept.features,
         targets,
         kept.groups,
-        classes=2,
         penalty=5.0,
         repetitions=3,
         seed=run.identifier.card.provenance["seed"],

@@ -22,7 +22,7 @@ from fruitcnn.evaluation.sample import Sample
 from fruitcnn.identify.identifier import Identifier
 from fruitcnn.report.page import write_report
 from fruitcnn.report.relabel import relabel_table
-from fruitcnn.report.run_report import write_run_report
+from fruitcnn.report.run_report import run_evaluation, write_run_report
 from tests.chromium import CHROMIUM, Page
 from tests.predictions import read_predictions
 from tests.tiny import CARD, write_picture, write_tiny_model
@@ -203,7 +203,9 @@ def _write_run_report(folder: Path, predictions: Predictions, data: Path, *, cho
         scores = familiarity_or_confidence(rows)
         metrics[split] = measure(Sample.of(*rows.arrays(), scores=scores, refuse_below=0.4), predictions.labels)
     listing = read_listing(data).records
-    write_run_report(folder, predictions, metrics, data=data, listing=listing, chose_epoch=chose_epoch)
+    identifier = Identifier.load(folder)
+    evaluation = run_evaluation(identifier, predictions, metrics, chose_epoch=chose_epoch)
+    write_run_report(identifier, evaluation, predictions, data=data, listing=listing)
     return (folder / checkpoint.REPORT).read_text()
 
 
