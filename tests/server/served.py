@@ -72,6 +72,13 @@ class Served:
         return self.process.wait(60)
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def serving(model: Path, *arguments: str, folder: Path, **environment: str) -> Iterator[Served]:
     """A server of a model on a free port; it is gone when the block ends."""
