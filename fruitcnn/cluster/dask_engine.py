@@ -33,6 +33,8 @@ _UNWATCHED = {
     "distributed.admin.tick.interval": "2s",
     "distributed.admin.system-monitor.interval": "10s",
 }
+# A worker that a busy machine takes longer than 15 s to start again is not lost: its own Nanny is at it.
+_PATIENT = {"distributed.deploy.lost-worker-timeout": "1 day"}
 _PIECES = 16
 # How many times a part is looked into that goes on ending its worker.
 _ROUNDS = 3
@@ -89,7 +91,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
         },
     }
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": _FAILURES, **_UNWATCHED}),
+        dask.config.set({"distributed.scheduler.allowed-failures": _FAILURES, **_UNWATCHED, **_PATIENT}),
         SpecCluster(
             scheduler={"cls": QuietScheduler, "options": {**node, "port": 0, "dashboard": False}},
             workers=dict.fromkeys(range(workers), worker),

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,16 +182,23 @@ def test_a_stopped_command_ends_with_its_workers_and_without_a_word(
     assert not psutil.wait_procs(workers, timeout=30)[1]
 
 
+def printed(code: str, tmp_path: Path, **environment: str) -> str:
+    """What a script of its own prints; a worker process imports it again."""
+    lines = ["import time", "from fruitcnn.cluster import dask_engine", "if __name__ == '__main__':"]
+    (tmp_path / "script.py").write_text("\n".join(lines) + textwrap.indent(textwrap.dedent(code), "    "))
+    environment |= {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, timeout=120, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_tasks_that_no_worker_is_left_for_are_no_wait_for_ever(tmp_path: Path) -> None:
     code = """
-import time
-from fruitcnn.cluster import dask_engine
-from fruitcnn.cluster.dask_engine import Task, local_cluster
-
-if __name__ == "__main__":
     dask_engine.SECONDS_WITHOUT_WORKERS = 2
-    with local_cluster(1) as client:
-        tasks = iter([Task("", "", 0, 1), Task("", "", 9, 9)])
+    with dask_engine.local_cluster(1) as client:
+        tasks = iter([dask_engine.Task("", "", 0, 1), dask_engine.Task("", "", 9, 9)])
         outcomes = dask_engine._outcomes(client, lambda task: time.sleep(task.low), tasks)
         next(outcomes)
         client.cluster.scale(0)
@@ -198,13 +206,20 @@ if __name__ == "__main__":
             next(outcomes)
         except dask_engine.FruitcnnError as error:
             print(error)
-"""
-    (tmp_path / "script.py").write_text(code)
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, timeout=120
-    )
-    assert done.stdout == b"the cluster: has no worker left; run the same command again\n", done.stderr.decode()
+    """
+    assert printed(code, tmp_path) == "the cluster: has no worker left; run the same command again\n"
+
+
+def test_a_worker_that_is_slow_to_start_again_is_not_given_up(tmp_path: Path) -> None:
+    """Dask gives one up after 15 seconds, of which a busy machine can make it take more; here after a moment."""
+    code = """
+    import os, signal
+    with dask_engine.local_cluster(1) as client:
+        first = client.submit(os.getpid, pure=False).result()
+        os.kill(first, signal.SIGKILL)
+        print(client.submit(os.getpid, pure=False).result(timeout=30) != first)
+    """
+    assert printed(code, tmp_path, DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="10ms") == "True\n"
 
 
 def test_no_scheduler_at_the_address(cli: Run, photos: Path, tiny: Path) -> None:
