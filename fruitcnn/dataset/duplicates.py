@@ -18,13 +18,13 @@ from fruitcnn.image import Pixels
 NEAR, WORTH_A_LOOK = 8, 10
 # A crop is proposed by the hash of what lies within so many of a small picture's 64 pixels.
 _WITHIN = 2
-# Two hashes at most 11 bits apart have one of 4 bands of 16 bits that is at most 2 bits apart, two at most 8 bits apart
-# one of 3 bands of 22, 22 and 20: only such pairs are compared. Of many hashes the wider bands leave fewer pairs.
-_BAND_BITS, _WIDE_BAND_BITS, _MANY = 16, 22, 100_000
-# Pairs of pictures that are compared at once: bounds the memory for large sets.
-_PAIRS = 1 << 20
-# The same of pictures that are laid over each other.
-_LOOKS = 64
+# A hash's bands of 16 bits. Of two at most `most` bits apart one band is at most `_radius(band, most)` bits apart: only
+# such pairs are compared.
+_BANDS, _BAND_BITS = 4, 16
+# Pairs of hashes that are compared at once: few enough to stay in the processor's cache.
+_PAIRS = 1 << 18
+# The same of pictures at 8 x 8, and of those that are laid over each other.
+_PRODUCTS, _LOOKS = 1024, 64
 # So many pictures of one hash are compared with all others, further ones with as many before them in the set; and so
 # often a picture is looked at in vain. Without that 20,000 drawings of one form would be 200 million pairs.
 _ALIKE, _PATIENCE = 64, 24
@@ -84,36 +84,38 @@ class _Coarse:
     """The pictures at 8 x 8, as unit vectors whose products say how alike they are in form and colour."""
 
     def __init__(self, count: int, looks: Looks) -> None:
-        self._vectors = np.zeros((count, _COARSE, _COARSE, 3), np.float16)
-        self._is_known = np.zeros(count, bool)
+        self._vectors = np.zeros((count, _COARSE, _COARSE, 3), np.float32)
+        self._is_known, self._has_contrast = np.zeros(count, bool), np.zeros(count, bool)
         self._looks = looks
 
     def likeness(self, one: IntArray, other: IntArray, mirrored: bool) -> Float32Array:
         """Correlation [K] of pictures, or of pictures and mirror images; 1 for two that are flat."""
-        self._read(np.unique(np.r_[one, other]))
+        self._read(np.concatenate([one, other]))
         products = [np.ones(0, np.float32)]
-        for start in range(0, len(one), _PAIRS >> 6):
-            first = self._vectors[one[start : start + (_PAIRS >> 6)]].astype(np.float32)
-            second = self._vectors[other[start : start + (_PAIRS >> 6)]].astype(np.float32)
-            product = (first * (second[:, :, ::-1] if mirrored else second)).sum((1, 2, 3))
-            flat = ~(first.any((1, 2, 3)) & second.any((1, 2, 3)))
-            products.append(np.where(flat, np.float32(1), product))
-        return np.concatenate(products)
+        for start in range(0, len(one), _PRODUCTS):
+            first = self._vectors[one[start : start + _PRODUCTS]]
+            second = self._vectors[other[start : start + _PRODUCTS]]
+            products.append(np.einsum("kxyc,kxyc->k", first, second[:, :, ::-1] if mirrored else second))
+        flat = ~(self._has_contrast[one] & self._has_contrast[other])
+        return np.where(flat, np.float32(1), np.concatenate(products))
 
     def _read(self, wanted: IntArray) -> None:
-        new = wanted[~self._is_known[wanted]]
+        new = np.unique(wanted[~self._is_known[wanted]])
         for part in np.split(new, range(_LOOKS, len(new), _LOOKS)) if len(new) else []:
             self._vectors[part] = coarse_vectors(self._looks[part])
+        self._has_contrast[new] = self._vectors[new].any((1, 2, 3))
         self._is_known[new] = True
 
 
-def coarse_vectors(pictures: Pixels) -> NDArray[np.float16]:
+def coarse_vectors(pictures: Pixels) -> Float32Array:
     """Small pictures [K, S, S, 3] at 8 x 8, as unit vectors [K, 8, 8, 3]; 0 where there is no contrast to go by."""
-    cell = pictures.shape[1] // _COARSE
-    small = pictures.reshape(len(pictures), _COARSE, cell, _COARSE, cell, 3).mean((2, 4), dtype=np.float32)
+    count, side = pictures.shape[:2]
+    cell = side // _COARSE
+    rows = pictures.reshape(count, _COARSE, cell, side * 3).sum(2, dtype=np.float32)
+    small = rows.reshape(count, _COARSE, _COARSE, cell, 3).sum(3) / cell**2
     small -= small.mean((1, 2, 3), keepdims=True)
     length = np.sqrt((small**2).sum((1, 2, 3), keepdims=True))
-    return np.where(length > 8 * _COARSE, small / np.maximum(length, 1), 0).astype(np.float16)
+    return np.where(length > 8 * _COARSE, small / np.maximum(length, 1), np.float32(0))
 
 
 def _worth_a_look(hashes: NDArray[np.uint64], looks: Looks) -> Iterator[tuple[IntArray, IntArray, bool]]:
@@ -162,7 +164,7 @@ def named_groups(names: list[str | None], groups: IntArray | None = None) -> Int
 
 
 def near_pairs(hashes: NDArray[np.uint64], most: int = NEAR) -> Iterator[tuple[IntArray, IntArray, bool]]:
-    """The indices of hashes, uint64 [N, 2], at most `most` (up to 11) bits apart, some at a time.
+    """The indices of hashes, uint64 [N, 2], at most `most` bits apart, some at a time.
 
     Each pair once as it is and once (True) for the one picture and the mirror image of the other.
     """
@@ -173,41 +175,49 @@ def near_pairs(hashes: NDArray[np.uint64], most: int = NEAR) -> Iterator[tuple[I
 
 
 def _near(hashes: NDArray[np.uint64], others: NDArray[np.uint64], most: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """The indices of a hash and of one of `others`, uint64 [N] each, at most `most` (up to 11) bits apart."""
-    bits = _BAND_BITS if len(hashes) < _MANY or most > NEAR else _WIDE_BAND_BITS
-    for shift in range(0, 64, bits):
-        for one, other in _alike(_band(hashes, shift, bits), _band(others, shift, bits), bits):
-            apart = hashes[one] ^ others[other]
-            near = np.bitwise_count(apart) <= most
-            one, other, apart = one[near], other[near], apart[near]
-            found_before = np.zeros(len(one), bool)
-            for earlier in range(0, shift, bits):
-                found_before |= np.bitwise_count(_band(apart, earlier, bits)) <= 2
-            yield one[~found_before], other[~found_before]
+    """The indices of a hash and of one of `others`, uint64 [N] each, at most `most` bits apart, each pair once."""
+    for band in range(_BANDS):
+        order = np.argsort(_band(others, band), kind="stable")
+        sorted_ = others[order]
+        for rows, counts, places in _alike(_band(hashes, band), _band(sorted_, band), _radius(band, most)):
+            apart = np.repeat(hashes[rows], counts) ^ sorted_[places]
+            (near,) = np.nonzero(np.bitwise_count(apart) <= most)
+            for earlier in range(band):
+                found_before = np.bitwise_count(_band(apart[near], earlier)) <= _radius(earlier, most)
+                near = near[~found_before]
+            yield rows[np.searchsorted(np.cumsum(counts), near, side="right")], order[places[near]]
 
 
-def _band(hashes: NDArray[np.uint64], shift: int, bits: int) -> IntArray:
-    return (hashes >> np.uint64(shift)).astype(np.int64) & ((1 << bits) - 1)
+def _band(hashes: NDArray[np.uint64], band: int) -> IntArray:
+    return (hashes >> np.uint64(band * _BAND_BITS)).astype(np.int64) & ((1 << _BAND_BITS) - 1)
 
 
-def _alike(bands: IntArray, others: IntArray, bits: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """All pairs of an index into `bands` and one into `others` where the two are at most 2 bits apart, in parts."""
-    flips = [1 << bit for bit in range(bits)]
-    changes = np.array([0, *flips, *(one | other for one, other in itertools.combinations(flips, 2))])
-    order = np.argsort(others, kind="stable")
-    starts = np.append(0, np.cumsum(np.bincount(others, minlength=1 << bits)))
-    rows = _PAIRS // len(changes)
-    for block in range(0, len(bands), rows):
-        wanted = bands[block : block + rows, None] ^ changes  # [R, changes]
+def _radius(band: int, most: int) -> int:
+    """How far apart a band may be: were each further apart than that, all would be by more than `most` together."""
+    return (most - band) // _BANDS
+
+
+def _alike(bands: IntArray, others: IntArray, radius: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    """All pairs of one of `bands` and one of `others`, which are in order, at most `radius` bits apart, in parts.
+
+    Of each part: the indices into `bands` [R], how many pairs each has [R], and the indices into `others`, of one after
+    the other [their sum].
+    """
+    flips = [1 << bit for bit in range(_BAND_BITS)]
+    changes = np.array([sum(some) for count in range(radius + 1) for some in itertools.combinations(flips, count)])
+    starts = np.searchsorted(others, np.arange((1 << _BAND_BITS) + 1))
+    step = max(1, _PAIRS // len(changes))
+    for block in range(0, len(bands), step):
+        wanted = bands[block : block + step, None] ^ changes  # [R, changes]
         first = starts[wanted]
-        counts = starts[wanted + 1] - first
-        cuts = np.searchsorted(np.cumsum(counts.sum(1)), np.arange(_PAIRS, counts.sum(), _PAIRS))
+        sizes = starts[wanted + 1] - first
+        counts = sizes.sum(1)
+        cuts = np.searchsorted(np.cumsum(counts), np.arange(_PAIRS, counts.sum(), _PAIRS))
         for part in np.split(np.arange(len(wanted)), np.unique(cuts)):
-            sizes = counts[part].ravel()
+            size, total = sizes[part].ravel(), counts[part].sum()
             # Each bucket from its first entry on, one after the other.
-            place = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            found = order[np.repeat(first[part].ravel(), sizes) + place]
-            yield np.repeat(block + part, counts[part].sum(1)), found
+            places = np.arange(total) + np.repeat(first[part].ravel() - np.cumsum(size) + size, size)
+            yield block + part, counts[part], places
 
 
 def join_groups(groups: IntArray, one: IntArray, other: IntArray) -> IntArray:

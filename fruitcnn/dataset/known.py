@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitcnn.arrays import IntArray
+from fruitcnn.arrays import Float32Array, IntArray
 from fruitcnn.dataset.duplicates import LEAST_LIKENESS, NEAR, WORTH_A_LOOK, coarse_vectors
 from fruitcnn.dataset.second_look import LOOK_SIZE, are_same
 from fruitcnn.dataset.store import PixelStore
@@ -26,8 +26,8 @@ class KnownPictures:
 
     def __init__(self, hashes: NDArray[np.uint64], sha256: Sequence[str]) -> None:
         self.hashes, self._sha256 = hashes, sha256
-        # What is known of each: float16 [8, 8, 3], None where the cache has no picture; read once, when it is near.
-        self._coarse: dict[int, NDArray[np.float16] | None] = {}
+        # What is known of each: float32 [8, 8, 3], None where the cache has no picture; read once, when it is near.
+        self._coarse: dict[int, Float32Array | None] = {}
         self._lock = threading.Lock()
 
     def nearly(self, hashes: tuple[int, int], look: Callable[[], Pixels]) -> int | None:
@@ -49,11 +49,11 @@ class KnownPictures:
         by_hash = numbers[~has_look & (bits[numbers, mirrored] <= NEAR)]
         return int(by_hash[0]) if len(by_hash) else None
 
-    def _same(self, numbers: IntArray, coarse: list[NDArray[np.float16]], new: Pixels) -> int | None:
+    def _same(self, numbers: IntArray, coarse: list[Float32Array], new: Pixels) -> int | None:
         """The first of known pictures [K] that is the new one, uint8 [K, 64, 64, 3] as it is or mirrored."""
         if not len(numbers):
             return None
-        alike = (np.stack(coarse).astype(np.float32) * coarse_vectors(new)).sum((1, 2, 3))
+        alike = (np.stack(coarse) * coarse_vectors(new)).sum((1, 2, 3))
         likeliest = np.argsort(-alike, kind="stable")[: min(_LOOKS, int((alike >= LEAST_LIKENESS).sum()))]
         looks = {place: one for place in likeliest.tolist() if (one := self._look(int(numbers[place]))) is not None}
         if not looks:
@@ -61,7 +61,7 @@ class KnownPictures:
         same = are_same(np.stack(list(looks.values())), new[list(looks)])
         return int(numbers[list(looks)[int(same.argmax())]]) if same.any() else None
 
-    def _coarse_of(self, number: int) -> NDArray[np.float16] | None:
+    def _coarse_of(self, number: int) -> Float32Array | None:
         with self._lock:
             if number not in self._coarse:
                 look = self._look(number)

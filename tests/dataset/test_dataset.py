@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fruitcnn.dataset import duplicates
-from fruitcnn.dataset.duplicates import NEAR, duplicate_groups, near_pairs
+from fruitcnn.dataset.duplicates import NEAR, WORTH_A_LOOK, duplicate_groups, near_pairs
 from fruitcnn.dataset.hashes import perceptual_hashes
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.saved_split import apply_split, write_split
@@ -492,19 +492,20 @@ def test_a_group_that_the_data_set_names_stays_together(tmp_path: Path) -> None:
     assert len(folds) == 6 and all(len(found) == 1 for found in folds.values())
 
 
-@pytest.mark.parametrize("many", [10**6, 0])
-def test_near_duplicates_are_those_of_comparing_all_pairs(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_MANY", many)
+@pytest.mark.parametrize("most", [NEAR, WORTH_A_LOOK])
+def test_near_duplicates_are_those_of_comparing_all_pairs(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "_PAIRS", 1000)
     rng = np.random.default_rng(4)
     hashes = rng.integers(0, 1 << 64, (600, 2), np.uint64)
     for row in range(300):
-        # Up to ten bits from another picture, or with its mirror image so.
-        flipped = sum(1 << int(bit) for bit in rng.choice(64, rng.integers(0, 11), replace=False))
+        # Up to twelve bits from another picture, or with its mirror image so.
+        flipped = sum(1 << int(bit) for bit in rng.choice(64, rng.integers(0, 13), replace=False))
         hashes[300 + row, row % 2] = hashes[row, 0] ^ np.uint64(flipped)
     distance = np.bitwise_count(hashes[:, None, 0, None] ^ hashes[None]).min(-1)
-    expected = {(int(one), int(other)) for one, other in np.argwhere(distance <= NEAR) if one < other}
-    found = [pair for one, other, _ in near_pairs(hashes) for pair in zip(one.tolist(), other.tolist(), strict=True)]
+    expected = {(int(one), int(other)) for one, other in np.argwhere(distance <= most) if one < other}
+    found = [
+        pair for one, other, _ in near_pairs(hashes, most) for pair in zip(one.tolist(), other.tolist(), strict=True)
+    ]
     assert len(found) == len(set(found)), "each once"
     assert set(found) == expected and 200 < len(expected) < 300
 
