@@ -7,6 +7,7 @@ import numpy as np
 from fruitcnn.device import on_cpu
 from fruitcnn.export.formats import KERAS
 from fruitcnn.export.gate import Outputs, Parity, Tolerance
+from fruitcnn.export.rounding import rounding
 from fruitcnn.export.source import TrainedSource
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
@@ -27,7 +28,9 @@ def prove_keras(source: TrainedSource, file: Path) -> Parity:
     """Load the file again and compare its answers, by Keras' own layers. Raises ExportError."""
     with on_cpu():
         model = load_keras(file)
-    return source.gate.check(KERAS.file, keras_outputs(model, source.gate.reference.pixels), TOLERANCE)
+    gate = source.gate
+    answers = keras_outputs(model, gate.reference.pixels)
+    return gate.check(KERAS.file, answers, TOLERANCE, lambda: rounding(source.graph, gate.reference))
 
 
 def keras_outputs(model: keras.Model, pixels: Pixels) -> Outputs:

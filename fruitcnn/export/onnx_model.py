@@ -7,6 +7,7 @@ import onnx
 from fruitcnn.card import METADATA_KEY
 from fruitcnn.export.formats import ONNX
 from fruitcnn.export.gate import Parity, Tolerance
+from fruitcnn.export.rounding import rounding
 from fruitcnn.export.source import TrainedSource
 from fruitcnn.identify.identifier import Identifier
 
@@ -22,4 +23,6 @@ def write_onnx(source: TrainedSource, file: Path) -> None:
 
 def prove_onnx(source: TrainedSource, file: Path) -> Parity:
     """Load the file as `identify` does and compare its answers. Raises ExportError."""
-    return source.gate.check(ONNX.file, Identifier.load(file).outputs(source.gate.reference.pixels), TOLERANCE)
+    gate = source.gate
+    answers = Identifier.load(file).outputs(gate.reference.pixels)
+    return gate.check(ONNX.file, answers, TOLERANCE, lambda: rounding(source.graph, gate.reference))

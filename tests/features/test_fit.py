@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from PIL import Image
 
 import fruitcnn
 from fruitcnn import Identification, Identifier, checkpoint, load_config
@@ -96,6 +97,18 @@ def test_a_run_on_a_part_of_the_embedded_pictures_answers_and_is_a_trial(
     assert choose_model().why == (
         "the shipped model; checkpoints/features is of the embedded pictures only, --model features for it"
     )
+
+
+def test_pictures_that_hardly_differ_are_learned_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Greys of one colour each: what torch and onnxruntime round otherwise is seen in the fifth digit."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for label in range(3):
+        (tmp_path / "greys" / f"grey_{label}").mkdir(parents=True)
+        for number in range(30):
+            grey = Image.new("RGB", (64, 64), tuple((100 + 10 * label + rng.integers(-4, 5, 3)).tolist()))
+            grey.save(tmp_path / "greys" / f"grey_{label}" / f"{number}.png")
+    assert (fruitcnn.train(tmp_path / "greys", size=96).folder / "model.keras").is_file()
 
 
 def test_its_answers_are_what_the_file_says_to_the_same_pictures(said: tuple[Path, str], drawn: Path) -> None:
