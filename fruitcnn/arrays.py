@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32Array: TypeAlias = NDArray[np.float32]
+Float64Array: TypeAlias = NDArray[np.float64]
 # Of whatever precision: what is only read.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 # Class indices, folds, groups, counts.

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fruitcnn.arrays import Float32Array, FloatArray, IntArray
+from fruitcnn.arrays import Float32Array, Float64Array, FloatArray, IntArray
 from fruitcnn.calibration.conformal import LEVELS, conformal_knots
-from fruitcnn.calibration.minimize import Float64Array, minimize
+from fruitcnn.calibration.minimize import minimize
 from fruitcnn.calibration.softmax import log_sum_exp
 
 # 20 to 40 times the cosines do as well as the mean of the nearest three, and need no sorting.

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fruitcnn.arrays import BoolArray, Float32Array, IntArray
-from fruitcnn.calibration.minimize import FLAT, Float64Array, minimize_all
+from fruitcnn.arrays import BoolArray, Float32Array, Float64Array, IntArray
+from fruitcnn.calibration.minimize import FLAT, minimize_all
 from fruitcnn.calibration.softmax import log_softmax
 
 

@@ -5,11 +5,9 @@ from collections.abc import Callable, Generator
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fruitcnn.arrays import IntArray
+from fruitcnn.arrays import Float64Array, IntArray
 
-Float64Array = NDArray[np.float64]
 # A value and its gradient, of the shape of the point.
 LossAndGradient = Callable[[Float64Array], tuple[float, Float64Array]]
 # The same of several functions, by their numbers.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fruitcnn.arrays import FloatArray, IntArray
-from fruitcnn.calibration.minimize import Float64Array, minimize
+from fruitcnn.arrays import Float64Array, FloatArray, IntArray
+from fruitcnn.calibration.minimize import minimize
 from fruitcnn.calibration.softmax import log_softmax
 
 # Beyond these nothing sensible lies: such a fit says that the pictures do not fit the network.

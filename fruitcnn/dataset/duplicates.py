@@ -56,7 +56,8 @@ def _by_hash(hashes: NDArray[np.uint64]) -> IntArray:
     distinct, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
     groups = join_groups(np.arange(len(hashes)), np.arange(len(hashes)), first[which.ravel()])
     for one, other, _ in near_pairs(distinct):
-        groups = join_groups(groups, first[one], first[other])
+        # A pass over all pictures, and most parts have no pair.
+        groups = join_groups(groups, first[one], first[other]) if len(one) else groups
     return groups
 
 
@@ -102,8 +103,8 @@ class _Coarse:
     def _read(self, wanted: IntArray) -> None:
         new = np.unique(wanted[~self._is_known[wanted]])
         for part in np.split(new, range(_LOOKS, len(new), _LOOKS)) if len(new) else []:
-            self._vectors[part] = coarse_vectors(self._looks[part])
-        self._has_contrast[new] = self._vectors[new].any((1, 2, 3))
+            self._vectors[part] = vectors = coarse_vectors(self._looks[part])
+            self._has_contrast[part] = vectors.any((1, 2, 3))
         self._is_known[new] = True
 
 
@@ -176,7 +177,7 @@ def near_pairs(hashes: NDArray[np.uint64], most: int = NEAR) -> Iterator[tuple[I
 
 def _near(hashes: NDArray[np.uint64], others: NDArray[np.uint64], most: int) -> Iterator[tuple[IntArray, IntArray]]:
     """The indices of a hash and of one of `others`, uint64 [N] each, at most `most` bits apart, each pair once."""
-    for band in range(_BANDS):
+    for band in range(min(_BANDS, most + 1)):
         order = np.argsort(_band(others, band), kind="stable")
         sorted_ = others[order]
         for rows, counts, places in _alike(_band(hashes, band), _band(sorted_, band), _radius(band, most)):

@@ -53,7 +53,10 @@ class KnownPictures:
         """The first of known pictures [K] that is the new one, uint8 [K, 64, 64, 3] as it is or mirrored."""
         if not len(numbers):
             return None
-        alike = (np.stack(coarse) * coarse_vectors(new)).sum((1, 2, 3))
+        known, wanted = np.stack(coarse), coarse_vectors(new)
+        # Of what has no contrast nothing else is to be had.
+        is_flat = ~(known.any((1, 2, 3)) & wanted.any((1, 2, 3)))
+        alike = np.where(is_flat, 1, (known * wanted).sum((1, 2, 3)))
         likeliest = np.argsort(-alike, kind="stable")[: min(_LOOKS, int((alike >= LEAST_LIKENESS).sum()))]
         looks = {place: one for place in likeliest.tolist() if (one := self._look(int(numbers[place]))) is not None}
         if not looks:

@@ -9,12 +9,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fruitcnn.arrays import Float32Array
+from fruitcnn.arrays import Float32Array, Float64Array
 from fruitcnn.card import PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.reference import Reference
+from fruitcnn.image import Pixels
 from fruitcnn.wording import counted
 
 # Of a file, by name; [N, ...] each.
@@ -23,6 +23,9 @@ Outputs = Mapping[str, Float32Array]
 # How far two files' other outputs may be apart on the mean, as a share of the largest value, from 1 upwards. The mean,
 # because familiarity is a distribution's share, which is steep where few pictures were there to take it from.
 OTHER_OUTPUTS = 1e-3
+
+# How far rounding may bring a file at most; beyond it a network has no answers that could be called its own.
+_MOST = 1e-2
 
 # Below it a probability of float32 is no normal number any more: the logarithms end here.
 _LOWEST = float(np.log(np.finfo(np.float32).tiny))
@@ -35,9 +38,17 @@ class Tolerance:
     logit: float
     probability: float
 
-    def or_wider(self, other: "Tolerance") -> "Tolerance":
-        """What one of the two allows."""
-        return Tolerance(max(self.logit, other.logit), max(self.probability, other.probability))
+
+@dataclasses.dataclass(frozen=True)
+class Differences:
+    """How far each of N pictures' answers are off, at most. logit, probability: [N]."""
+
+    logit: Float64Array
+    probability: Float64Array
+
+
+# Of pictures uint8 [N, S, S, 3], how far apart two runtimes may bring their answers.
+Rounding = Callable[[Pixels], Differences]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +56,7 @@ class Parity:
     """How closely one exported file or folder agrees with what it was made from, on so many images.
 
     probability, logit: the largest differences; None for a logit that was not looked at. details: what to say instead.
+    by_rounding: they are larger than is usual, and no larger than what rounding alone changes.
     """
 
     name: str
@@ -52,12 +64,14 @@ class Parity:
     probability: float
     logit: float | None = None
     details: str = ""
+    by_rounding: bool = False
 
     def __str__(self) -> str:
         logit = "" if self.logit is None else f" a logit {self.logit:.1e}, of"
         images = counted(self.images, "picture", "pictures")
         same = f"same labels on {images}; largest difference of{logit} a probability"
-        return f"{self.name}: " + (self.details or f"{same} {self.probability:.1e}")
+        why = ", no more than rounding alone changes" if self.by_rounding else ""
+        return f"{self.name}: " + (self.details or f"{same} {self.probability:.1e}{why}")
 
 
 class Gate:
@@ -70,23 +84,21 @@ class Gate:
         self.reference = reference
         self._first: tuple[str, Outputs] | None = None
 
-    def check(self, name: str, answers: Outputs, tolerance: Tolerance, rounding: Callable[[], Tolerance]) -> Parity:
+    def check(self, name: str, answers: Outputs, tolerance: Tolerance, rounding: Rounding) -> Parity:
         """Compare a file's answers to the reference's pictures. Raises ExportError where they differ too much.
 
-        rounding: called for how far apart rounding alone may bring them, where they differ by more than the tolerance.
+        rounding: asked where they differ by more than the tolerance.
         """
-        try:
-            parity = compare_probabilities(name, answers[PROBABILITIES], self.reference, tolerance)
-        except ExportError:
-            wider = tolerance.or_wider(rounding())
-            parity = compare_probabilities(name, answers[PROBABILITIES], self.reference, wider)
+        parity = compare_probabilities(name, answers[PROBABILITIES], self.reference, tolerance, rounding)
         if self._first is None:
             self._first = name, answers
         compare_other_outputs(name, answers, *self._first)
         return parity
 
 
-def compare_probabilities(name: str, found: Float32Array, reference: Reference, tolerance: Tolerance) -> Parity:
+def compare_probabilities(
+    name: str, found: Float32Array, reference: Reference, tolerance: Tolerance, rounding: Rounding
+) -> Parity:
     """Compare a file's probabilities [N, C] with the reference. Raises ExportError beyond the tolerance."""
     expected = _log_softmax(reference.logits)
     if found.shape != expected.shape:
@@ -95,29 +107,36 @@ def compare_probabilities(name: str, found: Float32Array, reference: Reference, 
             value=name,
             remedy="report this with the recipe",
         )
-    logit, probability = distance(found, expected)
-    labels = _clear_labels(found, np.exp(expected), tolerance.probability)
-    # Written so that a difference that is not a number fails too.
-    if labels or not (logit <= tolerance.logit and probability <= tolerance.probability):
+    off, scale = differences(found, expected), max(1.0, float(np.abs(expected).max()))
+    off = Differences(off.logit / scale, off.probability)
+    logit, probability = np.full(len(found), tolerance.logit), np.full(len(found), tolerance.probability)
+    # Written so that a difference that is not a number is too far, too.
+    far = ~((off.logit <= logit) & (off.probability <= probability))
+    if far.any():
+        wider = rounding(reference.pixels[far])
+        logit[far] = np.maximum(logit[far], np.minimum(wider.logit / scale, _MOST))
+        probability[far] = np.maximum(probability[far], np.minimum(wider.probability, _MOST))
+    labels = _clear_labels(found, np.exp(expected), probability)
+    share = np.maximum(off.logit / logit, off.probability / probability)
+    if labels or not share.max() <= 1:
+        worst = share.argmax()
         raise ExportError(
-            f"disagrees with the trained model: {labels} of {len(found)} labels differ, a logit by up to {logit:.1e} "
-            f"(allowed: {tolerance.logit:.0e}), a probability by {probability:.1e} (allowed: "
-            f"{tolerance.probability:.0e}); nothing was written",
+            f"disagrees with the trained model: {labels} of {len(found)} labels differ, a logit by up to "
+            f"{off.logit[worst]:.1e} (allowed: {logit[worst]:.0e}), a probability by {off.probability[worst]:.1e} "
+            f"(allowed: {probability[worst]:.0e}); nothing was written",
             value=name,
             remedy="report this with the recipe: it is a defect of the export",
         )
-    return Parity(name, len(found), probability, logit)
+    largest = float(off.probability.max()), float(off.logit.max())
+    return Parity(name, len(found), *largest, by_rounding=bool(far.any()))
 
 
-def distance(found: Float32Array, expected: NDArray[np.float64]) -> tuple[float, float]:
-    """The largest differences of probabilities [N, C] from the logarithms of others [N, C]: of a logit, as a share of
-    the largest one, from 1 upwards, and of a probability.
-    """
+def differences(found: Float32Array, expected: Float64Array) -> Differences:
+    """How far probabilities [N, C] are off from the logarithms of others [N, C]; of a logit, as it is."""
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(found.astype(np.float64))
-    scale = max(1.0, float(np.abs(expected).max()))
-    logit = float(np.abs(np.maximum(logs, _LOWEST) - np.maximum(expected, _LOWEST)).max()) / scale
-    return logit, float(np.abs(found - np.exp(expected)).max())
+    logit = np.abs(np.maximum(logs, _LOWEST) - np.maximum(expected, _LOWEST)).max(axis=1)
+    return Differences(logit, np.abs(found - np.exp(expected)).max(axis=1))
 
 
 def compare_other_outputs(name: str, found: Outputs, first: str, expected: Outputs) -> None:
@@ -138,13 +157,13 @@ def compare_other_outputs(name: str, found: Outputs, first: str, expected: Outpu
             )
 
 
-def _log_softmax(logits: Float32Array) -> NDArray[np.float64]:
+def _log_softmax(logits: Float32Array) -> Float64Array:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    result: Float64Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
 
 
-def _clear_labels(found: Float32Array, expected: NDArray[np.float64], margin: float) -> int:
-    """How many labels differ, where the two likeliest ones are not as good as equal."""
+def _clear_labels(found: Float32Array, expected: Float64Array, margin: Float64Array) -> int:
+    """How many labels differ, where the two likeliest ones are not as good as equal. margin: [N]."""
     first, second = np.sort(expected, axis=1)[:, :-3:-1].T
     return int(((found.argmax(1) != expected.argmax(1)) & (first - second > margin)).sum())

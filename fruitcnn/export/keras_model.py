@@ -30,7 +30,7 @@ def prove_keras(source: TrainedSource, file: Path) -> Parity:
         model = load_keras(file)
     gate = source.gate
     answers = keras_outputs(model, gate.reference.pixels)
-    return gate.check(KERAS.file, answers, TOLERANCE, lambda: rounding(source.graph, gate.reference))
+    return gate.check(KERAS.file, answers, TOLERANCE, lambda pixels: rounding(source.graph, pixels))
 
 
 def keras_outputs(model: keras.Model, pixels: Pixels) -> Outputs:

@@ -25,4 +25,4 @@ def prove_onnx(source: TrainedSource, file: Path) -> Parity:
     """Load the file as `identify` does and compare its answers. Raises ExportError."""
     gate = source.gate
     answers = Identifier.load(file).outputs(gate.reference.pixels)
-    return gate.check(ONNX.file, answers, TOLERANCE, lambda: rounding(source.graph, gate.reference))
+    return gate.check(ONNX.file, answers, TOLERANCE, lambda pixels: rounding(source.graph, pixels))

@@ -10,34 +10,31 @@ from numpy.typing import NDArray
 
 from fruitcnn.arrays import Float32Array
 from fruitcnn.card import PROBABILITIES
-from fruitcnn.export.gate import Tolerance, distance
-from fruitcnn.export.reference import Reference
-from fruitcnn.runtime import Session, batches
+from fruitcnn.export.gate import Differences, differences
+from fruitcnn.image import Pixels
+from fruitcnn.runtime import Session, batches, most_at_once
 
 # How often the weights are moved, and how much further apart two runtimes may be than that has moved the answers: they
 # round each sum on the way, not the weights alone.
-_DRAWS, _FACTOR = 8, 8.0
-# Beyond it a network has no answers that could be called its own.
-_MOST = 1e-2
+_DRAWS, _FACTOR = 4, 8
 _BATCH = 8
 
 
-def rounding(graph: onnx.ModelProto, reference: Reference) -> Tolerance:
-    """How far apart two runtimes may be on the reference's pictures, by what the weights' last bits change there."""
-    with np.errstate(divide="ignore"):
-        expected = np.log(_probabilities(graph, reference).astype(np.float64))
-    moved = [distance(_probabilities(_moved(graph, seed), reference), expected) for seed in range(_DRAWS)]
-    logit, probability = (min(_FACTOR * found, _MOST) for found in np.max(moved, axis=0).tolist())
-    return Tolerance(logit, probability)
+def rounding(graph: onnx.ModelProto, pixels: Pixels) -> Differences:
+    """How far apart two runtimes may be on pictures [N, S, S, 3], by what the weights' last bits change there."""
+    expected = np.log(np.maximum(_probabilities(graph, pixels), np.finfo(np.float32).tiny, dtype=np.float64))
+    moved = [differences(_probabilities(_moved(graph, seed), pixels), expected) for seed in range(_DRAWS)]
+    logit, probability = _FACTOR * np.max([(each.logit, each.probability) for each in moved], axis=0)
+    return Differences(logit, probability)
 
 
-def _probabilities(graph: onnx.ModelProto, reference: Reference) -> Float32Array:
-    session = Session(graph.SerializeToString())
-    return np.concatenate([session.answers([PROBABILITIES], part)[0] for part in batches(reference.pixels, _BATCH)])
+def _probabilities(graph: onnx.ModelProto, pixels: Pixels) -> Float32Array:
+    session, at_once = Session(graph.SerializeToString()), min(_BATCH, most_at_once(pixels.shape[1]))
+    return np.concatenate([session.answers([PROBABILITIES], part)[0] for part in batches(pixels, at_once)])
 
 
 def _moved(graph: onnx.ModelProto, seed: int) -> onnx.ModelProto:
-    """A copy, each weight of which is moved by up to one unit in its last place."""
+    """A copy, each weight of which is moved by up to 2^-23 of itself: the last bit, or the last two."""
     rng, moved = np.random.default_rng(seed), onnx.ModelProto()
     moved.CopyFrom(graph)
     for tensor in moved.graph.initializer:

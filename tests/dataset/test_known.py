@@ -51,6 +51,18 @@ def test_a_second_look_decides_where_the_cache_has_one(
     assert asked(KnownPictures(hashes, ["no sha256"] * 8), new) in range(4)
 
 
+def test_what_has_no_contrast_is_known_again_by_its_shade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "cache"))
+    dark, light = Image.new("RGB", (64, 64), (120, 120, 120)), Image.new("RGB", (64, 64), (200, 200, 200))
+    write(tmp_path / "before", "grey", [dark, part(1)])
+    write(tmp_path / "before", "other", [part(2), part(3)])
+    pictures = scan(tmp_path / "before", sizes=[32]).pictures
+    hashes = np.array([record.hashes[0] for record in pictures], np.uint64)
+    known = KnownPictures(hashes, [record.sha256 for record in pictures])
+    found = asked(known, dark.resize((100, 100)))
+    assert found is not None and pictures[found].file == "grey/0.png" and asked(known, light) is None
+
+
 def test_new_pictures_go_beside_kept_ones_that_they_are_nearly(before: Dataset, tmp_path: Path) -> None:
     write(tmp_path / "new", "bad", [part(9), part(10), ImageOps.mirror(part(3).resize((200, 200)))])
     write(tmp_path / "new", "good", [ImageOps.flip(part(seed)) for seed in range(11, 14)])

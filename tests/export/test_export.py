@@ -31,7 +31,7 @@ from fruitcnn.export import keras_model, onnx_model
 from fruitcnn.export.drawing import draw_squares
 from fruitcnn.export.exporter import export_run
 from fruitcnn.export.formats import FORMATS, Format
-from fruitcnn.export.gate import Gate, Parity, Tolerance, compare_other_outputs, compare_probabilities
+from fruitcnn.export.gate import Differences, Gate, Parity, Tolerance, compare_other_outputs, compare_probabilities
 from fruitcnn.export.keras_model import keras_outputs
 from fruitcnn.export.onnx_graph import OPSET, to_onnx
 from fruitcnn.export.reference import Reference, measure_reference
@@ -189,7 +189,9 @@ def test_each_tolerance_of_each_file(module: Any, allowed: float) -> None:
     def difference(picture: int, column: int, change: float) -> Parity:
         faked = logits.copy()
         faked[picture, column] += change
-        return compare_probabilities("some.file", found, Reference(("a", "b", "c"), pixels, faked), tolerance)
+        return compare_probabilities(
+            "some.file", found, Reference(("a", "b", "c"), pixels, faked), tolerance, no_rounding
+        )
 
     # 80 is the largest logarithm: a logit may be off by 80 times the tolerance.
     assert difference(0, 2, 72 * tolerance.logit).logit == pytest.approx(0.9 * tolerance.logit, rel=0.05)
@@ -199,6 +201,10 @@ def test_each_tolerance_of_each_file(module: Any, allowed: float) -> None:
     assert difference(1, 2, 6 * tolerance.probability).probability > 0.5 * tolerance.probability
     with pytest.raises(ExportError, match="a probability by"):
         difference(1, 2, 9 * tolerance.probability)
+
+
+def no_rounding(pixels: Pixels) -> Differences:
+    return Differences(np.zeros(len(pixels)), np.zeros(len(pixels)))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -211,13 +217,13 @@ def test_labels_must_be_the_same_where_they_are_clear() -> None:
     generous = Tolerance(logit=1.0, probability=0.1)
     reference = Reference(("a", "b"), pixels, np.log(np.float32([[0.57, 0.43]])))
     with pytest.raises(ExportError, match="1 of 1 labels differ"):
-        compare_probabilities("some.file", np.float32([[0.49, 0.51]]), reference, generous)
-    assert compare_probabilities("some.file", np.float32([[0.51, 0.49]]), reference, generous).images == 1
+        compare_probabilities("some.file", np.float32([[0.49, 0.51]]), reference, generous, no_rounding)
+    assert compare_probabilities("some.file", np.float32([[0.51, 0.49]]), reference, generous, no_rounding).images == 1
     # Logarithms below 1 are measured as they are.
-    parity = compare_probabilities("some.file", np.float32([[0.55, 0.45]]), reference, generous)
+    parity = compare_probabilities("some.file", np.float32([[0.55, 0.45]]), reference, generous, no_rounding)
     assert parity.logit == pytest.approx(np.log(0.45 / 0.43), rel=1e-3)
     with pytest.raises(ExportError, match="numbers a picture"):
-        compare_probabilities("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous)
+        compare_probabilities("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous, no_rounding)
 
 
 @pytest.mark.parametrize(("output", "change"), [("familiarity", 1.5e-3), ("evidence", 1.2e-2), ("evidence", np.nan)])

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fruitcnn.card import INPUT, PROBABILITIES
 from fruitcnn.errors import ExportError
-from fruitcnn.export.gate import Gate, Tolerance
+from fruitcnn.export.gate import Gate, Parity, Tolerance
 from fruitcnn.export.reference import Reference
 from fruitcnn.export.rounding import rounding
 from fruitcnn.runtime import Session
@@ -17,62 +17,88 @@ NUMBERS = 3 * SIDE * SIDE
 STRICT = Tolerance(logit=1e-6, probability=1e-6)
 
 
-def linear_network(cancelling: float) -> onnx.ModelProto:
-    """A Dense layer on the pixels; `cancelling`: a weight that half of them have, and the others its negative."""
+def linear_network(cancelling: float, unlikely: float = 0) -> onnx.ModelProto:
+    """A Dense layer on the pixels.
+
+    cancelling: a weight that half of them have, and the others its negative. unlikely: what the last logit is less.
+    """
     rng = np.random.default_rng(0)
     kernel = rng.normal(0, 0.001, (NUMBERS, CLASSES)) + cancelling * np.repeat([1, -1], NUMBERS // 2)[:, None] * [
         1,
         2,
         3,
     ]
+    constants = {"kernel": kernel, "bias": np.array([0, 0, -unlikely])}
     graph = helper.make_graph(
         [
             helper.make_node("Flatten", [INPUT], ["pixels"]),
-            helper.make_node("MatMul", ["pixels", "kernel"], ["logits"]),
+            helper.make_node("Gemm", ["pixels", "kernel", "bias"], ["logits"]),
             helper.make_node("Softmax", ["logits"], [PROBABILITIES], axis=1),
         ],
         "linear",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 3, SIDE, SIDE])],
         [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", CLASSES])],
-        [numpy_helper.from_array(kernel.astype(np.float32), "kernel")],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def reference_of(network: onnx.ModelProto) -> Reference:
+def greys() -> np.ndarray:
+    """Six pictures that differ in a pixel; the last one is black."""
     pixels = np.full((6, SIDE, SIDE, 3), 128, np.uint8)
-    # Of one that is added and one that is taken away, so that it is all the same how large both weights are.
+    # Of a colour that is added and of one that is taken away, so that it is all the same how large both weights are.
     pixels[:, 1, 2, ::2] = np.arange(100, 160, 10)[:, None]
-    (probabilities,) = Session(network.SerializeToString()).answers([PROBABILITIES], pixels)
-    return Reference(("a", "b", "c"), pixels, np.log(probabilities))
+    pixels[-1] = 0
+    return pixels
+
+
+def probabilities_of(network: onnx.ModelProto) -> np.ndarray:
+    return Session(network.SerializeToString()).answers([PROBABILITIES], greys())[0]
+
+
+def check(network: onnx.ModelProto, picture: int, off: float, column: int = 1) -> Parity:
+    """What the gate says of a file that has a logit of a picture other than the network by so much."""
+    reference = Reference(("a", "b", "c"), greys(), np.log(probabilities_of(network)))
+    logits = reference.logits.copy()
+    logits[picture, column] += off
+    powers = np.exp(logits)
+    answers = {PROBABILITIES: powers / powers.sum(axis=1, keepdims=True)}
+    return Gate(reference).check("some.file", answers, STRICT, lambda pixels: rounding(network, pixels))
 
 
 def test_rounding_is_seen_where_large_weights_cancel() -> None:
-    steady, shaky = linear_network(0), linear_network(0.5)
-    found = rounding(steady, reference_of(steady))
-    assert 0 < found.logit < 2e-5 and 0 < found.probability < 2e-5
-    found = rounding(shaky, reference_of(shaky))
-    assert 5e-4 < found.logit < 1e-2 and 1e-4 < found.probability < 1e-2
-    network = linear_network(100)
-    assert rounding(network, reference_of(network)) == Tolerance(1e-2, 1e-2)
+    steady, shaky = (rounding(linear_network(weight), greys()) for weight in (0, 0.5))
+    assert (steady.logit[:5] > 0).all() and (steady.logit < 2e-5).all() and (steady.probability < 2e-5).all()
+    assert (shaky.logit[:5] > 1e-3).all() and (shaky.probability[:5] > 1e-4).all()
+    # Where nothing is added up, nothing is rounded.
+    assert shaky.logit[5] < 1e-12 and shaky.probability[5] < 1e-12
 
 
-@pytest.mark.parametrize(("cancelling", "off", "is_good"), [(0.5, 2e-4, True), (0.5, 5e-2, False), (0, 2e-4, False)])
-def test_a_file_may_be_off_by_what_rounding_changes_and_no_more(cancelling: float, off: float, is_good: bool) -> None:
-    network = linear_network(cancelling)
-    reference = reference_of(network)
-    logits = reference.logits.copy()
-    logits[2, 1] += off
-    powers = np.exp(logits)
-    answers = {PROBABILITIES: powers / powers.sum(axis=1, keepdims=True)}
-    gate = Gate(reference)
-    if is_good:
-        assert gate.check("some.file", answers, STRICT, lambda: rounding(network, reference)).logit > STRICT.logit
-    else:
+def test_rounding_is_seen_beside_a_probability_that_is_nothing() -> None:
+    network = linear_network(0.5, unlikely=120)
+    assert (probabilities_of(network)[:, 2] == 0).all()
+    found = rounding(network, greys())
+    assert np.isfinite(found.logit).all() and (found.logit[:5] > 1e-3).all()
+
+
+def test_a_picture_may_be_off_by_what_rounding_changes_of_it_and_no_more() -> None:
+    shaky = linear_network(0.5)
+    parity = check(shaky, 2, 2e-4)
+    assert parity.logit > STRICT.logit and str(parity).endswith(", no more than rounding alone changes")
+    for network, picture, off in ((shaky, 2, 5e-2), (shaky, 5, 2e-4), (linear_network(0), 2, 2e-4)):
         with pytest.raises(ExportError, match="a logit by"):
-            gate.check("some.file", answers, STRICT, lambda: rounding(network, reference))
+            check(network, picture, off)
+    # Of what is as good as impossible the logit alone tells.
+    with pytest.raises(ExportError, match="a logit by"):
+        check(linear_network(0, unlikely=30), 2, 2e-3, column=2)
+    # However much rounding changes: a hundredth is no rounding any more.
+    assert rounding(linear_network(100), greys()).probability.max() > 0.1
+    with pytest.raises(ExportError, match=r"allowed: 1e-02"):
+        check(linear_network(100), 2, 5e-2)
 
 
 def test_nothing_is_measured_for_a_file_that_agrees() -> None:
-    reference = reference_of(linear_network(0))
-    Gate(reference).check("some.file", {PROBABILITIES: np.exp(reference.logits)}, STRICT, lambda: pytest.fail("asked"))
+    reference = Reference(("a", "b", "c"), greys(), np.log(probabilities_of(linear_network(0))))
+    answers = {PROBABILITIES: np.exp(reference.logits)}
+    parity = Gate(reference).check("some.file", answers, STRICT, lambda pixels: pytest.fail("asked"))
+    assert "rounding" not in str(parity)
