@@ -47,10 +47,13 @@ SHIPPED = next(
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a folder is a run, an export or a report of fruitcnn, by what lies in it; nothing is opened."""
-    if any(all((folder / name).is_file() for name in names) for names in _MARKS):
-        return True
+    """Whether a folder is a run, an export or a report of fruitcnn, by what lies in it; nothing is opened.
+
+    What can't be looked into is none.
+    """
     try:
+        if any(all((folder / name).is_file() for name in names) for names in _MARKS):
+            return True
         # A run that has just been begun.
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries] == [LOCK]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fruitcnn import cells, load_config
-from fruitcnn.dataset.records import TEST, TRAIN, Dataset, Record
+from fruitcnn.dataset.records import SPLITS, TEST, TRAIN, Dataset, Record
 from fruitcnn.evaluation.enough import Enough, describe
 from fruitcnn.evaluation.measured import measure
 from fruitcnn.evaluation.sample import Sample
@@ -43,6 +43,20 @@ def test_the_classes_of_an_evaluation() -> None:
     wide = [label * 5 for label in LABELS]
     lines = list(metrics_lines(measure(Sample.of(np.eye(3), np.arange(3)), wide)))
     assert lines[5].split() == ["true,", "answered:", "1", "2", "3"] and len(ends(lines[5:9])) == 1, "\n".join(lines)
+
+
+def test_labels_that_are_longer_than_a_line() -> None:
+    """The name of a class that a folder may have, 200 characters, once of two columns each."""
+    for long in ("a" * 100 + "b" * 100, "\u6a59" * 100):
+        labels = [long, "pear", "plum"]
+        lines = list(metrics_lines(measure(Sample.of(np.eye(3), np.array([1, 1, 2])), labels)))
+        many = [long, *map(str, range(12))]
+        lines += metrics_lines(measure(Sample.of(np.eye(13)[[0, 1]], np.array([0, 0])), many))
+        records = [Record(f"{label}{split}", Path(), label, split=split) for label in labels for split in SPLITS]
+        dataset = Dataset(records, labels, [], rows=lambda chosen, size: pytest.fail("no pixels are asked for"))
+        lines += describe_beginning(load_config("quick", data=Path("set")), dataset)
+        assert max(map(cells.width, lines)) <= 80, "\n".join(lines)
+        assert sum("..." in line for line in lines) >= 4
 
 
 def test_the_classes_that_more_pictures_would_help() -> None:

@@ -26,7 +26,7 @@ BARE = re.compile(
 MANY = (
     "of {len(records):,} pictures are",
     "left out {len(bad)} pictures, ",
-    "only {count} pictures of {label}: all are learned from",
+    "only {count} pictures of {classes}: all are learned from",
     "all {len(members)} pictures of {label} count",
     "{sum(map(len, groups)):,} pictures in",
     "of {self.count:,} pictures no forecast",

@@ -105,7 +105,7 @@ def _checked(data: Path, listing: Listing) -> tuple[CheckedSet, list[Record]]:
         found, remarks = _picture_findings(pictures, pixels, groups, [sizes[index] for index in good])
     counted = collections.Counter(record.label for record in pictures)
     classes = {label: counted[label] for label in listing.labels}
-    found += _file_findings(listing, records) + class_findings(classes, listing.spellings or listing.labels)
+    found += _file_findings(listing, records) + class_findings(classes, pictures, listing.spellings or listing.labels)
     if store.failure:
         remarks.append(f"decoded pictures are not kept in {store.folder}: {store.failure}")
     order = {kind: number for number, kind in enumerate(KINDS)}

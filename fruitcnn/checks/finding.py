@@ -22,7 +22,9 @@ class Kind:
 
 UNREADABLE = Kind("unreadable", True, "files that can't be read as pictures; a training leaves them out")
 ALIKE_NAMES = Kind("alike class names", True, "names that differ in case, blanks or what can't be seen")
-FEW = Kind("class too small", True, "fewer than 2 pictures: one to learn from, one to measure on")
+RESERVED_NAME = Kind("reserved class name", True, "the results have a column or an answer of that name")
+ONE_CLASS = Kind("too few classes", True, "a classifier needs two classes or more")
+FEW = Kind("class too small", True, "fewer than 2 pictures: one to learn from, one to measure on; copies count once")
 TWO_LABELS = Kind("two labels", True, "one picture, or its near-duplicate, under several labels")
 LEAK = Kind("leak", True, "one picture, or its near-duplicate, in several splits: the figures flatter")
 BLANK = Kind("blank", True, "nearly one colour")
@@ -42,7 +44,7 @@ FOREIGN = Kind("other file", False, "files that are no labelled pictures")
 
 # In the order in which people read them.
 KINDS = (
-    *(UNREADABLE, ALIKE_NAMES, FEW, TWO_LABELS, LEAK, BLANK),
+    *(UNREADABLE, ALIKE_NAMES, RESERVED_NAME, ONE_CLASS, FEW, TWO_LABELS, LEAK, BLANK),
     *(LABEL, ODD, COPY, NEAR, SMALL, UNEVEN, DAMAGED, DARK, BRIGHT, BLURRED, TINY, LONG, FOREIGN),
 )
 

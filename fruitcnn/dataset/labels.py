@@ -47,10 +47,14 @@ def check_distinct(names: Iterable[str], *, value: object) -> None:
         raise DatasetError(problem, value=value, remedy="rename or join them")
 
 
+def reserved_names(names: Iterable[str]) -> list[str]:
+    """Names that a model's answers use for something else, as they can be shown."""
+    return [_shown(name) for name in names if _folded(name) in RESERVED]
+
+
 def check_not_reserved(names: Iterable[str], *, value: object) -> None:
     """Refuse names that a model's answers use for something else. Raises DatasetError for `value`."""
-    taken = [_shown(name) for name in names if _folded(name) in RESERVED]
-    if taken:
+    if taken := reserved_names(names):
         problem = f"classes may not be called {', '.join(taken)}: the results have a column or an answer of that name"
         raise DatasetError(problem, value=value, remedy="rename the class (the folder, or the label in the list)")
 

@@ -100,10 +100,13 @@ def _assigned(
 
 def _too_few(labels: list[str], split: list[str], rules: SplitRules) -> str:
     """Why nothing is held out of a set that names no split: what to tell people, "" where something is."""
-    label, count = min(collections.Counter(labels).items(), key=lambda item: item[1])
+    counts = collections.Counter(labels)
+    label, count = min(counts.items(), key=lambda item: item[1])
     if not 1 < count < rules.fewest or set(split) - {"", TRAIN}:
         return ""
-    few = f"only {count} pictures of {label}: all are learned from, and none held out for validation"
+    others = sum(number < rules.fewest for number in counts.values()) - 1
+    classes = f"{label} and {others} more" if others else label
+    few = f"only {count} pictures of {classes}: all are learned from, and none held out for validation"
     return f"{few}; each is answered by a layer that has not met it"
 
 
@@ -183,7 +186,7 @@ def assign_split(
         if (len(members) < 2 and name == CALIBRATION) or not len(candidates):
             continue
         if len(members) < 2:
-            problem = f"class {printable(label)!r} is too small to split: 1 picture"
+            problem = f"class {printable(label)!r} is too small to split: 1 picture (copies count once)"
             if contents[:, number].sum() > 1:
                 problem = f"class {printable(label)!r} can't be split: its pictures are one group"
             raise DatasetError(problem, remedy="add more pictures of it, or take the class out")

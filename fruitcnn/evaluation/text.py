@@ -16,6 +16,8 @@ _MATRIX_CLASSES = 12
 # Of a terminal's line; a matrix that is wider has numbers above its columns.
 _COLUMNS = 79
 _CONFUSIONS = 10
+# Of a label before the figures of its class, and in a matrix or a list of confusions: a longer one shows both its ends.
+_CLASS_COLUMNS, _TRUE_COLUMNS = 17, 29
 # Reasons why pictures could not be read, the most frequent first: all have their line on standard error.
 _ERRORS = 5
 METHODS = (
@@ -68,23 +70,29 @@ def confusions(metrics: Metrics) -> list[tuple[int, str, str]]:
 
 
 def _class_table(metrics: Metrics) -> Iterator[str]:
-    width = max(cells.width(printable(label)) for label in metrics.classes)
+    labels = [_short(label, _CLASS_COLUMNS) for label in metrics.classes]
+    width = max(map(cells.width, labels))
     yield f"{'':<{width}}  {'precision':<21}  {'recall':<21}  {'F1':<5}  support"
-    for label, one in metrics.classes.items():
+    for label, one in zip(labels, metrics.classes.values(), strict=True):
         shares = (
             f"{'-':>6} {'':<14}" if interval == OF_NOTHING else f"{value:>6.1%} {shares_text(interval):<14}"
             for value, interval in ((one.precision, one.precision_95), (one.recall, one.recall_95))
         )
         f1 = "-" if one.f1_95 == OF_NOTHING else f"{one.f1:.3f}"
-        yield f"{cells.padded(printable(label), width)}  {'  '.join(shares)}  {f1:>5}  {one.support:>7,}"
+        yield f"{cells.padded(label, width)}  {'  '.join(shares)}  {f1:>5}  {one.support:>7,}"
+
+
+def _short(label: str, columns: int) -> str:
+    return cells.cut_in_the_middle(printable(label), columns, "...")
 
 
 def _confusions(metrics: Metrics) -> Iterator[str]:
-    labels = [printable(label) for label in metrics.classes]
+    labels = [_short(label, _TRUE_COLUMNS) for label in metrics.classes]
     if len(labels) > _MATRIX_CLASSES:
         found = confusions(metrics)
         yield f"most confused ({counted(len(found), 'pair', 'pairs')}):" if found else "nothing is confused"
-        yield from (f"{count:>6}  {true} answered as {answer}" for count, true, answer in found[:_CONFUSIONS])
+        for count, true, answer in found[:_CONFUSIONS]:
+            yield f"{count:>6}  {_short(true, _TRUE_COLUMNS)} answered as {_short(answer, _TRUE_COLUMNS)}"
         return
     heads, width = labels, max(5, *map(cells.width, labels))
     if max(15, width) + len(labels) * (2 + width) > _COLUMNS:

@@ -7,7 +7,7 @@ import numpy as np
 from fruitcnn.device import on_cpu
 from fruitcnn.export.formats import KERAS
 from fruitcnn.export.gate import Outputs, Parity, Tolerance
-from fruitcnn.export.rounding import rounding
+from fruitcnn.export.rounding import GraphRounding
 from fruitcnn.export.source import TrainedSource
 from fruitcnn.image import Pixels
 from fruitcnn.model import keras
@@ -30,7 +30,7 @@ def prove_keras(source: TrainedSource, file: Path) -> Parity:
         model = load_keras(file)
     gate = source.gate
     answers = keras_outputs(model, gate.reference.pixels)
-    return gate.check(KERAS.file, answers, TOLERANCE, lambda pixels: rounding(source.graph, pixels))
+    return gate.check(KERAS.file, answers, TOLERANCE, GraphRounding(lambda: source.graph))
 
 
 def keras_outputs(model: keras.Model, pixels: Pixels) -> Outputs:

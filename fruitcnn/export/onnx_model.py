@@ -7,7 +7,7 @@ import onnx
 from fruitcnn.card import METADATA_KEY
 from fruitcnn.export.formats import ONNX
 from fruitcnn.export.gate import Parity, Tolerance
-from fruitcnn.export.rounding import rounding
+from fruitcnn.export.rounding import GraphRounding
 from fruitcnn.export.source import TrainedSource
 from fruitcnn.identify.identifier import Identifier
 
@@ -25,4 +25,4 @@ def prove_onnx(source: TrainedSource, file: Path) -> Parity:
     """Load the file as `identify` does and compare its answers. Raises ExportError."""
     gate = source.gate
     answers = Identifier.load(file).outputs(gate.reference.pixels)
-    return gate.check(ONNX.file, answers, TOLERANCE, lambda pixels: rounding(source.graph, pixels))
+    return gate.check(ONNX.file, answers, TOLERANCE, GraphRounding(lambda: source.graph))

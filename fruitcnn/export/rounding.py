@@ -4,6 +4,9 @@ Of pictures that hardly differ, in a network that cancels what they have in comm
 in the fourth digit of a probability; of photographs in the seventh.
 """
 
+import dataclasses
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -20,17 +23,31 @@ _DRAWS, _FACTOR = 4, 8
 _BATCH = 8
 
 
-def rounding(graph: onnx.ModelProto, pixels: Pixels) -> Differences:
-    """How far apart two runtimes may be on pictures [N, S, S, 3], by what the weights' last bits change there."""
-    expected = np.log(np.maximum(_probabilities(graph, pixels), np.finfo(np.float32).tiny, dtype=np.float64))
-    moved = [differences(_probabilities(_moved(graph, seed), pixels), expected) for seed in range(_DRAWS)]
-    logit, probability = _FACTOR * np.max([(each.logit, each.probability) for each in moved], axis=0)
-    return Differences(logit, probability)
+@dataclasses.dataclass(frozen=True)
+class GraphRounding:
+    """What the weights' last bits change, as `fruitcnn.export.gate.Rounding`. graph: made when it is asked for."""
 
+    graph: Callable[[], onnx.ModelProto]
 
-def _probabilities(graph: onnx.ModelProto, pixels: Pixels) -> Float32Array:
-    session, at_once = Session(graph.SerializeToString()), min(_BATCH, most_at_once(pixels.shape[1]))
-    return np.concatenate([session.answers([PROBABILITIES], part)[0] for part in batches(pixels, at_once)])
+    def probabilities(self, pixels: Pixels) -> Differences:
+        """Of pictures [N, S, S, 3]."""
+        plain, *moved = self._answers(PROBABILITIES, pixels)
+        expected = np.log(np.maximum(plain, np.finfo(np.float32).tiny, dtype=np.float64))
+        found = [differences(answers, expected) for answers in moved]
+        logit, probability = _FACTOR * np.max([(each.logit, each.probability) for each in found], axis=0)
+        return Differences(logit, probability)
+
+    def mean(self, output: str, pixels: Pixels) -> float:
+        """Of an output to pictures [N, S, S, 3]."""
+        plain, *moved = self._answers(output, pixels)
+        return _FACTOR * max(float(np.abs(answers - plain).mean()) for answers in moved)
+
+    def _answers(self, output: str, pixels: Pixels) -> Iterator[Float32Array]:
+        """By the graph as it is, and with its weights moved."""
+        graph, at_once = self.graph(), min(_BATCH, most_at_once(pixels.shape[1]))
+        for one in (graph, *(_moved(graph, seed) for seed in range(_DRAWS))):
+            session = Session(one.SerializeToString())
+            yield np.concatenate([session.answers([output], part)[0] for part in batches(pixels, at_once)])
 
 
 def _moved(graph: onnx.ModelProto, seed: int) -> onnx.ModelProto:

@@ -99,6 +99,6 @@ def _sample(probabilities: Float32Array, targets: IntArray, familiarity: Float32
 
 
 def _describe_bound(temperature: float) -> str:
-    wrong = "is wrong in most of them, and sure of it" if temperature == HIGHEST else "hardly tells them apart"
+    wrong = "surer than it is right" if temperature == HIGHEST else "far less sure than it is right"
     said = f"warning: calibration ends at its bound (temperature {temperature:g})"
-    return f"{said}: the network {wrong}; look at the labels, and don't rely on the percentages"
+    return f"{said}: the network is {wrong}; look at the labels, and don't rely on the percentages"

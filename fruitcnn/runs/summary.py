@@ -11,6 +11,8 @@ from fruitcnn.wording import counted
 
 # Of more classes only the smallest and the largest are named.
 _CLASSES = 12
+# Of a label, so that four splits stand beside it; a longer one shows both its ends.
+_LABEL_COLUMNS = 24
 
 
 def describe_beginning(config: Config, dataset: Dataset) -> Iterator[str]:
@@ -48,7 +50,8 @@ def _table(dataset: Dataset) -> Iterator[str]:
     """A row a class, the sum below; the sum alone, with the smallest and the largest class, where there are many."""
     by_split = {split: dataset.counts(split) for split in dataset.splits}
     few = len(dataset.labels) <= _CLASSES
-    names = [*map(printable, dataset.labels if few else ()), "all"]
+    labels = [cells.cut_in_the_middle(printable(label), _LABEL_COLUMNS, "...") for label in dataset.labels if few]
+    names = [*labels, "all"]
     width = max(map(cells.width, names))
     yield f"  {'':<{width}}" + "".join(f"  {split:>11}" for split in by_split)
     rows = list(zip(*by_split.values(), strict=True)) if few else []

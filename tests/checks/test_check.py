@@ -108,6 +108,26 @@ def test_class_names_that_look_alike_are_told_not_refused(drawn: Path, tmp_path:
         scan(tmp_path / "set", sizes=[32])
 
 
+def test_sets_that_a_training_refuses_are_serious(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn / "grape", tmp_path / "set" / "Unknown")
+    alone = check(tmp_path / "set")
+    assert alone.serious and [one.words for one in alone.of("too few classes")] == [
+        "1 class: add a folder (or label) for each"
+    ]
+    assert [one.words for one in alone.of("reserved class name")] == ["'Unknown': rename it"]
+    with pytest.raises(DatasetError, match="may not be called 'Unknown'"):
+        scan(tmp_path / "set", sizes=[32])
+    (tmp_path / "set" / "Unknown").rename(tmp_path / "set" / "grape")
+    (tmp_path / "set" / "copies").mkdir()
+    picture = next((drawn / "strawberry").glob("*.jpg"))
+    for number in range(12):
+        shutil.copy(picture, tmp_path / "set" / "copies" / f"{number}.jpg")
+    copies = check(tmp_path / "set")
+    assert [one.words for one in copies.of("class too small")] == ["copies: 12 pictures, copies of one"]
+    with pytest.raises(DatasetError, match=r"'copies' is too small to split: 1 picture \(copies count once\)"):
+        scan(tmp_path / "set", sizes=[32])
+
+
 def test_pictures_on_both_sides_of_a_split_are_leaks(drawn: Path, tmp_path: Path) -> None:
     files = sorted(drawn.glob("*/*.jpg"))
     shutil.copy(files[0], tmp_path / "again.jpg")

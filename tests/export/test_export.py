@@ -190,7 +190,7 @@ def test_each_tolerance_of_each_file(module: Any, allowed: float) -> None:
         faked = logits.copy()
         faked[picture, column] += change
         return compare_probabilities(
-            "some.file", found, Reference(("a", "b", "c"), pixels, faked), tolerance, no_rounding
+            "some.file", found, Reference(("a", "b", "c"), pixels, faked), tolerance, NoRounding()
         )
 
     # 80 is the largest logarithm: a logit may be off by 80 times the tolerance.
@@ -203,8 +203,12 @@ def test_each_tolerance_of_each_file(module: Any, allowed: float) -> None:
         difference(1, 2, 9 * tolerance.probability)
 
 
-def no_rounding(pixels: Pixels) -> Differences:
-    return Differences(np.zeros(len(pixels)), np.zeros(len(pixels)))
+class NoRounding:
+    def probabilities(self, pixels: Pixels) -> Differences:
+        return Differences(np.zeros(len(pixels)), np.zeros(len(pixels)))
+
+    def mean(self, output: str, pixels: Pixels) -> float:
+        return 0.0
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -217,24 +221,41 @@ def test_labels_must_be_the_same_where_they_are_clear() -> None:
     generous = Tolerance(logit=1.0, probability=0.1)
     reference = Reference(("a", "b"), pixels, np.log(np.float32([[0.57, 0.43]])))
     with pytest.raises(ExportError, match="1 of 1 labels differ"):
-        compare_probabilities("some.file", np.float32([[0.49, 0.51]]), reference, generous, no_rounding)
-    assert compare_probabilities("some.file", np.float32([[0.51, 0.49]]), reference, generous, no_rounding).images == 1
+        compare_probabilities("some.file", np.float32([[0.49, 0.51]]), reference, generous, NoRounding())
+    assert compare_probabilities("some.file", np.float32([[0.51, 0.49]]), reference, generous, NoRounding()).images == 1
     # Logarithms below 1 are measured as they are.
-    parity = compare_probabilities("some.file", np.float32([[0.55, 0.45]]), reference, generous, no_rounding)
+    parity = compare_probabilities("some.file", np.float32([[0.55, 0.45]]), reference, generous, NoRounding())
     assert parity.logit == pytest.approx(np.log(0.45 / 0.43), rel=1e-3)
     with pytest.raises(ExportError, match="numbers a picture"):
-        compare_probabilities("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous, no_rounding)
+        compare_probabilities("some.file", np.float32([[0.5, 0.3, 0.2]]), reference, generous, NoRounding())
 
 
 @pytest.mark.parametrize(("output", "change"), [("familiarity", 1.5e-3), ("evidence", 1.2e-2), ("evidence", np.nan)])
 def test_the_other_outputs_must_be_alike(output: str, change: float) -> None:
     answers = {"familiarity": np.float32([0.5, 1.0]), "evidence": np.full((2, 3, 4, 4), 8.0, np.float32)}
     for allowed in (0.0, change / 2) if change == change else (0.0,):
-        compare_other_outputs("second", {**answers, output: answers[output] - np.float32(allowed)}, "first", answers)
+        compare_other_outputs(
+            "second", {**answers, output: answers[output] - np.float32(allowed)}, "first", answers, no_rounding
+        )
     other = answers[output] - np.float32(0 if change != change else change)
     other.flat[-1] = np.nan if change != change else other.flat[-1]
     with pytest.raises(ExportError, match=f"second: its {output} differs from that of first"):
-        compare_other_outputs("second", {**answers, output: other}, "first", answers)
+        compare_other_outputs("second", {**answers, output: other}, "first", answers, no_rounding)
+
+
+def test_another_output_may_be_off_by_what_rounding_changes_and_no_more_than_a_hundredth() -> None:
+    answers = {"familiarity": np.float32([0.5, 1.0])}
+    for change, rounding in ((4e-3, 1.0), (4e-3, 5e-3), (4e-3, 3e-3), (4e-2, 1.0)):
+        other = {"familiarity": answers["familiarity"] - np.float32(change)}
+        if change < rounding and change < 1e-2:
+            compare_other_outputs("second", other, "first", answers, lambda output, most=rounding: most)
+        else:
+            with pytest.raises(ExportError, match="its familiarity differs"):
+                compare_other_outputs("second", other, "first", answers, lambda output, most=rounding: most)
+
+
+def no_rounding(output: str) -> float:
+    return 0.0
 
 
 def test_a_file_whose_evidence_is_elsewhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

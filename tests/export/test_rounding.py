@@ -9,7 +9,7 @@ from fruitcnn.card import INPUT, PROBABILITIES
 from fruitcnn.errors import ExportError
 from fruitcnn.export.gate import Gate, Parity, Tolerance
 from fruitcnn.export.reference import Reference
-from fruitcnn.export.rounding import rounding
+from fruitcnn.export.rounding import GraphRounding
 from fruitcnn.runtime import Session
 
 SIDE, CLASSES = 4, 3
@@ -52,6 +52,10 @@ def greys() -> np.ndarray:
     return pixels
 
 
+def of(network: onnx.ModelProto) -> GraphRounding:
+    return GraphRounding(lambda: network)
+
+
 def probabilities_of(network: onnx.ModelProto) -> np.ndarray:
     return Session(network.SerializeToString()).answers([PROBABILITIES], greys())[0]
 
@@ -63,11 +67,11 @@ def check(network: onnx.ModelProto, picture: int, off: float, column: int = 1) -
     logits[picture, column] += off
     powers = np.exp(logits)
     answers = {PROBABILITIES: powers / powers.sum(axis=1, keepdims=True)}
-    return Gate(reference).check("some.file", answers, STRICT, lambda pixels: rounding(network, pixels))
+    return Gate(reference).check("some.file", answers, STRICT, of(network))
 
 
 def test_rounding_is_seen_where_large_weights_cancel() -> None:
-    steady, shaky = (rounding(linear_network(weight), greys()) for weight in (0, 0.5))
+    steady, shaky = (of(linear_network(weight)).probabilities(greys()) for weight in (0, 0.5))
     assert (steady.logit[:5] > 0).all() and (steady.logit < 2e-5).all() and (steady.probability < 2e-5).all()
     assert (shaky.logit[:5] > 1e-3).all() and (shaky.probability[:5] > 1e-4).all()
     # Where nothing is added up, nothing is rounded.
@@ -77,8 +81,16 @@ def test_rounding_is_seen_where_large_weights_cancel() -> None:
 def test_rounding_is_seen_beside_a_probability_that_is_nothing() -> None:
     network = linear_network(0.5, unlikely=120)
     assert (probabilities_of(network)[:, 2] == 0).all()
-    found = rounding(network, greys())
+    found = of(network).probabilities(greys())
     assert np.isfinite(found.logit).all() and (found.logit[:5] > 1e-3).all()
+
+
+def test_another_output_is_measured_on_the_mean() -> None:
+    """The same probabilities, under another name."""
+    network = linear_network(0.5)
+    network.graph.node[-1].output[0] = network.graph.output[0].name = "familiarity"
+    known = of(linear_network(0.5)).probabilities(greys()).probability
+    assert 0 < of(network).mean("familiarity", greys()) <= known.mean()
 
 
 def test_a_picture_may_be_off_by_what_rounding_changes_of_it_and_no_more() -> None:
@@ -92,7 +104,7 @@ def test_a_picture_may_be_off_by_what_rounding_changes_of_it_and_no_more() -> No
     with pytest.raises(ExportError, match="a logit by"):
         check(linear_network(0, unlikely=30), 2, 2e-3, column=2)
     # However much rounding changes: a hundredth is no rounding any more.
-    assert rounding(linear_network(100), greys()).probability.max() > 0.1
+    assert of(linear_network(100)).probabilities(greys()).probability.max() > 0.1
     with pytest.raises(ExportError, match=r"allowed: 1e-02"):
         check(linear_network(100), 2, 5e-2)
 
@@ -100,5 +112,5 @@ def test_a_picture_may_be_off_by_what_rounding_changes_of_it_and_no_more() -> No
 def test_nothing_is_measured_for_a_file_that_agrees() -> None:
     reference = Reference(("a", "b", "c"), greys(), np.log(probabilities_of(linear_network(0))))
     answers = {PROBABILITIES: np.exp(reference.logits)}
-    parity = Gate(reference).check("some.file", answers, STRICT, lambda pixels: pytest.fail("asked"))
+    parity = Gate(reference).check("some.file", answers, STRICT, GraphRounding(lambda: pytest.fail("asked")))
     assert "rounding" not in str(parity)

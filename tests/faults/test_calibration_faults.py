@@ -109,4 +109,4 @@ def test_a_calibration_that_ends_at_its_bound(tmp_path: Path, monkeypatch: pytes
     config = load_config("quick", settings, data=tmp_path / "list.csv")
     train_config(config, Claim(root=tmp_path / "runs"), device="cpu", print_line=said.append)
     (line,) = (line for line in said if line.startswith("warning: calibration"))
-    assert "ends at its bound (temperature 20): the network is wrong in most of them" in line
+    assert "ends at its bound (temperature 20): the network is surer than it is right" in line

@@ -86,6 +86,17 @@ def test_locked_files_and_folders_are_rows(command: Command, photo: Path, tmp_pa
     assert found["good.jpg"] == found["picture_1.png"] == ""
 
 
+def test_a_locked_folder_of_a_class_is_named(command: Command, tmp_path: Path) -> None:
+    pictures(tmp_path / "set" / "open", 3)
+    (closed := tmp_path / "set" / "closed").mkdir()
+    closed.chmod(0)
+    try:
+        done = command("dataset", "check", "set", locked=True)
+    finally:
+        closed.chmod(0o700)
+    assert done.returncode == 3 and "closed: permission denied" in done.stdout and "card.json" not in done.stdout
+
+
 def test_linked_folders_are_followed_once_and_loops_cut(command: Command, tmp_path: Path) -> None:
     pictures(tmp_path / "outside", 2)
     pictures(tmp_path / "folder" / "real", 3)
