@@ -14,7 +14,7 @@ setup: .venv/ready ## Make .venv and install everything into it
 .venv/ready: pyproject.toml
 	@echo "Installing everything into .venv: about 7 GB, most of it torch's libraries for GPUs; 3 to 15 minutes."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]' | grep -v '^Requirement already'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 run: setup ## Train on the embedded pictures, by features and from scratch; then the shipped model identifies a handful
