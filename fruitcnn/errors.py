@@ -5,6 +5,7 @@ FruitcnnError            exit status 1
   DatasetError
   ModelError
   ExportError
+  InterruptedTrainingError   exit status 128 + the signal's number
   ConfigError            exit status 2
   UsageError             exit status 2
 """
@@ -21,9 +22,15 @@ def shortened(text: str, most: int) -> str:
 
 
 class FruitcnnError(Exception):
-    """Something a user can mend. `str(error)` reads `value: problem; remedy`.
+    """An error that you can mend. All errors of fruitcnn derive from it.
 
-    `problem` says what is wrong, `value` names the file, key or argument it is wrong with, `remedy` says what to do.
+    `str(error)` reads "value: problem; remedy".
+
+    Attributes:
+        problem (str): What is wrong.
+        value (object): The file, key or argument that it is wrong with. None where it has no name.
+        remedy (str): What to do.
+        exit_code (int): The exit status of the command with this error.
     """
 
     exit_code = 1
@@ -41,33 +48,41 @@ class FruitcnnError(Exception):
 
 
 class ImageError(FruitcnnError):
-    """A file or buffer that can't be read as a picture."""
+    """A picture can't be read."""
 
 
 class TransientError(ImageError):
-    """A picture that could not be read this time (memory, open files, a failing disk): no fault of the picture."""
+    """A picture can't be read now, for want of memory, open files or a sound disk. Try again later."""
 
 
 class DatasetError(FruitcnnError):
-    """A set of photographs that can't be trained on as it stands."""
+    """A set of pictures can't be used as it is."""
 
 
 class ConfigError(FruitcnnError):
-    """A recipe, or a `--set`, that is not valid."""
+    """A recipe, or a setting, is not valid. The remedy names the nearest key."""
 
     exit_code = 2
 
 
 class ModelError(FruitcnnError):
-    """A model file, model card or checkpoint directory that is missing or not understood."""
+    """A model file, a model card or a checkpoint directory is missing, or this version can't read it."""
 
 
 class ExportError(FruitcnnError):
-    """An export that did not agree with the trained model, or could not be made."""
+    """An exported file does not agree with the trained model, or can't be made."""
+
+
+class InterruptedTrainingError(FruitcnnError):
+    """Ctrl-C or SIGTERM stopped a training by epochs. `resume=True` goes on after the last whole epoch."""
+
+    def __init__(self, number: int, problem: str, *, value: object, remedy: str) -> None:
+        super().__init__(problem, value=value, remedy=remedy)
+        self.exit_code = 128 + number
 
 
 class UsageError(FruitcnnError):
-    """A command called in a way that can't work: a missing path, a missing extra."""
+    """A call that can't work, such as a name that is taken."""
 
     exit_code = 2
 

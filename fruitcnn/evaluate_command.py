@@ -17,25 +17,32 @@ app = typer.Typer()
 @app.command(cls=QuickCommand)
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=options.MODEL_HELP)],
-    data: Annotated[Path, typer.Option(help="Folder or CSV of labelled pictures.")],
+    data: Annotated[Path, typer.Option(metavar="PHOTOGRAPHS", help=options.LABELLED_HELP)],
     split: Annotated[
         str | None,
-        typer.Option(help="Which split of it.", show_default="test, else validation; all of a set without splits"),
+        typer.Option(
+            metavar="NAME",
+            help="Split to measure: train, validation or test.",
+            show_default="test, else validation; all of a set without splits",
+        ),
     ] = None,
-    outside: Annotated[Path | None, typer.Option(help="Folder of pictures of other things.")] = None,
+    outside: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of pictures of other things, to be called unknown."),
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, predictions.csv and metrics.json.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for report.html, predictions.csv and metrics.json.")
     ] = None,
     priors: Annotated[
         str | None,
         typer.Option(
             metavar="SHARES",
-            help="How frequent the classes are where it is used: balanced, or LABEL=SHARE,...",
+            help="How frequent the classes are in use: balanced, or LABEL=SHARE,...",
             show_default="as in training",
         ),
     ] = None,
 ) -> None:
-    """Say what a model is worth on labelled pictures, with 95 % intervals.
+    """Measure a model on labelled pictures, with 95 % confidence intervals.
 
     Exit status: 0 all fine, 1 failed, 2 wrong usage, 3 some pictures could not be read.
     """

@@ -19,11 +19,13 @@ def export(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            metavar="CHECKPOINT", autocompletion=complete_model, help="Checkpoint directory or name of a run."
+            metavar="CHECKPOINT", autocompletion=complete_model, help="Name of a run, or checkpoint folder."
         ),
     ],
-    to: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="the checkpoint")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in --to already.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to write to.", show_default="the checkpoint")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there already.")] = False,
     format: Annotated[
         str | None,
         typer.Option(
@@ -31,7 +33,7 @@ def export(
             "-f",
             metavar="LIST",
             autocompletion=complete_formats,
-            help=f"Any of {', '.join(FORMATS)}, with commas between.",
+            help=f"Formats to write, with commas between: {', '.join(FORMATS)}.",
             show_default=",".join(format.name for format in of_every_run()),
         ),
     ] = None,

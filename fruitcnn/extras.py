@@ -26,7 +26,7 @@ _SIZES = {"train": " (6 GB; 1.3 GB for the CPU alone: docs/install.md)"}
 
 
 class MissingExtraError(UsageError, ImportError):
-    """Something of fruitcnn that needs packages which are not installed."""
+    """A package is not installed. The remedy says which extra brings it. It is an ImportError too."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:

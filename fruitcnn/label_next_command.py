@@ -15,15 +15,19 @@ app = typer.Typer()
 @app.command("label-next", cls=QuickCommand)
 def label_next(
     model: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=complete_model, help=options.MODEL_HELP)],
-    pool: Annotated[list[str], typer.Argument(metavar="POOL...", help="Folder of pictures without a label.")],
+    pool: Annotated[list[str], typer.Argument(metavar="POOL", help="Folder of pictures without labels.")],
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, help="How many pictures; and unknown ones beside.")
+        int,
+        typer.Option(
+            "--count", "-n", min=1, metavar="N", help="Pictures to choose; up to as many unknown ones are added."
+        ),
     ] = 30,
     data: Annotated[
-        Path | None, typer.Option(help="Folder or CSV of what has a label: the page's list begins with it.")
+        Path | None,
+        typer.Option(metavar="PHOTOGRAPHS", help="Pictures labelled so far; the page's list begins with them."),
     ] = None,
     output: options.Output = None,
-    page: Annotated[Path | None, typer.Option(metavar="HTML", help="Write a page to label them in here.")] = None,
+    page: Annotated[Path | None, typer.Option(metavar="HTML", help="Web page to write, to label them in.")] = None,
     force: options.ReplaceOutput = False,
 ) -> None:
     """Choose the pictures that a model would learn most from, to label them next.

@@ -17,12 +17,15 @@ app = typer.Typer()
 @app.command(cls=QuickCommand)
 def merge(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of parts that `identify --output DIR/` filled.")
+        Path, typer.Argument(metavar="DIR", help="Folder of parts that `identify --output DIR/` has written.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File ending in .csv, .json, .jsonl or .parquet.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write: .csv, .json, .jsonl or .parquet."),
+    ],
     force: options.ReplaceOutput = False,
 ) -> None:
-    """Make one file of the parts of a large identify, in the order of its list."""
+    """Join the parts that a large `identify` has written into one file, in the order of its pictures."""
     from fruitcnn.cluster.merge import merge as merge_parts
 
     count = merge_parts(folder, output, force=force)

@@ -9,7 +9,10 @@ import typer
 
 from fruitcnn.completion import complete_model, complete_recipe
 
-MODEL_HELP = "Name (`fruitcnn models` lists them), checkpoint directory or .onnx file."
+MODEL_HELP = "Name of a model (`fruitcnn models` lists them), checkpoint folder or .onnx file."
+LABELLED_HELP = "Folder with a folder for each class, or CSV with file,label."
+SET_HELP = "Change a setting of the recipe, as in train.epochs=3; can be repeated."
+DEVICE_HELP = "Processor to train on; auto: a GPU where there is one."
 
 
 class Format(enum.StrEnum):
@@ -46,7 +49,7 @@ class LogFormat(enum.StrEnum):
 Paths: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PATH...", help="Picture, folder of pictures, video, glob, http(s) address, or - for standard input."
+        metavar="PATH", help="Picture, folder, video, pattern (*.jpg), http(s) address, or - for standard input."
     ),
 ]
 ChosenModel: TypeAlias = Annotated[
@@ -76,7 +79,7 @@ ChosenRecipe: TypeAlias = Annotated[
         "--recipe",
         "-r",
         metavar="RECIPE",
-        help="One of `fruitcnn recipes`, or a YAML file.",
+        help="Name of a recipe (`fruitcnn recipes` lists them), or YAML file.",
         autocompletion=complete_recipe,
     ),
 ]
@@ -86,7 +89,7 @@ RowFormat: TypeAlias = Annotated[
         "--format",
         "-f",
         metavar="FORMAT",
-        help="table; json: one object a line; csv; spreadsheet: csv without formulas; parquet.",
+        help="table; json: one object per line; csv; spreadsheet: CSV without formulas; parquet.",
         show_default="by the ending of --output, else table",
     ),
 ]
@@ -102,7 +105,7 @@ Top: TypeAlias = Annotated[
     ),
 ]
 Output: TypeAlias = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to standard output.")
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write instead of standard output.")
 ]
 # As a text: a path forgets how it ended.
 OutputOrParts: TypeAlias = Annotated[
@@ -111,48 +114,70 @@ OutputOrParts: TypeAlias = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write here instead of to standard output; DIR/: Parquet in parts.",
+        help="File to write instead of standard output; DIR/: a folder of Parquet files.",
     ),
 ]
 ReplaceOutput: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
 RefuseBelow: TypeAlias = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, metavar="P", help="Call less familiar pictures unknown.", show_default="the model's own"
+        min=0,
+        max=1,
+        metavar="P",
+        help="Call pictures that are less familiar than this unknown.",
+        show_default="the model's own",
     ),
 ]
 Explain: TypeAlias = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Write each picture with what its answer comes from here.")
+    Path | None, typer.Option(metavar="FOLDER", help="Save each picture here, shaded by what speaks for its answer.")
 ]
 Sort: TypeAlias = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Copy each picture into a folder of its answer in here, and list them."),
+    typer.Option(metavar="FOLDER", help="Copy each picture into a subfolder named after its answer, and list them."),
 ]
-Link: TypeAlias = Annotated[bool, typer.Option("--link", help="With --sort: link instead of copying.")]
+Link: TypeAlias = Annotated[
+    bool, typer.Option("--link", help="Link to the pictures instead of copying them (with --sort).")
+]
 Every: TypeAlias = Annotated[
-    float, typer.Option(min=0.001, metavar="SECONDS", help="From one frame of a video or camera to the next.")
+    float, typer.Option(min=0.001, metavar="SECONDS", help="Time between the frames of a video or camera.")
 ]
 Camera: TypeAlias = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Identify what this camera sees, until Ctrl-C; the first is 0.")
+    int | None,
+    typer.Option(min=0, metavar="N", help="Identify what this camera sees, until Ctrl-C; the first camera is 0."),
 ]
 Resume: TypeAlias = Annotated[
-    bool, typer.Option("--resume", help="Go on with what a stopped command left of the output, NAME.partial.")
+    bool, typer.Option("--resume", help="Continue what a stopped command has left, OUTPUT.partial.")
 ]
-Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Say which model answers; in each row of json.")]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", help="Say which model answers, in each row of JSON too.")
+]
 Part: TypeAlias = Annotated[
     str | None,
-    typer.Option("--part", metavar="K/N", help="Of parts: do the K-th of N shares."),
+    typer.Option("--part", metavar="K/N", help="Process only share K of N (with --output DIR/)."),
 ]
-ChosenEngine: TypeAlias = Annotated[Engine | None, typer.Option("--engine", help="Of parts: what starts workers.")]
+ChosenEngine: TypeAlias = Annotated[
+    Engine | None, typer.Option("--engine", help="Start workers by Dask (with --output DIR/).")
+]
 Address: TypeAlias = Annotated[
-    str | None, typer.Option("--address", metavar="tls://...", help="With --engine: join this cluster.")
+    str | None,
+    typer.Option("--address", metavar="tls://...", help="Use the Dask cluster at this address (with --engine)."),
 ]
 Workers: TypeAlias = Annotated[
-    int, typer.Option("--workers", min=0, metavar="N", help="With --engine: so many.", show_default="one for each core")
+    int,
+    typer.Option(
+        "--workers",
+        min=0,
+        metavar="N",
+        help="Number of Dask workers (with --engine).",
+        show_default="one for each core",
+    ),
 ]
-PerPart: TypeAlias = Annotated[int, typer.Option("--per-part", min=1, metavar="N", help="Pictures of a part.")]
+PerPart: TypeAlias = Annotated[
+    int, typer.Option("--per-part", min=1, metavar="N", help="Pictures per Parquet file (with --output DIR/).")
+]
 Threads: TypeAlias = Annotated[
-    int, typer.Option("--threads", min=0, metavar="N", help="So many threads.", show_default="one for each core")
+    int,
+    typer.Option("--threads", min=0, metavar="N", help="Pictures processed at once.", show_default="one for each core"),
 ]
 
 

@@ -42,6 +42,7 @@ class _Quick:
         for parameter in parameters:
             if getattr(parameter, _CONVERTER, self) is None:
                 setattr(parameter, _CONVERTER, _Converter())
+            _hide_type(parameter)
         return parameters
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -82,6 +83,14 @@ class QuickGroup(_Quick, TyperGroup):
         if not near:
             return f"choose from {', '.join(self.commands)}"
         return f"did you mean {_MEANT.get(near[0], near[0])}?"
+
+
+def _hide_type(parameter: Any) -> None:
+    """Newer typer's help shows <bool> beside a flag, and <path> beside an argument that has a name already."""
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""
+    elif parameter.param_type_name == "argument":
+        parameter.display_type_rich = lambda ctx: None
 
 
 def _is_picture(word: str) -> bool:

@@ -15,16 +15,22 @@ app = typer.Typer()
 def serve(
     model: options.GivenModel = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine's want a token.")
+        str,
+        typer.Option(metavar="ADDRESS", help="Address to listen on; any but this machine's own needs a token."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; one uses all cores by its threads.")] = 1,
-    log: Annotated[options.LogFormat, typer.Option(help="How to write the log.")] = options.LogFormat.text,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port to listen on; 0: any free one.")
+    ] = 8000,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Number of processes; one uses all cores, by its threads.")
+    ] = 1,
+    log: Annotated[options.LogFormat, typer.Option(help="Format of the log.")] = options.LogFormat.text,
 ) -> None:
-    """Answer over HTTP what is in pictures.
+    """Identify pictures over HTTP.
 
-    POST a picture to /identify; /docs says more. The token in FRUITCNN_TOKEN is asked for, where one is set. SIGTERM
-    ends it after what it has; SIGHUP loads the model's file anew.
+    POST a picture to /identify; /docs describes all requests. Where the environment variable FRUITCNN_TOKEN is set,
+    requests must carry that token. SIGTERM ends the server after the requests that it has; SIGHUP loads the model's
+    file again.
     """
     require_extras("serve")
     from fruitcnn.server.serve import serve as answer

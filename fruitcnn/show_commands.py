@@ -25,7 +25,7 @@ def info(
 
 @app.command(cls=QuickCommand)
 def models() -> None:
-    """List the models that have a name here: runs in ./checkpoints, and what comes with fruitcnn."""
+    """List the models that have a name here: runs in ./checkpoints, and those that come with fruitcnn."""
     from fruitcnn.identify.catalogue import list_models
 
     with standard_output() as stream:
@@ -36,10 +36,10 @@ def models() -> None:
 def recipes(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", autocompletion=complete_recipe, help="Print this one, with its comments."),
+        typer.Argument(metavar="RECIPE", autocompletion=complete_recipe, help="Recipe to print, with its comments."),
     ] = None,
 ) -> None:
-    """List the recipes to train by: input, cost, and what each is for."""
+    """List the recipes to train by (input, cost, and what each is for), or print one."""
     from fruitcnn.runs.recipe_texts import recipe_list, recipe_text
 
     print(recipe_list() if name is None else recipe_text(name).rstrip())
@@ -47,9 +47,9 @@ def recipes(
 
 @app.command(cls=QuickCommand)
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is computed again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it; what is needed is computed again.")] = False,
 ) -> None:
-    """Show the folder of what was computed before, with a size for each kind, or clear it."""
+    """Show the cache of computed results, with its size by kind, or clear it."""
     from fruitcnn.cache import describe_cache
 
     print(describe_cache(clear=clear))

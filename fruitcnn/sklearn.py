@@ -39,22 +39,28 @@ _KINDS = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, np.ndarra
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A last layer on the features of the network that comes with fruitcnn, calibrated out of folds.
+    """The recipe `features` as an estimator of scikit-learn.
 
-    X is a sequence of pictures: paths, encoded bytes, PIL images or uint8 RGB arrays; an array uint8 [N, H, W, 3] is
-    one too. y is their N classes, numbers or texts. Learns from all of them; nothing is set aside or written (features
-    stay in fruitcnn's cache). While it learns the pictures are in memory, N x size x size x 3 bytes.
+    It fits a last layer on the features of the network that comes with fruitcnn, and calibrates it by cross-validation.
+    It learns from all pictures, and sets none aside. While it learns, the pictures are in memory: N * size * size * 3
+    bytes. It always answers with one of the classes: only the exported model says "unknown".
 
-    size: side of the model's input in pixels, a multiple of 32. penalty, mirrored, folds, seed: as in the recipe.
+    X is no table of numbers. So there are no `n_features_in_` and `feature_names_in_`, no sample weights and no sparse
+    matrices.
 
-    classes_: the classes, sorted: the columns of `predict_proba`. temperature_: what the logits were divided by.
-    model_: the bytes of a model.onnx with its card, which identifies like any other:
-    `Path("mine.onnx").write_bytes(classifier.model_)`, then `fruitcnn identify PHOTO --model mine.onnx`.
+    Args:
+        size: The side of the model's input in pixels, a multiple of 32.
+        penalty: The weight of the squared weights beside the loss. None chooses among 0.2, 1 and 5 by cross-validation.
+        mirrored: Learn from the mirror images of the pictures too.
+        folds: The number of folds of the cross-validation.
+        seed: The seed of the folds.
 
-    Of scikit-learn's conventions those for tables do not apply: X is no matrix of numbers, so there are no
-    `n_features_in_` and `feature_names_in_`; sample weights and sparse matrices have no meaning. Every picture gets one
-    of the classes: `unknown` is a word of the exported model.
+    Attributes:
+        classes_ (numpy.ndarray): The classes [C], sorted. They are the columns of `predict_proba`.
+        temperature_ (float): What the logits are divided by.
+        model_ (bytes): A model.onnx with its card. Write it to a file, and `fruitcnn identify` reads it.
 
+    Example:
         >>> GridSearchCV(ImageClassifier(size=128), {"penalty": [1, 5, 25]}).fit(paths, labels)
     """
 
@@ -74,10 +80,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def fit(self, X: Iterable[Source], y: Iterable[Any]) -> "ImageClassifier":  # noqa: N803
-        """Learn that pictures X are of classes y.
+        """Learn from pictures and their classes.
 
-        Raises ValueError for what are no pictures or fewer than two classes, ImageError for one that can't be read,
-        ModelError for a size that the network can't take, DatasetError for classes whose names can't be told apart.
+        Args:
+            X: N pictures, each a path, encoded bytes, a PIL image or an array uint8 [H, W, 3], RGB, 0 to 255. Or one
+                array uint8 [N, H, W, 3].
+            y: Their N classes, numbers or texts.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            DatasetError: The names of two classes look alike.
+            ImageError: A picture can't be read.
+            ModelError: The network can't take this size.
+            ValueError: X holds no pictures, or y fewer than two classes.
         """
         (classes, targets), sources = _classes(y), _sources(X)
         check_consistent_length(sources, targets)
@@ -99,7 +116,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: Iterable[Source]) -> Float32Array:  # noqa: N803
-        """Calibrated probabilities float32 [N, C] of pictures; the columns are `classes_`. Raises as `fit` does."""
+        """Return the calibrated probabilities of pictures. It raises what `fit` raises.
+
+        Args:
+            X: N pictures, as `fit` takes them.
+
+        Returns:
+            float32 [N, C], 0 to 1. The columns are `classes_`.
+        """
         check_is_fitted(self)
         at_once, _ = shared_out(os.cpu_count() or 1, self._size)
 
@@ -110,7 +134,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return np.concatenate(list(mapped_ahead(pool, answer, _sources(X), ahead=AHEAD)))
 
     def predict(self, X: Iterable[Source]) -> Any:  # noqa: N803
-        """The likeliest class of each picture, [N]. Raises as `fit` does."""
+        """Return the likeliest class of each picture. It raises what `fit` raises.
+
+        Args:
+            X: N pictures, as `fit` takes them.
+
+        Returns:
+            The classes [N], of the type of `y`.
+        """
         answers = self.predict_proba(X).argmax(axis=1)
         return self.classes_[answers]
 

@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -19,6 +19,29 @@ from fruitcnn.terminal import print_wrapped
 app = typer.Typer()
 
 _OLD_DATA = "--data"
+
+_Seed: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Start of all random numbers: the same seed gives the same run and split.",
+        show_default="the recipe's",
+    ),
+]
+_RunName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Name of the run, a folder in ./checkpoints.", show_default="the recipe's, numbered"
+    ),
+]
+_Extended: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHECKPOINT",
+        autocompletion=complete_model,
+        help="Run with kept features (data.keep_features), to learn from them too.",
+    ),
+]
 
 
 class TrainCommand(QuickCommand):
@@ -45,33 +68,35 @@ class TrainCommand(QuickCommand):
 def train(
     data: Annotated[
         Path | None,
-        typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label."),
+        typer.Argument(metavar="PHOTOGRAPHS", help=options.LABELLED_HELP, show_default="the recipe's data.path"),
     ] = None,
     recipe: options.ChosenRecipe = DEFAULT,
-    epochs: Annotated[int | None, typer.Option(help="How often it learns from each picture.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same one gives the same run, its split too.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How often each picture is learned from.", show_default="the recipe's"),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Side of the network's input.", show_default="the recipe's")
+    ] = None,
+    seed: _Seed = None,
     split: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="split.csv of an earlier run: its pictures keep their sides.")
+        Path | None,
+        typer.Option(metavar="CSV", help="split.csv of an earlier run, whose pictures stay in their splits."),
     ] = None,
     fixes: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Leave out and relabel what `fruitcnn dataset check` has listed.")
+        Path | None,
+        typer.Option(metavar="CSV", help="Pictures to leave out or relabel, as `dataset check --fixes` lists them."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run below ./checkpoints.")] = None,
+    name: _RunName = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="K=V", help="Set a key of the recipe, as train.epochs=3."),
+        typer.Option("--set", metavar="KEY=VALUE", help=options.SET_HELP),
     ] = None,
-    device: Annotated[options.Device, typer.Option(help="Where to train.")] = options.Device.auto,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    extend: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHECKPOINT", autocompletion=complete_model, help="Learn from this run's kept features, too."
-        ),
-    ] = None,
+    device: Annotated[options.Device, typer.Option(help=options.DEVICE_HELP)] = options.Device.auto,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    extend: _Extended = None,
 ) -> None:
-    """Train a network, export it and prove that the exported files agree with it."""
+    """Train a network on labelled photographs, export it, and prove that the exported files agree with it."""
     # A mistake in these is told before the seconds that importing torch takes.
     check_photographs(data)
     find_recipe(recipe)

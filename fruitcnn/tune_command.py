@@ -16,24 +16,33 @@ app = typer.Typer()
 
 @app.command(cls=QuickCommand)
 def tune(
-    data: Annotated[
-        Path, typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder for each class, or CSV with file,label.")
+    data: Annotated[Path, typer.Argument(metavar="PHOTOGRAPHS", help=options.LABELLED_HELP)],
+    space: Annotated[
+        Path, typer.Option(metavar="YAML", help="File with the ranges and choices of settings to search.")
     ],
-    space: Annotated[Path, typer.Option(metavar="YAML", help="Ranges and choices of the recipe's settings.")],
     recipe: options.ChosenRecipe = DEFAULT,
     trials: Annotated[
-        int, typer.Option(min=1, help="How many settings are tried, all runs of the command together.")
+        int, typer.Option(min=1, metavar="N", help="Settings to try, over all runs of this command.")
     ] = 20,
-    name: Annotated[str | None, typer.Option(help="Name of the study.", show_default="the recipe's")] = None,
-    storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Database.", show_default="sqlite, in ./tuning/NAME")
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name of the search, which a later run continues.", show_default="the recipe's"
+        ),
     ] = None,
-    folds: Annotated[int, typer.Option(min=0, help="Judge by cross-validation with so many parts; 0: not.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that try settings at the same time.")] = 1,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override, of all trials.")] = None,
-    device: Annotated[options.Device, typer.Option(help="Where to train.")] = options.Device.auto,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Database of the trials.", show_default="SQLite, in ./tuning/NAME")
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Folds of cross-validation; 0: judge by the validation split.")
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Trials at the same time, each in a process.")
+    ] = 1,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=options.SET_HELP)] = None,
+    device: Annotated[options.Device, typer.Option(help=options.DEVICE_HELP)] = options.Device.auto,
 ) -> None:
-    """Search for a recipe's best settings; the same command again goes on."""
+    """Search for the best settings of a recipe; the same command again continues the search."""
     check_photographs(data)
     find_recipe(recipe)
     require_extras("features", "tune")

@@ -30,7 +30,13 @@ _FLATTEST, _STEEPEST = 0.0, -1.0
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """An error, 0 to 1, and its 80 % interval."""
+    """The forecast of an error, and its 80 % interval.
+
+    Attributes:
+        value: The error, 0 to 1.
+        low: The lower end of the interval.
+        high: The upper end of the interval.
+    """
 
     value: float
     low: float

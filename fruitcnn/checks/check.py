@@ -45,14 +45,25 @@ def check(
     report: str | os.PathLike[str] | None = None,
     fixes: str | os.PathLike[str] | None = None,
 ) -> CheckedSet:
-    """Look for what is wrong with labelled pictures, before a training. None of them is changed.
+    """Look for mistakes in a set of labelled pictures, before a training. It changes no picture.
 
-    data: a folder of class folders, or a CSV. report: a folder for check.html; fixes: a new CSV, a row for each picture
-    that something could be done about, for `fruitcnn train --fixes`. Raises DatasetError for what is no set of
-    pictures, and UsageError for an output that would cost a file.
+    Args:
+        data: A folder with a folder for each class, or a CSV.
+        report: A folder to write check.html to.
+        fixes: A new CSV to write. It has a row for each picture that you could leave out or relabel, and
+            `fruitcnn train --fixes` reads it.
 
-        >>> found = fruitcnn.check("dataset/sample")
-        >>> found.serious, [finding.words for finding in found.of("label to check")]
+    Returns:
+        The findings.
+
+    Raises:
+        DatasetError: There is no set of labelled pictures.
+        UsageError: An output would overwrite another file.
+
+    Example:
+        >>> checked = fruitcnn.check("dataset/sample")
+        >>> checked.serious, checked.classes
+        (False, {'grape': 100, 'pineapple': 100, 'strawberry': 100})
     """
     if report is not None:
         require_extras("report")

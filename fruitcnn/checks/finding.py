@@ -11,8 +11,10 @@ from fruitcnn.dataset.records import Record
 class Kind:
     """A kind of finding.
 
-    name: on the screen and in the page; serious: whether it makes a training fail, or its figures untrue; text: what it
-    is, for people.
+    Attributes:
+        name: Its name, as `CheckedSet.of` takes it.
+        serious: Whether it makes a training fail, or its figures wrong.
+        text: What it means.
     """
 
     name: str
@@ -51,9 +53,13 @@ KINDS = (
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was found: a picture, a group of them, or a class (then without pictures).
+    """One thing that a check has found. It is about a picture, a group of pictures or a class.
 
-    note: what there is to say of it; fixes: what could be done, a row a picture at most.
+    Attributes:
+        kind: What kind of thing it is.
+        records: The pictures that it is about. Empty where it is about a class.
+        note: What else there is to know.
+        fixes: What you could do, at most one row for each picture.
     """
 
     kind: Kind
@@ -63,7 +69,7 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """In one line: the files, with their labels where those differ, and the note."""
+        """The finding in one line, with the files, their labels where they differ, and the note."""
         labels = {record.label for record in self.records}
         names = [
             record.file + (f" ({record.label})" if len(labels) > 1 else "") + (f" [{record.split}]" * self._across())
@@ -87,9 +93,13 @@ def kept(record: Record, reason: str, new_label: str = "") -> Fix:
 
 @dataclasses.dataclass(frozen=True)
 class CheckedSet:
-    """What a check has found in `data`.
+    """The result of a check. `str(checked)` is its summary.
 
-    classes: pictures that can be read, by class; findings: in the order of KINDS; remarks: what else there is to say.
+    Attributes:
+        data: The set of pictures that was checked.
+        classes: The number of readable pictures of each class.
+        findings: All findings, the serious ones first.
+        remarks: What else there is to know.
     """
 
     data: Path
@@ -99,15 +109,22 @@ class CheckedSet:
 
     @property
     def serious(self) -> bool:
-        """Whether something should be mended before a training."""
+        """Whether you should mend something before a training."""
         return any(finding.kind.serious for finding in self.findings)
 
     def of(self, kind: str) -> list[Finding]:
-        """The findings of a kind, by its name."""
+        """Return the findings of one kind.
+
+        Args:
+            kind: The name of the kind, such as "near-duplicate" or "label to check".
+        """
         return [finding for finding in self.findings if finding.kind.name == kind]
 
     def fixes(self) -> list[Fix]:
-        """What could be done, a row a picture: the first proposal for it, but one to leave it out before all others."""
+        """Return what you could do, one row for each picture.
+
+        A proposal to leave a picture out comes before all others.
+        """
         rows: dict[str, Fix] = {}
         for fix in (fix for finding in self.findings for fix in finding.fixes):
             if fix.file not in rows or (fix.action == DROP and rows[fix.file].action != DROP):
@@ -115,7 +132,7 @@ class CheckedSet:
         return list(rows.values())
 
     def summary(self) -> str:
-        """Lines of at most 80 columns."""
+        """Return all findings as text, in lines of at most 80 columns."""
         from fruitcnn.checks.text import summary
 
         return summary(self)

@@ -22,7 +22,15 @@ COLUMNS = ("file", "label", "action", "new_label", "reason")
 
 @dataclasses.dataclass(frozen=True)
 class Fix:
-    """A row: what the set says of a file, and what to do with it. new_label: for `relabel`; reason: for people."""
+    """What to do with one picture.
+
+    Attributes:
+        file: The name of the picture in its set.
+        label: Its label in the set.
+        action: "drop", "relabel" or "keep".
+        new_label: The label to give it, with "relabel".
+        reason: Why.
+    """
 
     file: str
     label: str

@@ -18,12 +18,18 @@ TRAIN, CALIBRATION, VALIDATION, TEST = SPLITS = ("train", "calibration", "valida
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One labelled file.
+    """One labelled picture.
 
-    file: how the data set calls it; split: one of SPLITS, "" where it has none (yet); group: name shared by pictures
-    that must stay on one side of the split; sha256: of the file's bytes, in hex; hashes: perceptual hashes of the
-    picture and of its mirror image, 64 bits each; error: why it takes no part, "" if it does; warning: what is wrong
-    with a picture that could be read all the same.
+    Attributes:
+        file: Its name in the set.
+        path: Where it lies.
+        label: Its class.
+        split: "train", "calibration", "validation" or "test". Empty where it has none (yet).
+        group: A name that pictures share which must stay on one side of the split. None where it has no group.
+        sha256: The SHA-256 of the file's bytes, in hex.
+        hashes: The perceptual hashes of the picture and of its mirror image, 64 bits each.
+        error: Why it is left out. Empty where it is not.
+        warning: What is wrong with a picture that can be read all the same. Empty where nothing is.
     """
 
     file: str

@@ -21,11 +21,15 @@ TIMES = (1, 2, REACH)
 
 @dataclasses.dataclass(frozen=True)
 class Enough:
-    """What is known of a set.
+    """How much more pictures would help, as `fruitcnn dataset enough` measures it.
 
-    count: its pictures. curve: its measured learning curve. overall: forecasts of the error with as many pictures as
-    there are, twice and three times as many; by_label: the same of each class that has mistakes enough. Both are empty
-    where there are too few pictures to say.
+    Attributes:
+        labels: The labels of the set.
+        count: The number of its pictures.
+        curve: Its measured learning curve.
+        overall: Forecasts of the error with as many pictures as there are, with twice and with three times as many.
+            Empty where there are too few pictures to say.
+        by_label: The same for each class that has enough mistakes to say.
     """
 
     labels: list[str]
@@ -36,7 +40,12 @@ class Enough:
 
     @classmethod
     def of(cls, labels: list[str], curve: LearningCurve) -> "Enough":
-        """Make the forecasts."""
+        """Make the forecasts.
+
+        Args:
+            labels: The labels of the set.
+            curve: Its measured learning curve.
+        """
         count = len(curve.targets)
         pictures: FloatArray = count * np.array(TIMES, np.float64)
         if count < FEWEST or curve.mistakes() < FEWEST_MISTAKES:
@@ -48,12 +57,12 @@ class Enough:
 
     @property
     def measured(self) -> list[tuple[int, float]]:
-        """How many pictures were learned from, and the error of the answers to the others."""
+        """Pairs of the number of pictures that were learned from and the error on the others, 0 to 1."""
         return list(zip(self.curve.sizes.tolist(), self.curve.errors().tolist(), strict=True))
 
     @property
     def reason(self) -> str:
-        """Why there is no forecast; "" where there is one."""
+        """Why there is no forecast. Empty where there is one."""
         if self.overall:
             return ""
         if self.count < FEWEST:
@@ -64,14 +73,14 @@ class Enough:
 
     @property
     def limit(self) -> str:
-        """Up to how many pictures there is a forecast, and why no further."""
+        """Up to how many pictures the forecast reaches, and why no further."""
         return (
             f"of more than {REACH * self.count:,} nobody knows: such forecasts fail beyond {REACH} times the pictures"
         )
 
     @property
     def most_helped(self) -> str:
-        """The class whose error would fall most with twice the pictures; "" where none's would, or nobody knows."""
+        """The class whose error would fall most with twice the pictures. Empty where there is none."""
         gains = {label: found[0].value - found[1].value for label, found in self.by_label.items()}
         most = max(gains, key=gains.__getitem__, default="")
         return most if most and gains[most] >= _LEAST_GAIN else ""

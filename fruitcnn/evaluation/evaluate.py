@@ -38,22 +38,46 @@ def evaluate(
     report: str | os.PathLike[str] | None = None,
     priors: str | None = None,
 ) -> Evaluation:
-    """Judge a model on a set of labelled pictures.
+    """Measure a model on labelled pictures. It prints nothing.
 
-    model: a checkpoint directory, an .onnx file or a name. data: a folder of class folders, or a CSV. split: which one;
-    by default the test split, else the validation split, else all of a set that is not split. outside: a folder of
-    pictures of other things. report: a folder for the page, the predictions and the figures. priors: how frequent the
-    classes are where it is used, "balanced" or "grape=0.7,kiwi=0.3" (default: as among the training pictures).
-    Raises ModelError, DatasetError and UsageError; pictures that can't be read are the result's `unreadable`.
+    Args:
+        model: A FinishedRun, a checkpoint directory, an .onnx file, or the name of a model.
+        data: A folder with a folder for each class, or a CSV.
+        split: The split to measure on. The default is the test split, else the validation split, else all pictures of a
+            set without splits.
+        outside: A folder of pictures of other things, which the model should call unknown.
+        report: A folder for report.html, predictions.csv and metrics.json.
+        priors: How frequent the classes are where you use the model: "balanced", or "grape=0.7,kiwi=0.3". The default
+            is as frequent as among the training pictures.
 
-        >>> found = fruitcnn.evaluate("checkpoints/fruits", "dataset/sample")
+    Returns:
+        The figures and the predictions. Its `unreadable` lists the pictures that can't be read.
+
+    Raises:
+        DatasetError: There is no such set or split, its labels are not the model's, or no picture can be read.
+        ModelError: There is no such model, or this version can't read it.
+        UsageError: The report would overwrite other files, or the priors are not valid.
+
+    Example:
+        >>> found = fruitcnn.evaluate("fruits", "photos")
         >>> found["accuracy"], found.metrics.figures["accuracy"].interval
+        (0.988, (0.935, 0.998))
     """
     folder = None if report is None else Path(report)
     if folder is not None:
         require_extras("report")
         _check_report(folder)
-    file, data = models.find_model(model), Path(data)
+    return _evaluate(models.find_model(model), Path(data), split, outside, folder, priors)
+
+
+def _evaluate(
+    file: Path,
+    data: Path,
+    split: str | None,
+    outside: str | os.PathLike[str] | None,
+    folder: Path | None,
+    priors: str | None,
+) -> Evaluation:
     identifier = Identifier.load(file, many=True)
     listing = read_listing(data).records
     chosen, photos = choose_split(data, listing, split)

@@ -20,12 +20,19 @@ FEW = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
-    """A model on one split.
+    """The figures and the predictions of a model on one set of pictures.
 
-    name: of the model. split: "" where the set is not split. predictions: every labelled picture, those that could
-    not be read too. outside: pictures of other things. warnings: what else has to be known to read the figures right.
-    metrics: the figures; `evaluation["accuracy"]` is one of them. enough: what more pictures would bring, where that
-    was measured.
+    `evaluation["accuracy"]` is one figure. A notebook shows the figures and the confusions.
+
+    Attributes:
+        name: The name of the model.
+        card: The card of the model.
+        split: The split that was measured. Empty for a set without splits.
+        predictions: A row for each labelled picture, the unreadable ones too.
+        outside: A row for each picture of other things.
+        warnings: What else you have to know to read the figures.
+        metrics: All figures with their 95 % intervals, and the figures of each class.
+        enough: How much more pictures would help. None where that was not measured: `evaluate` does not measure it.
     """
 
     name: str
@@ -48,7 +55,16 @@ class Evaluation:
         outside: Predictions | None = None,
         warnings: tuple[str, ...] = (),
     ) -> "Evaluation":
-        """Compute the figures. There must be a readable picture."""
+        """Compute the figures. There must be a readable picture.
+
+        Args:
+            name: The name of the model.
+            card: The card of the model.
+            split: The split that was measured. Empty for a set without splits.
+            predictions: A row for each labelled picture.
+            outside: A row for each picture of other things. None where there are none.
+            warnings: What else you have to know to read the figures.
+        """
         probabilities, targets = predictions.readable().arrays()
         outside = outside or Predictions(predictions.labels, ())
         sample = Sample.of(
@@ -69,12 +85,16 @@ class Evaluation:
         )
 
     def __getitem__(self, key: str) -> float:
-        """The value of a figure, by its key in `metrics.figures`: "accuracy", "loss", "outside.auroc", ..."""
+        """Return the value of a figure.
+
+        Args:
+            key: Its key in `metrics.figures`, such as "accuracy", "loss" or "outside.auroc".
+        """
         return self.metrics[key]
 
     @property
     def pictures(self) -> str:
-        """On what it was measured, as "83 labelled pictures of the test split"."""
+        """What it was measured on, as in "83 labelled pictures of the test split"."""
         pictures = counted(self.metrics.images, "labelled picture", "labelled pictures")
         return f"{pictures} of the {self.split} split" if self.split else pictures
 
@@ -97,16 +117,16 @@ class Evaluation:
 
     @property
     def damaged(self) -> list[Prediction]:
-        """The pictures that were answered although something is wrong with them, each with its warning."""
+        """The pictures that have an answer and a warning."""
         return [row for row in (*self.predictions.rows, *self.outside.rows) if row.warning]
 
     @property
     def unreadable(self) -> list[Prediction]:
-        """The pictures that could not be read, each with its error."""
+        """The pictures that can't be read, each with its error."""
         return [row for row in (*self.predictions.rows, *self.outside.rows) if row.error]
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain numbers, ready for JSON."""
+        """Return the figures as plain numbers, ready for JSON, as metrics.json has them."""
         return {
             "model": self.name,
             "split": self.split,

@@ -14,7 +14,13 @@ from fruitcnn.evaluation.sample import Sample
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A metric's value and its interval."""
+    """A figure and its interval.
+
+    Attributes:
+        metric: What was measured.
+        value: The figure.
+        interval: The lower and the upper end of its 95 % interval.
+    """
 
     metric: Metric
     value: float
@@ -35,7 +41,17 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassMetrics:
-    """One class: shares in 0..1 (0 where nothing was predicted or there is no picture), 95 % intervals, pictures."""
+    """The figures of one class, 0 to 1. A figure is 0 where the class has no picture or no answer.
+
+    Attributes:
+        precision: The share of right answers among the answers of this class.
+        precision_95: Its 95 % interval.
+        recall: The share of right answers among the pictures of this class.
+        recall_95: Its 95 % interval.
+        f1: The harmonic mean of precision and recall.
+        f1_95: Its 95 % interval.
+        support: The number of pictures of this class.
+    """
 
     precision: float
     precision_95: Interval
@@ -48,11 +64,16 @@ class ClassMetrics:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """One set of pictures.
+    """All figures of one set of pictures.
 
-    figures: those that the set allows, by their key, in the order of METRICS. classes: by label.
-    confusion[true][answered]: pictures. refuse_below, refused: of the labelled pictures, None where the model has no
-    familiarity. outside_images: pictures of other things.
+    Attributes:
+        images: The number of labelled pictures.
+        figures: The figures by their keys. A figure that the set does not allow is missing.
+        classes: The figures of each class, by its label.
+        confusion: The number of pictures by class and answer: `confusion[true][answered]`.
+        refuse_below: The familiarity below which the model says unknown. None where it has no familiarity.
+        refused: The number of labelled pictures that the model calls unknown. None where it has no familiarity.
+        outside_images: The number of pictures of other things.
     """
 
     images: int
@@ -64,11 +85,15 @@ class Metrics:
     outside_images: int = 0
 
     def __getitem__(self, key: str) -> float:
-        """The value of a figure; KeyError where there is none."""
+        """Return the value of a figure. Raises KeyError where there is none.
+
+        Args:
+            key: Its key in `figures`.
+        """
         return self.figures[key].value
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, ready for JSON: each figure with its interval, `null` for one that the set does not allow."""
+        """Return the figures and their intervals, ready for JSON. A figure that the set does not allow is None."""
         refusal = {"threshold": self.refuse_below, "refused": self.refused}
         sections: dict[str, Any] = {"": {}, "refusal": refusal, "outside": {"images": self.outside_images}}
         for metric in METRICS:

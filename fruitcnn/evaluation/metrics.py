@@ -28,11 +28,14 @@ _SIMULATIONS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class IntervalMethod:
-    """How the range of a figure is made.
+    """How the interval of a figure is made.
 
-    interval: from the sample and the figure; None for the bootstrap over pictures. suffix: of its key in metrics.json.
-    words: what people read before it. within: what the bootstrap's interval holds at least: of classes without a
-    mistake all resamples are without one.
+    Attributes:
+        interval: A function of the sample and the figure. None takes the bootstrap over pictures.
+        suffix: The suffix of the interval's key in metrics.json.
+        words: The words before the interval where people read it.
+        within: A function of the sample and the figure. It gives the least that the bootstrap's interval must span,
+            because classes without a mistake have none in any resample. None for no such limit.
     """
 
     interval: Callable[[Sample, float], Interval] | None
@@ -43,10 +46,16 @@ class IntervalMethod:
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """One figure of a set of pictures.
+    """A metric: one figure of a set of pictures.
 
-    key: its name in metrics.json, `section.name` below a section of that; name: what people read; compute: the figure,
-    None where the set does not allow it; bounds: the least and the largest value; format: as in `format(figure, ...)`.
+    Attributes:
+        key: Its key in metrics.json. `section.name` puts it into a section.
+        name: Its name for people.
+        compute: A function of the sample. It returns the figure, or None where the set does not allow it.
+        interval: How its interval is made. `BOOTSTRAP` suits every metric.
+        better: Whether a "higher" or a "lower" figure is better.
+        bounds: The least and the largest possible value.
+        format: How people read it, as in `format(figure, ".3f")`.
     """
 
     key: str

@@ -26,9 +26,17 @@ _NAMES = "surrogateescape"
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """One picture. `split` and `label` are "" where there is none; `probabilities` stand in the order of the labels.
+    """What a model answers for one picture.
 
-    held_out: those by a model that has not learned from this picture, where this one has and another was made.
+    Attributes:
+        file: The name of the picture in its set.
+        split: Its split. Empty where it has none.
+        label: Its true class. Empty where it has none.
+        probabilities: The probabilities in the order of the labels. They sum to 1. Empty for an unreadable picture.
+        familiarity: The share of known pictures that are at most as familiar. None where the model does not say it.
+        error: Why the picture can't be read. Empty where it can.
+        held_out: For a training picture, the probabilities by a model that has not learned from it. Else empty.
+        warning: What is wrong with a picture that can be read all the same. Empty where nothing is.
     """
 
     file: str
@@ -43,22 +51,39 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What a model with these labels answered, a row a picture."""
+    """The answers of a model to a set of pictures.
+
+    Attributes:
+        labels: The labels of the model.
+        rows: A row for each picture.
+    """
 
     labels: tuple[str, ...]
     rows: tuple[Prediction, ...]
 
     def answer(self, row: Prediction) -> str:
-        """The likeliest label of a row; "" for a picture that could not be read."""
+        """Return the likeliest label. It is empty for a picture that can't be read.
+
+        Args:
+            row: One of the rows.
+        """
         return self.labels[int(np.argmax(row.probabilities))] if row.probabilities else ""
 
     def readable(self, split: str | None = None) -> "Predictions":
-        """Those pictures that have an answer, of one split or of all."""
+        """Return the rows that have an answer.
+
+        Args:
+            split: Only the rows of this split. None takes all.
+        """
         kept = (row for row in self.rows if row.probabilities and split in (None, row.split))
         return Predictions(self.labels, tuple(kept))
 
     def arrays(self) -> tuple[FloatArray, IntArray]:
-        """Probabilities [N, C] and true class indices [N] of readable, labelled pictures."""
+        """Return the rows as arrays. All must be readable and labelled: call `readable` first.
+
+        Returns:
+            The probabilities float64 [N, C], and the true class indices int64 [N].
+        """
         index = {label: number for number, label in enumerate(self.labels)}
         probabilities = np.array([row.probabilities for row in self.rows], np.float64).reshape(-1, len(self.labels))
         return probabilities, np.array([index[row.label] for row in self.rows], np.int64)

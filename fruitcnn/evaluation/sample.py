@@ -13,12 +13,21 @@ _SMALLEST = 1e-12
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
-    """N labelled pictures, and M of other things.
+    """The answers to N labelled pictures, and to M pictures of other things.
 
-    targets: class indices [N]; answers: the likeliest class [N]; confidence: its probability [N]; losses: negative
-    log-likelihoods in nats [N]; classes: C; scores: what pictures are refused by [N], familiarity or, where the model
-    has none, confidence; outside: the same of the pictures of other things [M]; refuse_below: the score below which
-    the model says unknown, None where it has no familiarity.
+    Its properties `probabilities` [N, C], `recall` [C] and `f1` [C] are computed when a metric asks for them.
+
+    Attributes:
+        targets: The true class indices, int64 [N].
+        answers: The likeliest class indices, int64 [N].
+        confidence: The probabilities of the answers, [N], 0 to 1.
+        losses: The negative log-likelihoods in nats, [N].
+        classes: The number of classes, C.
+        scores: What pictures are refused by, [N]: the familiarity, or the confidence of a model without familiarity.
+        outside: The same for the pictures of other things, [M].
+        refuse_below: The score below which the model says unknown. None where it has no familiarity.
+        whole: The probabilities of the set before it was resampled. Use `probabilities`.
+        chosen: The indices of the resampled pictures, [N]. None for a set that is not resampled.
     """
 
     targets: IntArray
@@ -42,7 +51,15 @@ class Sample:
         outside: FloatArray | None = None,
         refuse_below: float | None = None,
     ) -> "Sample":
-        """From probabilities [N, C] and class indices [N] of one or more pictures."""
+        """Make a sample of the answers to one or more pictures.
+
+        Args:
+            probabilities: [N, C], 0 to 1.
+            targets: The true class indices, int64 [N].
+            scores: What pictures are refused by, [N]. None takes the confidence.
+            outside: The same for pictures of other things, [M]. None for no such pictures.
+            refuse_below: The score below which the model says unknown. None where it has no familiarity.
+        """
         confidence = probabilities.max(1)
         return cls(
             targets=targets,
@@ -61,32 +78,37 @@ class Sample:
 
     @property
     def probabilities(self) -> FloatArray:
-        """[N, C]. Of a resampled set they are picked when asked for: most metrics do without them."""
+        """The probabilities, [N, C], 0 to 1."""
+        # Of a resampled set they are picked when asked for: most metrics do without them.
         return self.whole if self.chosen is None else self.whole[self.chosen]
 
     @functools.cached_property
     def counts(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Right answers, pictures and answers of each class, [C] each."""
+        """The numbers of right answers, of pictures and of answers of each class, int64 [C] each."""
         kinds = (self.targets[self.targets == self.answers], self.targets, self.answers)
         right, support, answered = (np.bincount(kind, minlength=self.classes) for kind in kinds)
         return right, support, answered
 
     @functools.cached_property
     def recall(self) -> FloatArray:
-        """[C]; NaN for a class without a picture."""
+        """The recall of each class, [C]. NaN for a class without a picture."""
         right, support, _ = self.counts
         with np.errstate(invalid="ignore"):
             return right / support
 
     @functools.cached_property
     def f1(self) -> FloatArray:
-        """[C]; NaN for a class that does not occur at all."""
+        """The F1 of each class, [C]. NaN for a class without a picture and without an answer."""
         right, support, answered = self.counts
         with np.errstate(invalid="ignore"):
             return 2 * right / (support + answered)
 
     def resampled(self, chosen: IntArray) -> "Sample":
-        """The labelled pictures with these indices [N]."""
+        """Return a sample of some of the labelled pictures.
+
+        Args:
+            chosen: Their indices, int64 [N].
+        """
         return dataclasses.replace(
             self,
             targets=self.targets[chosen],

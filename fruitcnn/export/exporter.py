@@ -45,13 +45,27 @@ def export_checkpoint(
     to: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> list[Parity]:
-    """Export a finished run again, into its own folder or `to`; returns how closely each file agrees.
+    """Export a finished run again. Each file is compared with the trained model before it gets its name.
 
-    formats: by their names (`fruitcnn export --help` lists them); None: those that every run has, but what is
-    `left_out` here. force: overwrite what is in `to` already. Raises UsageError for an unknown format, for one whose
-    packages are missing and for what would be overwritten, ModelError for a folder that is no finished run or whose
-    files don't fit together, ExportError for a file that disagrees, DatasetError where a format needs the pictures of
-    the run and they are not at hand.
+    Args:
+        folder: A FinishedRun, a checkpoint directory, or the name of a model.
+        formats: The names of formats, which `fruitcnn export --help` lists. None takes the formats of every run for
+            which the packages are installed.
+        to: The folder to write to. The default is the run's own.
+        force: Overwrite files of these names that are in `to`.
+
+    Returns:
+        How closely each file agrees.
+
+    Raises:
+        DatasetError: A format needs the pictures of the run, and they are not there.
+        ExportError: A file does not agree with the trained model.
+        ModelError: The folder is no finished run, or its files don't fit together.
+        UsageError: A format is unknown, its packages are missing, or a file would be overwritten.
+
+    Example:
+        >>> for parity in fruitcnn.export_checkpoint("mine", formats=["onnx"], to="exported"):
+        ...     print(parity)
     """
     return list(export_formats(Path(folder), formats, to=None if to is None else Path(to), force=force))
 

@@ -18,17 +18,20 @@ PAGE = "page"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """One format.
+    """An export format.
 
-    name: what users call it. file: the file that it becomes, or the folder (then without an ending).
-    made_from: `keras`, the network as it was trained; such formats are proven together, against the checkpoint's
-        reference pictures. `onnx`, a finished model.onnx alone.
-    write: `module:function`, called with what it is made from (a `KerasSource` or an `OnnxSource`) and the path to
-        write to. prove: the same, which reads what was written, returns a `Parity` and raises ExportError.
-    every_run: whether every training writes it. purpose: what it is for, in the help. needs: packages without which it
-        can't be made of any run.
-    earlier: of a folder, `module:function`, called with a folder: None where no earlier export lies in it, else the
-        names of the folders in it that only that one needs.
+    Attributes:
+        name: Its name.
+        file: The name of the file that it becomes. A name without an ending is a folder.
+        made_from: "keras" for the network as it was trained, compared with the reference pictures of the checkpoint.
+            "onnx" for a finished model.onnx alone.
+        write: `module:function`. It gets a KerasSource or an OnnxSource, and the path to write to.
+        prove: `module:function`. It gets the same, reads what was written, and returns a Parity or raises ExportError.
+        purpose: What it is for, as the help says it.
+        every_run: Whether every training writes it.
+        earlier: `module:function`, for a folder. It gets a folder, and returns None where that holds no earlier export,
+            else the names of the folders in it that only the export needs. Empty for a file.
+        needs: The packages without which it can't be made of any run.
     """
 
     name: str

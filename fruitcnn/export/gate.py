@@ -60,10 +60,15 @@ class Rounding(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """How closely one exported file or folder agrees with what it was made from, on so many images.
+    """How closely an exported file or folder agrees with the model that it was made from. `str(parity)` is one line.
 
-    probability, logit: the largest differences; None for a logit that was not looked at. details: what to say instead.
-    by_rounding: they are larger than is usual, and no larger than what rounding alone changes.
+    Attributes:
+        name: The name of the file or folder.
+        images: The number of pictures that were compared.
+        probability: The largest difference of a probability.
+        logit: The largest difference of a logit. None where logits were not compared.
+        details: What `str(parity)` says in place of the differences.
+        by_rounding: Whether the differences are larger than usual, yet no larger than rounding alone makes them.
     """
 
     name: str

@@ -8,13 +8,19 @@ from fruitcnn.identify.writers import label_column
 
 
 def to_columns(results: Iterable[Identification | Rejection]) -> dict[str, list[Any]]:
-    """The columns of `fruitcnn identify --format csv`, for a DataFrame: numbers are numbers, None where nothing is.
+    """Make columns of results, for `pandas.DataFrame`, `polars.DataFrame` or `pyarrow.table`.
 
-    A row a result, in order: file, identify_label, identify_rate, the probability of each label, familiarity (where a
-    model says it), error, warning.
+    They are the columns of `fruitcnn identify --format csv`: file, identify_label, identify_rate, the probability of
+    each label, familiarity (where a model has it), error and warning. An empty cell is None.
 
-        >>> pandas.DataFrame(fruitcnn.to_columns(identifier.identify_many(photos)))
-        >>> polars.DataFrame(fruitcnn.to_columns(identifier.identify_many(photos)))
+    Args:
+        results: What `Identifier.identify_many` yields.
+
+    Returns:
+        The columns by their names. Each has a value for each result, in order.
+
+    Example:
+        >>> table = pandas.DataFrame(fruitcnn.to_columns(identifier.identify_many(photos)))
     """
     rows = list(results)
     answers = [row if isinstance(row, Identification) else None for row in rows]

@@ -39,7 +39,14 @@ class _Loaded(Generic[T]):
 
 
 class Identifier:
-    """A loaded model. Safe to share between threads: the session is, and nothing else changes."""
+    """A loaded model. `Identifier.load` makes it. Several threads can share it.
+
+    Attributes:
+        card (ModelCard): What the model expects, and where it comes from.
+        file (pathlib.Path): The .onnx file.
+        refuse_below (float | None): The familiarity below which a picture is unknown. It comes from the card, and you
+            can set another. None for a model that has no familiarity.
+    """
 
     def __init__(
         self, file: Path, *, once: bool = False, many: bool = False, threads: int = 0, features: bool = False
@@ -65,20 +72,32 @@ class Identifier:
     def load(
         cls, path: str | os.PathLike[str] | None = None, *, once: bool = False, many: bool = False, threads: int = 0
     ) -> "Identifier":
-        """Load a checkpoint directory, an .onnx file or, by its name, a run in ./checkpoints or a shipped model.
+        """Load a model.
 
-        path: None is the newest run that is no trial, else the shipped model.
-        once: it is to identify one picture: loaded in half the time, with 25 MB less, and half as fast afterwards.
-        many: it is to identify many, by `identify_many`; a single one then takes longer.
-        threads: so many pictures are decoded and answered at a time, and so many answer a single one; 0 is one for each
-        core.
-        Raises ModelError where there is no model, or one that this version does not understand.
+        Args:
+            path: A FinishedRun, a checkpoint directory, an .onnx file, the name of a run in ./checkpoints, or the name
+                of a model that comes with fruitcnn ("fruits"). None takes the newest run that has not learned from the
+                embedded pictures, else the model that comes with fruitcnn.
+            once: Load for a single picture. It loads in half the time, with 25 MB less, and then answers half as fast.
+            many: Load for many pictures with `identify_many`. A single picture then takes longer.
+            threads: How many threads decode and answer. 0 takes one for each core.
+
+        Returns:
+            The loaded model.
+
+        Raises:
+            ModelError: There is no such model, or this version can't read it.
+
+        Example:
+            >>> identifier = fruitcnn.Identifier.load("fruits")
+            >>> identifier.identify("photo.jpg").identify_label
+            'grape'
         """
         return cls(find_model(path), once=once, many=many, threads=threads)
 
     @property
     def has_familiarity(self) -> bool:
-        """Whether the model says how like the known pictures one is."""
+        """Whether the model says how familiar a picture is."""
         return FAMILIARITY in self._network.outputs
 
     @property
@@ -87,15 +106,24 @@ class Identifier:
         return EVIDENCE in self._network.outputs
 
     def identity(self) -> dict[str, str]:
-        """The model's name (of its checkpoint, or of its file) and the first 12 digits of its file's sha256."""
+        """Return the name of the model, and the first 12 digits of the SHA-256 of its file."""
         from hashlib import sha256
 
         return {"name": model_name(self.file), "sha256": sha256(self.file.read_bytes()).hexdigest()[:12]}
 
     def identify(self, source: Source, *, evidence: bool = False) -> Identification:
-        """Identify one picture: a path, encoded bytes, a PIL image or a uint8 array. Raises ImageError.
+        """Identify one picture.
 
-        evidence: with where the answer comes from; only for a model that `has_evidence`.
+        Args:
+            source: A path, encoded bytes, an open binary file, a PIL image, or an array: uint8 [H, W, 3], RGB, 0 to
+                255, or uint8 [H, W], grey.
+            evidence: Also say where the answer comes from. Only for a model that `has_evidence`.
+
+        Returns:
+            The answer.
+
+        Raises:
+            ImageError: The picture can't be read.
         """
         loaded: _Loaded[None] = self._load(source, None)
         result = self._result(source_name(source), loaded, evidence)
@@ -104,32 +132,68 @@ class Identifier:
     def identify_many(
         self, sources: Iterable[Source], *, evidence: bool = False
     ) -> Iterator[Identification | Rejection]:
-        """Identify pictures one after the other, in order; a bad one becomes a Rejection and stops nothing."""
+        """Identify many pictures, on all cores.
+
+        Args:
+            sources: The pictures, each as `identify` takes it.
+            evidence: Also say where each answer comes from. Only for a model that `has_evidence`.
+
+        Yields:
+            A result for each picture, in order. A picture that can't be read gives a Rejection, and the others follow.
+
+        Raises:
+            TypeError: `sources` is a single picture.
+        """
         return (result for result, _ in self._identified(_several(sources), None, evidence))
 
     def observe_many(
         self, sources: Iterable[Source], observe: Observer[T], *, evidence: bool = False
     ) -> Iterator[tuple[Identification | Rejection, T | None]]:
-        """The same, each with what `observe` makes of its file and its picture: read once and decoded once.
+        """Identify many pictures, and call a function with each decoded picture. It is read and decoded once.
 
-        None stands beside a Rejection; an ImageError that `observe` raises is one. The picture is closed when `observe`
-        returns.
+        Args:
+            sources: The pictures, each as `identify` takes it.
+            observe: A function of the bytes of the file and the decoded picture. It is called in several threads, and
+                the picture is closed when it returns. An ImageError that it raises makes the result a Rejection.
+            evidence: Also say where each answer comes from. Only for a model that `has_evidence`.
+
+        Yields:
+            A result for each picture, in order, with what `observe` returned. With a Rejection that is None.
         """
         return self._identified(_several(sources), observe, evidence)
 
     def probabilities(self, pixels: Pixels) -> Float32Array:
-        """Run the network on uint8 RGB pixels [N, S, S, 3]; float32 probabilities [N, C]."""
+        """Return the probabilities of pictures that have the model's size already.
+
+        Args:
+            pixels: uint8 [N, S, S, 3], RGB, 0 to 255. S is `card.size`.
+
+        Returns:
+            float32 [N, C], 0 to 1, in the order of `card.labels`.
+        """
         return self._network.answers([PROBABILITIES], pixels)[0]
 
     def evidence(self, pixels: Pixels) -> Float32Array:
-        """Where the answers come from: float32 [N, C, h, w], whose mean over h and w is the logit of each class.
+        """Return where the answers come from. Only for a model that `has_evidence`.
 
-        pixels: uint8 RGB [N, S, S, 3]. Only for a model that `has_evidence`.
+        Args:
+            pixels: uint8 [N, S, S, 3], RGB, 0 to 255. S is `card.size`.
+
+        Returns:
+            float32 [N, C, h, w]. The mean over h and w is the logit of each class.
         """
         return self._network.answers([EVIDENCE], pixels)[0]
 
     def outputs(self, pixels: Pixels) -> dict[str, Float32Array]:
-        """All that the card says of the network's answers to uint8 RGB pixels [N, S, S, 3], by name."""
+        """Return all outputs of the model that its card names.
+
+        Args:
+            pixels: uint8 [N, S, S, 3], RGB, 0 to 255. S is `card.size`.
+
+        Returns:
+            The outputs by name, which are "probabilities" float32 [N, C], "familiarity" float32
+            [N], "evidence" float32 [N, C, h, w].
+        """
         names = self._network.outputs
         found = [self._network.answers(names, batch) for batch in batches(pixels, self._network.batch)]
         return dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))

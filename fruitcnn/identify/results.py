@@ -15,15 +15,20 @@ UNKNOWN = "unknown"
 
 @dataclasses.dataclass(frozen=True)
 class Identification:
-    """What a model says of one picture.
+    """The answer of a model to one picture. A notebook shows the picture, and a bar for each label.
 
-    probabilities: they sum to 1 and stand in the order of `labels`. familiarity: the share of known pictures that are
-    at most as familiar, None where the model does not say; below `refuse_below` the picture is unknown. evidence:
-    where the answer comes from, on request: float32 [C, h, w] for all classes of the model, whose mean over h and w is
-    each one's logit. features: what the network makes of the picture before it decides, float32 [D], from an Identifier
-    with `features`, None where the graph does not show it. warning: what is wrong with a picture that could be read all
-    the same, "" where nothing is. picture: the pixels that were answered, stretched to the picture's own shape; only
-    from `Identifier.identify`.
+    Attributes:
+        file: The path of the picture. For a source without a path its kind, such as "<bytes>".
+        labels: The labels of the model.
+        probabilities: The probabilities in the order of `labels`. They sum to 1.
+        familiarity: The share of known pictures that are at most as familiar, 0 to 1. None where the model does not
+            say it.
+        refuse_below: The familiarity below which the picture is unknown.
+        evidence: Where the answer comes from: float32 [C, h, w]. The mean over h and w is the logit of each of the C
+            classes of the model. None without `evidence=True`.
+        warning: What is wrong with a picture that can be read all the same. Empty where nothing is.
+        features: The last features of the network: float32 [D]. None where they were not asked for.
+        picture: The picture as the model saw it, in its own aspect ratio. Only `Identifier.identify` gives it.
     """
 
     file: str
@@ -38,7 +43,7 @@ class Identification:
 
     @property
     def identify_label(self) -> str:
-        """The likeliest label, or `unknown` for a picture that is unlike those that the model knows."""
+        """The likeliest label, or "unknown" for a picture that is unlike those that the model knows."""
         return UNKNOWN if self.is_unknown else self.likeliest_label
 
     @property
@@ -48,20 +53,20 @@ class Identification:
 
     @property
     def likeliest_label(self) -> str:
-        """The likeliest label, of an unknown picture too; of equals the first."""
+        """The likeliest label, for an unknown picture too."""
         return self.labels[max(range(len(self.labels)), key=self.probabilities.__getitem__)]
 
     @property
     def identify_rate(self) -> str | None:
-        """The probability of the answer as the original system prints it: `99.39%`; None where that is `unknown`.
+        """The probability of the answer, as in "99.39%". None where the answer is unknown.
 
-        How likely it is that a picture is none of the known, no probability says.
+        The probabilities do not say how likely it is that a picture is of none of the classes.
         """
         return None if self.is_unknown else f"{max(self.probabilities):.2%}"
 
     @property
     def prediction(self) -> dict[str, str]:
-        """Every label's percentage, in class order."""
+        """The percentage of each label, in the order of `labels`."""
         return {label: f"{p:.2%}" for label, p in zip(self.labels, self.probabilities, strict=True)}
 
     def _repr_html_(self) -> str:
@@ -71,7 +76,11 @@ class Identification:
         return identification_html(self)
 
     def top(self, count: int | None) -> "Identification":
-        """The same, with only the `count` likeliest labels (still in class order); None keeps all."""
+        """Return the same answer with only the likeliest labels. They keep their order.
+
+        Args:
+            count: How many labels to keep. None keeps all.
+        """
         if count is None or count >= len(self.labels):
             return self
         # Of equals the first stays, as in identify_label.
@@ -82,7 +91,7 @@ class Identification:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """`file`, the original system's three keys, probabilities and (if any) familiarity as numbers, a warning."""
+        """Return the answer, ready for JSON: file, label and rate, and all probabilities as texts and as numbers."""
         familiarity = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
             "file": self.file,
@@ -97,16 +106,26 @@ class Identification:
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
-    """A picture that could not be read, and why."""
+    """A picture that can't be read.
+
+    Attributes:
+        file: The path of the picture.
+        error: What is wrong, and what to do.
+    """
 
     file: str
     error: str
 
     @classmethod
     def of(cls, file: str, error: ImageError) -> "Rejection":
-        """The rejection that an error means for a file."""
+        """Make a rejection of an error.
+
+        Args:
+            file: The path of the picture.
+            error: What is wrong with it.
+        """
         return cls(file, f"{error.problem}; {error.remedy}")
 
     def to_dict(self) -> dict[str, Any]:
-        """`file` and `error`."""
+        """Return `file` and `error`, ready for JSON."""
         return {"file": self.file, "error": self.error}

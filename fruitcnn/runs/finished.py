@@ -3,7 +3,7 @@
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ from fruitcnn.runs.stages import train_config
 
 
 class FinishedRun(os.PathLike[str]):
-    """What a training has left in its folder, a checkpoint directory. Whatever takes the path of a model takes it."""
+    """A finished training. You can give it wherever fruitcnn takes the path of a model.
+
+    Args:
+        folder: The folder of the run, a checkpoint directory.
+
+    Attributes:
+        folder (pathlib.Path): The folder of the run.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
@@ -31,18 +38,18 @@ class FinishedRun(os.PathLike[str]):
 
     @property
     def report(self) -> Path:
-        """The page that shows what the model is worth, with its mistakes."""
+        """The page report.html, which shows the figures and the mistakes."""
         return self.folder / checkpoint.REPORT
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
-        """What metrics.json says: the temperature, and by split accuracy, loss and more with their intervals."""
+        """The content of metrics.json, with the temperature, and the figures of each split with their intervals."""
         found: dict[str, Any] = json.loads((self.folder / checkpoint.METRICS).read_text(encoding="utf-8"))
         return found
 
     @functools.cached_property
     def identifier(self) -> Identifier:
-        """The model, loaded from its model.onnx."""
+        """The model, loaded from model.onnx."""
         return Identifier.load(self.folder)
 
 
@@ -58,26 +65,34 @@ def train(
     export: bool = True,
     **settings: object,
 ) -> FinishedRun:
-    """Train on labelled pictures, evaluate, calibrate and export.
+    """Train a model on labelled pictures, then calibrate, evaluate and export it.
 
-    data: a folder of class folders or a CSV; or a whole Config, which then says everything. recipe: a YAML file, or the
-    name of one that comes with fruitcnn. name: of the run below ./checkpoints, or a path to be its folder; default: the
-    recipe's, numbered where it is taken. device: auto, cpu or gpu. resume: go on with the run of that name (default:
-    the newest unfinished one of the recipe). on_epoch: gets each row of metrics.csv when its epoch is over; what it
-    raises ends the training. export: False leaves out the model's formats, the plots and the report. settings: keys of
-    the recipe, by their last word where only one ends in it (`epochs=3`), else in full with two underscores for the dot
-    (`data__size=128`).
+    It prints what the command prints. On a terminal it shows a bar.
 
-    Prints what it does, as the command does; on a terminal it shows a bar. Raises UsageError, ConfigError,
-    DatasetError, ModelError, ExportError, and InterruptedTrainingError on Ctrl-C or SIGTERM.
+    Args:
+        data: A folder with a folder for each class, or a CSV. Or a whole Config, which holds every setting.
+        recipe: A YAML file, or the name of a recipe that comes with fruitcnn.
+        name: The name of the run in ./checkpoints, or a path for its folder. The default is the recipe's name, with a
+            number where that is taken.
+        device: "auto", "cpu" or "gpu".
+        resume: Go on with the run of this name. Without a name, go on with the newest unfinished run of the recipe.
+        on_epoch: A function that gets each row of metrics.csv as a dict. What it raises ends the training.
+        export: False leaves out the exported formats, the plots and the report.
+        **settings: Keys of the recipe. The last word is enough where only one key ends in it: `epochs=3`. Else write
+            the whole key with two underscores for the dot: `data__size=128`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError: The recipe, or a setting, is not valid.
+        DatasetError: The pictures can't be trained on as they are.
+        ExportError: An exported file does not agree with the trained model.
+        InterruptedTrainingError: Ctrl-C or SIGTERM stopped a training by epochs.
+        ModelError: The weights, or the checkpoint, to start from can't be read.
+        UsageError: The name is taken, an extra is missing, or a Config comes with settings.
     """
-    if not isinstance(data, Config):
-        config = load_config(Path(recipe), settings, data=Path(data))
-    elif settings:
-        remedy = "put them into it (load_config), or give the pictures' path"
-        raise UsageError("a Config takes no settings beside it", value=", ".join(settings), remedy=remedy)
-    else:
-        config = data
+    config = _config_of(data, recipe, settings)
     folder, named = os.path.split(os.fspath(name or ""))
     finished = train_config(
         config,
@@ -87,3 +102,14 @@ def train(
         hooks=Hooks(on_epoch, export),
     )
     return FinishedRun(finished)
+
+
+def _config_of(
+    data: str | os.PathLike[str] | Config, recipe: str | os.PathLike[str], settings: Mapping[str, object]
+) -> Config:
+    if not isinstance(data, Config):
+        return load_config(Path(recipe), settings, data=Path(data))
+    if settings:
+        remedy = "put them into it (load_config), or give the pictures' path"
+        raise UsageError("a Config takes no settings beside it", value=", ".join(settings), remedy=remedy)
+    return data

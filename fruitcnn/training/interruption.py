@@ -9,19 +9,11 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from fruitcnn.errors import FruitcnnError
+from fruitcnn.errors import InterruptedTrainingError
 from fruitcnn.ranks import ranks
 from fruitcnn.temporaries import discard_unfinished
 from fruitcnn.training.processes import largest
 from fruitcnn.wording import counted
-
-
-class InterruptedTrainingError(FruitcnnError):
-    """Training was stopped by a signal; what was learned up to the last whole epoch is kept."""
-
-    def __init__(self, number: int, problem: str, *, value: object, remedy: str) -> None:
-        super().__init__(problem, value=value, remedy=remedy)
-        self.exit_code = 128 + number
 
 
 class Interruption(Callback):
