@@ -139,7 +139,7 @@ def _print_results(evaluated: Evaluated, trained: Trained, parities: list[Parity
     best = run.config.train.best
     how = "the last" if best == "last" else f"best validation {best}"
     chosen = "" if trained.epoch is None else f", epoch {trained.epoch} ({how})"
-    alone = "training pictures, each by a model without it"
+    alone = "training pictures, cross-validated"
     titles = {VALIDATION: VALIDATION + chosen, TEST: TEST + chosen, HELD_OUT: alone}
     for split, title in titles.items():
         if split in evaluated.metrics:

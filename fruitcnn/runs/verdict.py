@@ -19,7 +19,7 @@ def verdict(metrics: dict[str, Metrics], *, chose_epoch: bool) -> list[str]:
     accuracy = judged.figures["accuracy"]
     if fair == HELD_OUT:
         shown = counted(judged.images, "picture", "pictures")
-        right = "right, each by a model without it"
+        right = "right in cross-validation"
     else:
         unseen = "that it did not learn from"
         shown = counted(judged.images, f"picture {unseen} is", f"pictures {unseen} are")

@@ -45,7 +45,7 @@ def test_a_training_tells_what_it_found_and_what_it_is_worth(
     assert re.search(r"(?m)^\d+ more passes through the network: about \d+ seconds?$", done.stdout)
     metrics = json.loads((tmp_path / "checkpoints/features/metrics.json").read_text())["held_out"]
     ending = done.stdout.partition("\nfinished: checkpoints/features\n")[2].splitlines()
-    said = f"{metrics['accuracy']:.1%} of {metrics['images']} pictures right, each by a model without it (95 %: "
+    said = f"{metrics['accuracy']:.1%} of {metrics['images']} pictures right in cross-validation (95 %: "
     assert ending[0].startswith(said)
     assert ending[-4] == "next:" and [line.split()[0] for line in ending[-3:]] == ["python", "fruitcnn", "fruitcnn"]
     assert "checkpoints/features/report.html" in ending[-3] and "export" in ending[-1]
@@ -113,7 +113,7 @@ def test_the_verdict_is_by_the_fairest_pictures() -> None:
     assert first.startswith("80.0% of 20 pictures that it did not learn from are right (95 %: 58.4 to 91.9%")
     assert second == "most confused: c answered as a, 2 of 10"
     (first, _) = verdict({"validation": perfect, "held_out": wrong}, chose_epoch=False)
-    assert first.startswith("80.0% of 20 pictures right, each by a model without it (95 %: 58.4 to 91.9%")
+    assert first.startswith("80.0% of 20 pictures right in cross-validation (95 %: 58.4 to 91.9%")
     assert verdict({"validation": perfect}, chose_epoch=True)[1].endswith("these pictures chose the epoch")
     assert len(verdict({"validation": perfect}, chose_epoch=False)) == 1
 
