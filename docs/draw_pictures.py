@@ -11,11 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from dataset.drawing.backgrounds import garden
+from dataset.drawing.canvas import as_image
 from dataset.drawing.draw import draw_dataset
 from tests.browser.visits import Server, export_page, give, load
 from tests.chromium import Page
@@ -50,7 +53,7 @@ def run_in_terminal(line: str, folder: Path) -> str:
 def draw_terminal(folder: Path) -> None:
     """Training by features, and an answer to some pictures, with the middle of the training left out."""
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
-    first, second = "fruitcnn train photographs/ --name mine", "fruitcnn identify holiday/ --model mine"
+    first, second = "fruitcnn train photos/ --name mine", "fruitcnn identify new/ --model mine"
     training = run_in_terminal(first, folder).splitlines()
     finished = next(number for number, row in enumerate(training) if row.startswith("finished:"))
     told = training[: training.index("")] if "" in training else training[:6]
@@ -66,22 +69,24 @@ def draw_terminal(folder: Path) -> None:
 
 
 def draw_report(folder: Path) -> None:
-    """The first screen of the report on other pictures, of whose labels one in twenty is wrong."""
-    pictures = draw_dataset(folder / "others", per_class=20, size=128, seed=8)
-    labels = [path.parent.name for path in pictures]
-    labels[4], labels[25], labels[43] = "strawberry", "grape", "pineapple"
+    """The report on other pictures, of whose labels one in thirty is wrong: its first screen, and its sections."""
+    pictures = draw_dataset(folder / "test", per_class=60, size=128, seed=8)
+    labels = [pictures[number - 60 * (number % 30 == 4)].parent.name for number in range(len(pictures))]
     rows = [f"{path.relative_to(folder)},{label}" for path, label in zip(pictures, labels, strict=True)]
-    (folder / "others.csv").write_text("\n".join(["file,label", *rows]))
-    run_in_terminal("fruitcnn evaluate mine --data others.csv --report evaluated", folder)
+    (folder / "test.csv").write_text("\n".join(["file,label", *rows]))
+    run_in_terminal("fruitcnn evaluate mine --data test.csv --report evaluated", folder)
     with Page(width=1100, height=1000) as page:
         page.open(folder / "evaluated" / "report.html")
         page.screenshot(PICTURES / "report.png", whole=False)
+        page.screenshot_of(PICTURES / "report_classes.png", "#confusion", "#classes")
+        page.screenshot_of(PICTURES / "report_calibration.png", "#calibration", "#coverage")
+        page.screenshot_of(PICTURES / "report_labels.png", "#labels")
 
 
 def draw_page(folder: Path, pictures: list[Path]) -> None:
     """The browser page after some pictures were dropped onto it."""
     server = Server(export_page(REPOSITORY / "checkpoints" / "fruits-small", folder / "page"))
-    with Page(width=900, height=820) as page:
+    with Page(width=900, height=960) as page:
         load(page, server)
         give(page, pictures)
         page.screenshot(PICTURES / "page.png", whole=False)
@@ -101,15 +106,18 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     sample = REPOSITORY / "dataset" / "sample"
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        draw_dataset(folder / "photographs", per_class=40, size=128, seed=5)
+        folder = Path(name, "pictures")  # its name is in what is shown
+        draw_dataset(folder / "photos", per_class=40, size=128, seed=5)
         draw_dataset(folder / "drawn", per_class=2, size=128, seed=6)
-        (folder / "holiday").mkdir()
+        (folder / "new").mkdir()
         for number, path in enumerate(sorted(folder.glob("drawn/*/*.jpg"))):
-            shutil.copy(path, folder / "holiday" / f"IMG_{number}.jpg")
+            shutil.copy(path, folder / "new" / f"IMG_{number}.jpg")
+        as_image(garden(128, np.random.default_rng(0))).save(folder / "new" / "IMG_6.jpg")
         draw_terminal(folder)
         draw_report(folder)
-        draw_page(folder, sorted(sample.glob("*/*_00[15].jpg")))
+        draw_page(
+            folder, [sample / "grape" / "grape_005.jpg", folder / "new" / "IMG_6.jpg", *sample.glob("s*/*_001.jpg")]
+        )
         draw_evidence(folder, sample / "grape" / "grape_005.jpg")
     for path in PICTURES.glob("*.png"):
         with Image.open(path) as image:

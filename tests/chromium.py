@@ -133,3 +133,14 @@ class Page:
     def screenshot(self, file: Path, *, whole: bool = True) -> None:
         """A PNG of the page."""
         self._page.screenshot(path=file, full_page=whole)
+
+    def screenshot_of(self, file: Path, *selectors: str, margin: int = 8) -> None:
+        """A PNG of the part of the page in which these elements lie."""
+        boxes = [self._page.locator(selector).bounding_box() for selector in selectors]
+        left, top = (min(box[side] for box in boxes if box) - margin for side in ("x", "y"))
+        right, bottom = (
+            max(box[side] + box[length] for box in boxes if box) + margin
+            for side, length in (("x", "width"), ("y", "height"))
+        )
+        clip = playwright.sync_api.FloatRect(x=left, y=top, width=right - left, height=bottom - top)
+        self._page.screenshot(path=file, full_page=True, clip=clip)

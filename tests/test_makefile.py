@@ -31,4 +31,5 @@ def test_an_installation_that_fails_is_not_taken_for_done(tmp_path: Path, status
         )
         assert bool(done.returncode) == bool(status), done.stdout + done.stderr
     assert (tmp_path / ".venv" / "ready").exists() == (not status)
-    assert ("pip was asked" in done.stdout) == bool(status)  # the second time there is nothing to do, or it is tried again
+    # The second time there is nothing left to do, or it is tried again.
+    assert ("pip was asked" in done.stdout) == bool(status)

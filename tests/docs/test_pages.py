@@ -39,16 +39,16 @@ PAGES = {page.name: page for page in sorted(SOURCES) if page.name not in OTHERS 
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the pages take for granted: photographs, other things, and a run of them called `mine`."""
     home = tmp_path_factory.mktemp("home")
-    draw_dataset(home / "photographs", per_class=12, size=64, seed=3)
-    shutil.copytree(home / "photographs" / "grape", home / "holiday")
-    shutil.copytree(home / "photographs" / "strawberry", home / "other-things")
-    draw_dataset(home / "unlabelled", per_class=3, size=64, seed=4)
-    shutil.copy(home / "photographs" / "grape" / "grape_001.jpg", home / "photo.jpg")
-    pictures = sorted(path.relative_to(home) for path in home.glob("photographs/*/*.jpg"))
+    draw_dataset(home / "photos", per_class=12, size=64, seed=3)
+    shutil.copytree(home / "photos" / "strawberry", home / "other-things")
+    draw_dataset(home / "test", per_class=3, size=64, seed=4)
+    shutil.copytree(home / "test" / "grape", home / "new")
+    shutil.copy(home / "photos" / "grape" / "grape_001.jpg", home / "photo.jpg")
+    pictures = sorted(path.relative_to(home) for path in home.glob("photos/*/*.jpg"))
     (home / "photos.csv").write_text(
         "\n".join(["file,label", *(f"{path},{path.parent.name}" for path in pictures), ""])
     )
-    train(home / "photographs", name=home / "checkpoints" / "mine", device="cpu", data__size=64)
+    train(home / "photos", name=home / "checkpoints" / "mine", device="cpu", data__size=64)
     return home
 
 

@@ -12,7 +12,7 @@ BLOCK = re.compile(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOT
 
 
 def test_the_blocks_of_tune_run(drawn: Path, tmp_path: Path) -> None:
-    (tmp_path / "drawn").symlink_to(drawn)
+    (tmp_path / "photos").symlink_to(drawn)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/fruitcnn").write_text(f'#!/bin/sh\nexec {sys.executable} -m fruitcnn "$@"\n')
     (tmp_path / "bin/fruitcnn").chmod(0o755)
