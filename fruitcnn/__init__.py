@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fruitcnn.runs.finished import FinishedRun as FinishedRun
     from fruitcnn.runs.finished import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # onnxruntime 1.29 and newer reports to its makers from its import on, unless it is told before. No module of ours comes
 # before this one, and other processes inherit it. Whoever wants the reports sets it to 0.

@@ -45,7 +45,7 @@ def tune(
     """Search for the best settings of a recipe; the same command again continues the search."""
     check_photographs(data)
     find_recipe(recipe)
-    require_extras("features", "tune")
+    require_extras("tune", "features")
     from fruitcnn.tuning.search import Search
     from fruitcnn.tuning.space import Recipe
     from fruitcnn.tuning.tune import tune as search_settings

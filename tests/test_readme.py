@@ -12,12 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fruitcnn import checkpoint
+from fruitcnn import __version__, checkpoint
 from fruitcnn.calibration.intervals import wilson_interval
 from tests.conftest import REPOSITORY
 from tests.predictions import read_predictions
 from tests.test_models import TRIAL, make_run
 from tests.tiny import CARD
+
+
+def test_the_version_is_one_everywhere() -> None:
+    for file, words in {
+        "pyproject.toml": f'\nversion = "{__version__}"\n',
+        "CITATION.cff": f"\nversion: {__version__}\n",
+        "CHANGELOG.md": f"\n## [{__version__}] - ",
+        "docs/install.md": f"fruitcnn-{__version__}-py3-none-any.whl",
+        "docs/serve.md": f"--tag fruitcnn:{__version__} ",
+        "deploy/kubernetes.yaml": f"image: fruitcnn:{__version__}\n",
+    }.items():
+        assert words in (REPOSITORY / file).read_text(encoding="utf-8"), file
+    assert f"fruitcnn-{__version__}-py3-none-any.whl" in (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_the_fault_table_has_a_row_for_every_test_of_faults() -> None:

@@ -72,6 +72,8 @@ def pythons() -> list[str]:
         kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
         there = [str(path) for path in (*kept, shutil.which(f"python{version}")) if path and _runs(str(path))]
         found += there[:1] if version != mine else []
+        if version != mine and not there:
+            print(f"Python {version} is not here: not tried", flush=True)
     return found
 
 

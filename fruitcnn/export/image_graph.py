@@ -171,6 +171,9 @@ def image_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     size = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
     front = onnx.parser.parse_model(_resize_text(ir=IR_VERSION, opset=opset, size=size))
     front = onnx.compose.add_prefix(front, "resize/", rename_inputs=False)
+    # onnxruntime 1.18 to 1.21 names the nodes that it makes after ours, and refuses two without a name.
+    for node in front.graph.node:
+        node.name = node.output[0]
     # The merger wants one IR version on both sides; what the newer ones add, no graph of ours has.
     behind = onnx.ModelProto()
     behind.CopyFrom(model)

@@ -17,4 +17,4 @@ def check_needs(config: Config) -> None:
     if not fits_shipped_network(config) and (config.data.extend or config.data.keep_features):
         problem = "only what fits a last layer to the network that comes with fruitcnn keeps features or extends them"
         raise ConfigError(problem, value=config.name, remedy="use the recipe features")
-    require_extras("report", "features", *(() if fits_shipped_network(config) else ("train",)))
+    require_extras(*(() if fits_shipped_network(config) else ("train",)), "features", "report")

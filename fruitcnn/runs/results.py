@@ -20,7 +20,7 @@ from fruitcnn.export.formats import left_out
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import measure_reference
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.models import DATA, EMBEDDED
+from fruitcnn.models import DATA, EMBEDDED, read_card
 from fruitcnn.outputs import write_text
 from fruitcnn.progress import part
 from fruitcnn.report.run_report import run_evaluation, write_run_report
@@ -72,7 +72,7 @@ def _card_outputs(outputs: dict[str, list[int]], count: int) -> tuple[dict[str, 
 
 def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[dict[str, Any], ...]) -> ModelCard:
     config = run.config
-    start = origin(config.model.architecture, config.model.weights)
+    start = started_from(config.model.architecture, config.model.weights)
     balance = 0.0 if config.head else config.train.class_balance
     provenance = {
         "architecture": config.model.architecture,
@@ -96,6 +96,21 @@ def _card(trained: Trained, evaluated: Evaluated, run: Run, *, outputs: tuple[di
         temperature=evaluated.calibration.temperature,
         provenance=provenance,
     )
+
+
+def started_from(architecture: str, weights: str) -> str:
+    """Whose weights a training has started from, for the card; empty where it starts from none.
+
+    Of a run it is the name, and what that one has started from: a licence stays with the weights.
+    """
+    if weights in ("none", "imagenet"):
+        return origin(architecture, weights)
+    path = Path(weights).resolve()
+    folder = path if path.is_dir() else path.parent
+    if not (folder / checkpoint.CARD).is_file():
+        return origin(architecture, path.name)
+    before = read_card(folder).provenance.get("weights")
+    return origin(architecture, folder.name) + (f", which started from {before}" if before else "")
 
 
 def _write_evaluation(evaluated: Evaluated, trained: Trained, run: Run) -> None:

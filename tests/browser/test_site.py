@@ -337,6 +337,9 @@ def test_the_folder_is_whole_and_its_service_worker_keeps_all_of_it(folder: Path
     version = re.search(r'const VERSION = "(v-\w{16})"', text)[1]  # type: ignore[index]
     assert {name.partition("/")[0] for name in files} == {"index.html", version}, "all but two names are the version's"
     assert "Microsoft" in (folder / version / "onnxruntime/LICENSE").read_text()
+    licences = (folder / version / "licences.txt").read_text()
+    assert all((REPOSITORY / file).read_text() in licences for file in ("LICENSE", "licenses/Apache-2.0.txt"))
+    assert f'href="{version}/licences.txt"' in (folder / "index.html").read_text()
     wasm = folder / version / "onnxruntime/ort-wasm-simd-threaded.wasm"
     assert len(zlib.compress(wasm.read_bytes(), 9)) < 4e6
     source = OnnxSource(SMALL / ONNX)
@@ -430,5 +433,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_nothing_in_the_page_names_another_host() -> None:
     for path in ASSETS.iterdir():
+        if path.name == "licences.txt":  # plain text, in which nothing is a link
+            continue
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "//" not in re.sub(r"(^|\s)//.*", "", text), path.name
