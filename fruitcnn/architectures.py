@@ -12,6 +12,8 @@ from typing import Any
 
 # Before the name of a network of keras.applications: Keras' own list goes on where this one ends.
 APPLICATIONS = "keras.applications."
+# What `model.weights` may be besides a model.
+IMAGENET, NONE = "imagenet", "none"
 _FOREIGN = re.compile(r"[\w.]+:[\w.]+")
 
 
@@ -81,9 +83,9 @@ ARCHITECTURES: dict[str, Architecture] = {
 def origin(architecture: str, weights: str) -> str:
     """Whose weights a training has started from, for the card; empty where it starts from none."""
     row = ARCHITECTURES.get(architecture)
-    if weights == "imagenet" and row and row.imagenet:
+    if weights == IMAGENET and row and row.imagenet:
         return row.imagenet.origin
-    return "" if weights == "none" else f"{architecture}, {weights}"
+    return "" if weights == NONE else f"{architecture}, {weights}"
 
 
 def shipped_architecture() -> str:

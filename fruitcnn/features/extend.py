@@ -20,14 +20,16 @@ from fruitcnn.wording import counted
 def check_extends(kept: KeptFeatures, config: Config, network: str) -> None:
     """Raise ConfigError where a recipe's features would be others. network: sha256 of the graph that makes them."""
     differences = []
+    remedy = "train it with all pictures instead"
     if kept.size != config.data.size:
         differences.append(f"data.size is {config.data.size}, it was trained at {kept.size}")
+        remedy = f"add --size {kept.size}, or {remedy.replace(' it', '')}"
     elif kept.network != network:
         differences.append("its features are of another network than the one that comes with this fruitcnn")
     if config.head is not None and config.head.mirrored:
         differences.append("head.mirrored needs the pictures themselves")
     if differences:
-        raise ConfigError("; ".join(differences), value=config.data.extend, remedy="train it with all pictures instead")
+        raise ConfigError("; ".join(differences), value=config.data.extend, remedy=remedy)
 
 
 def extended(dataset: Dataset, kept: KeptFeatures, name: str) -> Dataset:

@@ -8,13 +8,12 @@ import keras
 import torch
 
 from fruitcnn import checkpoint
-from fruitcnn.architectures import APPLICATIONS, ARCHITECTURES, resolve
+from fruitcnn.architectures import APPLICATIONS, ARCHITECTURES, IMAGENET, NONE, resolve
 from fruitcnn.errors import ModelError, UsageError
 from fruitcnn.model.answer import LOGIT_MAPS
 from fruitcnn.model.archive import load_keras
 from fruitcnn.model.keras_graph import operation_of
-
-IMAGENET, NONE = "imagenet", "none"
+from fruitcnn.models import find_run
 
 
 def load_start(model: keras.Model, weights: str, architecture: str) -> None:
@@ -30,7 +29,7 @@ def load_start(model: keras.Model, weights: str, architecture: str) -> None:
     if weights == IMAGENET:
         _from_imagenet(model, architecture)
     else:
-        _from_model(model, Path(weights))
+        _from_model(model, find_run(weights))
 
 
 def freeze_through(model: keras.Model, block: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import fruitcnn
 from fruitcnn import checkpoint
-from fruitcnn.architectures import origin
+from fruitcnn.architectures import IMAGENET, NONE, origin
 from fruitcnn.card import EVIDENCE, FAMILIARITY, ModelCard
 from fruitcnn.dataset.embedded import are_embedded
 from fruitcnn.dataset.records import TEST, TRAIN, VALIDATION
@@ -20,7 +20,7 @@ from fruitcnn.export.formats import left_out
 from fruitcnn.export.gate import Gate, Parity
 from fruitcnn.export.reference import measure_reference
 from fruitcnn.identify.identifier import Identifier
-from fruitcnn.models import DATA, EMBEDDED, read_card
+from fruitcnn.models import DATA, EMBEDDED, find_run, read_card
 from fruitcnn.outputs import write_text
 from fruitcnn.progress import part
 from fruitcnn.report.run_report import run_evaluation, write_run_report
@@ -103,9 +103,9 @@ def started_from(architecture: str, weights: str) -> str:
 
     Of a run it is the name, and what that one has started from: a licence stays with the weights.
     """
-    if weights in ("none", "imagenet"):
+    if weights in (IMAGENET, NONE):
         return origin(architecture, weights)
-    path = Path(weights).resolve()
+    path = find_run(weights).resolve()
     folder = path if path.is_dir() else path.parent
     if not (folder / checkpoint.CARD).is_file():
         return origin(architecture, path.name)

@@ -8,7 +8,9 @@ from fruitcnn import checkpoint
 from fruitcnn.config import Config
 from fruitcnn.dataset.records import Dataset
 from fruitcnn.dataset.saved_split import write_split
+from fruitcnn.models import find_run
 from fruitcnn.outputs import write_text
+from fruitcnn.runs.needs import models_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Run:
         """What is read."""
         config = self.config
         data = config.data
-        settings = (data.path, data.split, data.fixes, config.train.teacher, config.model.weights)
+        settings = (data.path, data.split, data.fixes, *map(find_run, models_of(config)))
         for path in (Path(setting) for setting in settings if setting):
             yield from (path, path / checkpoint.KERAS, path / checkpoint.CARD)
         if config.data.extend:

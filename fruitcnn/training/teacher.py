@@ -18,12 +18,13 @@ from fruitcnn.identify.identifier import Identifier
 from fruitcnn.model import TorchForward, keras
 from fruitcnn.model.archive import load_keras
 from fruitcnn.model.keras_graph import operation_of
+from fruitcnn.models import find_run
 from fruitcnn.onnx_file import check_onnx
 from fruitcnn.runtime import Session
 
 
 class Teacher:
-    """The model of a checkpoint directory, from pixels to calibrated logits; it learns nothing."""
+    """The model of a checkpoint directory, or of that name, from pixels to calibrated logits; it learns nothing."""
 
     def __init__(self, folder: str | Path, *, labels: list[str], device: torch.device) -> None:
         """Raises ModelError where it can't be loaded, or names other classes than `labels`.
@@ -32,9 +33,10 @@ class Teacher:
         """
         load = _graph if device.type == "cpu" else functools.partial(_network, device=device)
         try:
+            folder = find_run(folder)
             # The door of every model: its card is the one in the graph, and they agree.
-            card = Identifier.load(Path(folder) / checkpoint.ONNX).card
-            self._log_probabilities = load(Path(folder))
+            card = Identifier.load(folder / checkpoint.ONNX).card
+            self._log_probabilities = load(folder)
         except ModelError as error:
             value = f"train.teacher: {error.value or folder}"
             raise ModelError(error.problem, value=value, remedy=error.remedy) from error

@@ -28,6 +28,8 @@ _HEARTBEAT, _GRACE = 5, 60
 # How often a trial whose process died is tried again: what kills each process that meets it does not go on for ever.
 _RETRIES = 2
 _PROCESS, _SETTINGS = "process", "settings"
+# What people call two of the settings.
+_SHOWN = {"overrides": "--set", "folds": "--folds"}
 _RETRIED = "failed_trial"
 
 
@@ -90,7 +92,7 @@ def create_study(search: Search) -> Study:
         before = study.user_attrs.get(_SETTINGS)
         if before is None:
             study.set_user_attr(_SETTINGS, settings)
-    changed = [] if before is None else [key for key, value in settings.items() if before[key] != value]
+    changed = [] if before is None else [_SHOWN.get(key, key) for key in settings if before[key] != settings[key]]
     if changed:
         problem = f"study {search.name} was begun with another {' and '.join(changed)}"
         raise ConfigError(problem, value=search.storage, remedy="give the same, or another --name")

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from fruitcnn import checkpoint
+from fruitcnn.config import load_config
 from fruitcnn.errors import ModelError
+from fruitcnn.runs.needs import check_needs
+from fruitcnn.runs.stages import train_config
 from fruitcnn.training.teacher import Teacher
 from tests.tiny import CARD, write_tiny_model
 
@@ -35,6 +38,21 @@ def test_a_teacher_with_a_fifo_in_the_place_of_a_file(name: str, tmp_path: Path)
         return
     with pytest.raises(ModelError, match=r"train\.teacher"):
         Teacher(tmp_path, labels=labels, device=torch.device("cpu"))
+
+
+def test_a_teacher_or_a_start_is_found_by_its_name_or_told_before_anything_is_read(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everywhere else: a run in ./checkpoints, or a model that comes with fruitcnn."""
+    monkeypatch.chdir(tmp_path)
+    Path("checkpoints/mine").mkdir(parents=True)
+    write_tiny_model(tmp_path / "checkpoints/mine" / checkpoint.ONNX)
+    assert Teacher("mine", labels=list(CARD.labels), device=torch.device("cpu")).size == CARD.size
+    for key in ("train.teacher", "model.weights"):
+        check_needs(load_config("quick", [f"{key}=mine"], data=drawn))
+        with pytest.raises(ModelError, match=r"min: no such model; did you mean mine\?"):
+            train_config(load_config("quick", [f"{key}=min"], data=drawn))
+    assert [path.name for path in Path("checkpoints").iterdir()] == ["mine"]
 
 
 def test_a_teacher_of_other_classes(tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def test_differences_are_named_and_nothing_is_kept_unasked(
     parts: tuple[Path, Path], kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_export(monkeypatch)
-    with pytest.raises(ConfigError, match=r"data.size is 96, it was trained at 64; train it with all pictures instead"):
+    with pytest.raises(
+        ConfigError, match=r"data.size is 96, it was trained at 64; add --size 64, or train with all pictures instead"
+    ):
         train(parts[1], tmp_path, "other", size=96, extend=kept)
     config = load_config("features", ["data.size=64", "head.mirrored=true", f"data.extend={kept}"], data=parts[1])
     with pytest.raises(ConfigError, match=r"head.mirrored needs the pictures themselves"):

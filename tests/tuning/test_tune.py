@@ -83,7 +83,7 @@ def test_a_search_leaves_its_best_recipe_and_goes_on(
     ]
 
     with pytest.raises(
-        ConfigError, match="study features was begun with another folds; give the same, or another --name"
+        ConfigError, match="study features was begun with another --folds; give the same, or another --name"
     ):
         tune(search_of(drawn, space, 3, folds=3), workers=1)
 
