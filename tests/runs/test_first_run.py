@@ -74,12 +74,13 @@ def test_of_few_pictures_it_tells_what_the_rest_will_take(
 
 
 def test_one_bar_shows_all_from_the_reading_on(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRUITCNN_CACHE", str(tmp_path / "cache"))  # else another test's features may be there
     monkeypatch.setattr("fruitcnn.progress._PAUSE", 0)
     skip_export(monkeypatch)
     said = list[str]()
     with terminal(monkeypatch) as lines:
         settings = ["data.size=64", "head.mirrored=true"]
-        train_config(load_config("features", settings, data=drawn), Claim(root=tmp_path), print_line=said.append)
+        train_config(load_config("features", settings, data=drawn), Claim(root=tmp_path / "runs"), print_line=said.append)
     assert all(len(line) <= 79 for line in lines) and not lines[-1].strip()
     bars = [line for line in lines if "%" in line]
     stages = list(dict.fromkeys(line.split("  ")[0] for line in bars))
