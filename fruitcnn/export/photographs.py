@@ -57,8 +57,9 @@ def read_photographs(folder: Path) -> Photographs:
             remedy=f"use {checkpoint.ONNX}, or train with all pictures",
         ) from error
     training = dataset.in_split(TRAIN)
-    judged = [record for split in (TEST, VALIDATION) for record in dataset.in_split(split)]
-    name, most = ("held-back", len(training)) if judged else ("training", len(training) // 2)
+    splits = [split for split in (TEST, VALIDATION) if dataset.in_split(split)]
+    judged = [record for split in splits for record in dataset.in_split(split)]
+    name, most = (" and ".join(splits), len(training)) if judged else ("training", len(training) // 2)
     chosen = np.linspace(0, len(training) - 1, min(MOST_CALIBRATING, most)).astype(int)
     if not len(chosen):
         problem = f"a smaller file is calibrated and judged on different pictures, and it has {len(training)}"

@@ -41,7 +41,7 @@ def test_the_run_s_own_split_says_what_calibrates_and_what_judges(finished: Path
     rows = (finished / checkpoint.SPLIT).read_text().splitlines()
     training = sum(row.split(",")[3] == "train" for row in rows)
     assert len(pictures.calibration) == training and len(pictures.pixels) == len(rows) - 1 - training
-    assert pictures.name == "held-back" and set(pictures.labels) == {"grape", "pineapple", "strawberry"}
+    assert pictures.name == "validation" and set(pictures.labels) == {"grape", "pineapple", "strawberry"}
 
 
 def test_a_run_that_trained_on_all_is_judged_on_what_does_not_calibrate(
@@ -116,7 +116,7 @@ def test_a_file_that_loses_too_much_is_not_written(
     black = dataclasses.replace(pictures, calibration=np.zeros_like(pictures.calibration))
     monkeypatch.setattr("fruitcnn.export.photographs.read_photographs", lambda folder: black)
     with pytest.raises(
-        ExportError, match=r"int8\.onnx: .*: on \d+ held-back pictures accuracy .*; nothing was written"
+        ExportError, match=r"int8\.onnx: .*: on \d+ validation pictures accuracy .*; nothing was written"
     ):
         export_checkpoint(finished, formats=["int8"], to=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -159,7 +159,7 @@ def test_without_the_pictures_there_is_no_smaller_file(
 def test_fruits_small_holds_on_photographs(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
     (parity,) = export_checkpoint(SMALL, formats=["int8"], to=tmp_path)
-    assert parity.images == 262 and "on 262 held-back pictures accuracy 9" in str(parity)
+    assert parity.images == 262 and "on 262 validation pictures accuracy 9" in str(parity)
     assert (tmp_path / "int8.onnx").stat().st_size < 0.4 * (SMALL / "model.onnx").stat().st_size
     shown = sorted((photographs / "examples").iterdir())
     answers = list(Identifier.load(tmp_path / "int8.onnx").identify_many(shown))

@@ -74,7 +74,7 @@ def test_each_format_is_exported_without_keras_but_its_own(said: tuple[Path, str
 
     # It is made; whether whole numbers hold on six pictures is the gate's to say.
     done = export("--format", "int8")
-    assert "int8.onnx: " in done.stdout or "on 6 held-back pictures accuracy " in done.stderr
+    assert "int8.onnx: " in done.stdout or "on 6 validation pictures accuracy " in done.stderr
 
     done = export()
     assert done.returncode == 0 and done.stdout.startswith("model.onnx: same labels on 6 pictures")
