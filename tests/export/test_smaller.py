@@ -112,9 +112,9 @@ def test_int8_has_a_scale_for_each_channel_and_weights_of_seven_bits(finished: P
 def test_a_file_that_loses_too_much_is_not_written(
     finished: Path, tmp_path: Path, pictures: Photographs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scales from black pictures cut off all that is bright."""
-    black = dataclasses.replace(pictures, calibration=np.zeros_like(pictures.calibration))
-    monkeypatch.setattr("fruitcnn.export.photographs.read_photographs", lambda folder: black)
+    """Scales from one dark picture cut off all that is bright: the familiarity is off by 0.5, whatever the processor."""
+    dark = dataclasses.replace(pictures, calibration=pictures.calibration[:1] // 16)
+    monkeypatch.setattr("fruitcnn.export.photographs.read_photographs", lambda folder: dark)
     with pytest.raises(
         ExportError, match=r"int8\.onnx: .*: on \d+ validation pictures accuracy .*; nothing was written"
     ):
