@@ -112,7 +112,7 @@ def test_int8_has_a_scale_for_each_channel_and_weights_of_seven_bits(finished: P
 def test_a_file_that_loses_too_much_is_not_written(
     finished: Path, tmp_path: Path, pictures: Photographs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scales from one dark picture cut off all that is bright: the familiarity is off by 0.5, whatever the processor."""
+    """Scales from one dark picture cut off all that is bright: familiarity is off by 0.5, on any processor."""
     dark = dataclasses.replace(pictures, calibration=pictures.calibration[:1] // 16)
     monkeypatch.setattr("fruitcnn.export.photographs.read_photographs", lambda folder: dark)
     with pytest.raises(

@@ -80,7 +80,8 @@ def test_one_bar_shows_all_from_the_reading_on(drawn: Path, tmp_path: Path, monk
     said = list[str]()
     with terminal(monkeypatch) as lines:
         settings = ["data.size=64", "head.mirrored=true"]
-        train_config(load_config("features", settings, data=drawn), Claim(root=tmp_path / "runs"), print_line=said.append)
+        config, claim = load_config("features", settings, data=drawn), Claim(root=tmp_path / "runs")
+        train_config(config, claim, print_line=said.append)
     assert all(len(line) <= 79 for line in lines) and not lines[-1].strip()
     bars = [line for line in lines if "%" in line]
     stages = list(dict.fromkeys(line.split("  ")[0] for line in bars))
