@@ -59,6 +59,6 @@ def _npm_pack() -> bytes:
 
 
 def _unfetched(reason: str) -> ExportError:
-    return ExportError(
-        f"can't be fetched with npm ({reason})", value=_PACKAGE, remedy="connect to the network, then try again"
-    )
+    locked = any(code in reason for code in ("EACCES", "EROFS"))
+    remedy = "let npm write its cache (npm_config_cache=FOLDER)" if locked else "connect to the network"
+    return ExportError(f"can't be fetched with npm ({reason})", value=_PACKAGE, remedy=f"{remedy}, then try again")

@@ -134,12 +134,14 @@ def _add_routes(app: FastAPI) -> None:
         """Say what is in a picture, or in the pictures of a form."""
         return await _service(request).identify(request, top, explain=explain)
 
-    @app.api_route("/health", methods=["GET", "HEAD"])
+    @app.head("/health", include_in_schema=False)
+    @app.get("/health")
     async def health() -> Response:
         """Say that the process is alive."""
         return json_response({"alive": True})
 
-    @app.api_route("/ready", methods=["GET", "HEAD"])
+    @app.head("/ready", include_in_schema=False)
+    @app.get("/ready")
     async def ready(request: Request) -> Response:
         """Say that a model is loaded, and has answered."""
         return json_response({"ready": True, "model": _service(request).models.current.identity})

@@ -312,9 +312,12 @@ def test_other_bytes_than_the_pinned_ones_are_refused(fake_npm: Path, tmp_path: 
     assert not (tmp_path / "page").exists()
 
 
-def test_without_a_network_it_says_what_npm_says(fake_npm: Path, tmp_path: Path) -> None:
-    write_program(fake_npm, "echo 'npm error code ENOTFOUND' >&2; exit 1")
-    with pytest.raises(ExportError, match=r"can't be fetched with npm \(code ENOTFOUND\); connect to the network"):
+@pytest.mark.parametrize(
+    ("code", "remedy"), [("ENOTFOUND", "connect to the network"), ("EACCES", r"let npm write its cache \(npm_config_")]
+)
+def test_where_nothing_is_fetched_it_says_what_npm_says(code: str, remedy: str, fake_npm: Path, tmp_path: Path) -> None:
+    write_program(fake_npm, f"echo 'npm error code {code}' >&2; exit 1")
+    with pytest.raises(ExportError, match=rf"can't be fetched with npm \(code {code}\); {remedy}"):
         write_site(OnnxSource(SMALL / ONNX), tmp_path / "page")
     assert not (tmp_path / "page").exists()
 

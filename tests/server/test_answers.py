@@ -145,7 +145,10 @@ def test_the_other_pages(served: Served, model: Path) -> None:
         assert client.get("/", follow_redirects=True).url.path == "/docs"
         guide = client.get("/docs").text
         assert "POST /identify" in guide and not re.search(r"https?://|<script|<link|src=", guide)
-        described = client.get("/openapi.json").json()["paths"]["/identify"]["post"]
+        paths = client.get("/openapi.json").json()["paths"]
+        ids = [method["operationId"] for path in paths.values() for method in path.values()]
+        assert len(set(ids)) == len(ids) == 5
+        described = paths["/identify"]["post"]
         assert set(described["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
         assert {one["name"] for one in described["parameters"]} == {"top", "explain"}
 
