@@ -61,7 +61,7 @@ def test_the_fault_table_has_a_row_for_every_test_of_faults() -> None:
         (
             "fruits-small",
             "validation",
-            "Of {count} photographs that nothing was learned or chosen from {accuracy} % are right "
+            "Of {count} photographs that nothing was learned from {accuracy} % are right "
             "({low} to {high} %), NLL {loss}; its percentages and refusals are calibrated on these {count}, so that "
             "{accepted} % of them are accepted.",
         ),
