@@ -86,7 +86,7 @@ def draw_report(folder: Path) -> None:
 def draw_page(folder: Path, pictures: list[Path]) -> None:
     """The browser page after some pictures were dropped onto it."""
     server = Server(export_page(REPOSITORY / "checkpoints" / "fruits-small", folder / "page"))
-    with Page(width=900, height=960) as page:
+    with Page(width=900, height=908) as page:
         load(page, server)
         give(page, pictures)
         page.screenshot(PICTURES / "page.png", whole=False)
