@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fruitcnn.architectures import ARCHITECTURES, choices, is_choice
 from fruitcnn.errors import ConfigError
-from fruitcnn.overrides import apply_overrides, nearest, read_yaml, set_value, wrong_setting
+from fruitcnn.overrides import apply_overrides, keys_of, nearest, read_yaml, set_value, wrong_setting
 from fruitcnn.recipes import RECIPES, find_recipe
 from fruitcnn.setting_errors import words_of
 
@@ -254,7 +254,7 @@ def load_config(
     fields = read_yaml(path)
     if not isinstance(fields, dict):
         raise ConfigError("holds no keys", value=path, remedy=f"start from {RECIPES / 'quick.yaml'}")
-    said = apply_overrides(fields, overrides, _keys(Config))
+    said = apply_overrides(fields, overrides, keys_of(Config))
     if data is not None:
         set_value(fields, "data.path", str(data))
     try:
@@ -265,7 +265,7 @@ def load_config(
 
 def setting_keys() -> list[str]:
     """All keys of a recipe, sections too: `data`, `data.size`, ..."""
-    return _keys(Config)
+    return keys_of(Config)
 
 
 def _readable(error: pydantic.ValidationError, path: Path, said: dict[str, str]) -> ConfigError:
@@ -276,7 +276,7 @@ def _readable(error: pydantic.ValidationError, path: Path, said: dict[str, str])
     value = wrong or path
     if first["type"] == "extra_forbidden":
         # A key below a section stands for no section.
-        known = [name for name in _keys(Config) if "." in name or "." not in key]
+        known = [name for name in keys_of(Config) if "." in name or "." not in key]
         return ConfigError(f"unknown key {key!r}", value=value, remedy=f"did you mean {nearest(key, known)!r}?")
     # What was said has its key before it already.
     problem = message if not key or key in said else f"{key}: {message}"
@@ -291,13 +291,3 @@ def _wrong_together(message: str, path: Path, said: dict[str, str]) -> str:
         if message in error.errors()[0]["msg"]:
             return ""
     return ", ".join(said.values())
-
-
-def _keys(section: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in section.model_fields.items():
-        keys.append(prefix + name)
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
-                keys += _keys(kind, f"{prefix}{name}.")
-    return keys

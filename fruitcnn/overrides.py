@@ -4,8 +4,9 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import pydantic
 import yaml
 
 from fruitcnn.errors import ConfigError, shortened, system_error
@@ -96,3 +97,14 @@ def _full_key(keyword: str, known: list[str]) -> str:
         near = nearest(key, known).replace(".", "__")
         raise ConfigError("is no setting of a recipe", value=keyword, remedy=f"did you mean {near!r}?")
     return meant[0]
+
+
+def keys_of(section: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
+    """All keys below a section, sections too, each with the sections that it lies in: `data`, `data.size`, ..."""
+    keys = []
+    for name, field in section.model_fields.items():
+        keys.append(prefix + name)
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+                keys += keys_of(kind, f"{prefix}{name}.")
+    return keys

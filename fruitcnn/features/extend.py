@@ -20,10 +20,10 @@ from fruitcnn.wording import counted
 def check_extends(kept: KeptFeatures, config: Config, network: str) -> None:
     """Raise ConfigError where a recipe's features would be others. network: sha256 of the graph that makes them."""
     differences = []
-    remedy = "train it with all pictures instead"
+    remedy = "train with all pictures instead"
     if kept.size != config.data.size:
         differences.append(f"data.size is {config.data.size}, it was trained at {kept.size}")
-        remedy = f"add --size {kept.size}, or {remedy.replace(' it', '')}"
+        remedy = f"add --size {kept.size}, or {remedy}"
     elif kept.network != network:
         differences.append("its features are of another network than the one that comes with this fruitcnn")
     if config.head is not None and config.head.mirrored:
